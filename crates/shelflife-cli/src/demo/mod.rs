@@ -1,0 +1,142 @@
+//! `shelflife demo`: a users API whose expensive reads are cached.
+//!
+//! ```text
+//!   api ──► users ──► #[cached] ──► queries ──► database (SQLite, made by seed)
+//!    ▲        └────► events ──► invalidations
+//!   client ◄── tour
+//! ```
+//!
+//! Read `users` first. Must not: sleep to look slow. What takes long is real work on real rows.
+
+mod api;
+mod client;
+mod database;
+mod error;
+mod extract;
+mod guide;
+mod queries;
+mod random;
+#[cfg(test)]
+mod scratch;
+mod seed;
+mod tour;
+mod users;
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use shelflife::Cache;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use self::client::ApiClient;
+use self::database::Database;
+use self::users::Users;
+use crate::args::DemoArgs;
+use crate::connect;
+use crate::failure::Failure;
+
+/// How long requests may take to finish after the signal to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves the API until it is told to end, or takes the tour.
+pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
+    let ttl = connect::duration("--ttl", &args.ttl)?;
+    let stale = connect::duration("--stale", &args.stale)?;
+    let database = prepare(&args).await?;
+    let store = connect::store(&args.store)?;
+    let cache = store.open().await?;
+    users::register_handlers(&cache);
+    let users = Users { cache: cache.clone(), database, ttl, stale };
+    let ended = match args.tour {
+        true => take_tour(users).await,
+        false => serve_until_signal(users, &store.to_string(), &args).await,
+    };
+    cache.close().await;
+    ended
+}
+
+/// The database, made first if it is not there.
+async fn prepare(args: &DemoArgs) -> Result<Database, Failure> {
+    let path = args.database.clone();
+    let size = seed::Size { users: args.users, orders: args.orders };
+    let opened = tokio::task::spawn_blocking(move || {
+        seed::ensure(&path, size)?;
+        Database::open(&path).map_err(|error| Failure::new(error.to_string()))
+    });
+    opened.await.unwrap_or_else(|error| Err(Failure::new(format!("cannot make the database: {error}"))))
+}
+
+async fn serve_until_signal(users: Users, store: &str, args: &DemoArgs) -> Result<(), Failure> {
+    let listener = listen(args.listen).await?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(args.listen, &error))?;
+    // Before the first line: whoever has read it may send the signal.
+    let signal = end_signal()?;
+    guide::print(address, store, args)?;
+    serve(listener, users, signal).await
+}
+
+/// Starts the API on a free port, walks through it, and ends it.
+async fn take_tour(users: Users) -> Result<(), Failure> {
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = listen(any_port).await?;
+    let address = listener.local_addr().map_err(|error| cannot_listen(any_port, &error))?;
+    let (end, ended) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, users.clone(), async {
+        // Sent or dropped: either way the tour is over.
+        let _ = ended.await;
+    }));
+    let walked = tour::walk(&ApiClient::new(address), &users).await;
+    drop(end);
+    let served = server.await.unwrap_or_else(|error| Err(Failure::new(format!("the API broke down: {error}"))));
+    walked.and(served)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    let failure = Failure::new(format!("cannot listen on {address}: {error}"));
+    let free = SocketAddr::new(address.ip(), 0);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => failure.hint(format!(
+            "something else listens there; end it, name another port, or take any free one: --listen {free}"
+        )),
+        _ => failure.hint(format!("try --listen {}", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
+    }
+}
+
+/// Serves until `end`, then lets the requests that are under way finish.
+async fn serve(listener: TcpListener, users: Users, end: impl Future<Output = ()> + Send + 'static) -> Result<(), Failure> {
+    let (ending, has_ended) = oneshot::channel();
+    let end = async move {
+        end.await;
+        let _ = ending.send(());
+    };
+    let served = axum::serve(listener, api::router(users)).with_graceful_shutdown(end);
+    let out_of_patience = async {
+        let _ = has_ended.await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = served.into_future() => served.map_err(|error| Failure::new(format!("the API broke down: {error}"))),
+        () = out_of_patience => Err(Failure::new(format!("requests were cut off: not finished within {GRACE:?}"))),
+    }
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM; from the call on, neither kills the process.
+fn end_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let install = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+    let mut interrupt = install(SignalKind::interrupt())?;
+    let mut terminate = install(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

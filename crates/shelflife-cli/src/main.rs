@@ -1,0 +1,58 @@
+//! `shelflife`: a demo API, and commands for those who run a cache.
+//!
+//! ```text
+//!   args (what was asked) ──► demo | operate ──► output
+//!                                   └─ connect (which store)
+//! ```
+//!
+//! This is the only file that ends the process. Must not: hold anything of the cache's; all that the
+//! commands know of it they know through the library's public face.
+
+mod args;
+mod connect;
+mod demo;
+mod failure;
+mod operate;
+mod output;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_silent() {
+                output::note(failure.to_string());
+            }
+            failure.code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Get(args) => operate::get::run(args).await,
+            Command::Ls(args) => operate::ls::run(args).await,
+            Command::Invalidate(args) => operate::invalidate::run(args).await,
+            Command::Stats(args) => operate::stats::run(args).await,
+        }
+    })
+}
+
+/// Warnings go to stderr; `RUST_LOG=shelflife=debug` shows more.
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}

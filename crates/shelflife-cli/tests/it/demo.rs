@@ -1,0 +1,129 @@
+//! The demo by itself: the embedded store, one process.
+
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use crate::scratch::Scratch;
+use crate::shelflife::{Demo, demo, stderr};
+
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+const ADA: &str = r#"{"name": "Ada Lovelace", "city": "London"}"#;
+
+#[test]
+fn first_read_misses_second_hits_memory_and_a_write_shows_at_once() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+
+    let miss = demo.get("/users/1");
+    assert_eq!(miss.status, 200);
+    assert!(miss.cache_status().starts_with("shelflife; fwd=miss"), "{miss:?}");
+    let hit = demo.get("/users/1");
+    assert!(hit.cache_status().contains("; hit; ttl=") && hit.cache_status().ends_with("detail=l1"), "{hit:?}");
+    assert_eq!(hit.body, miss.body);
+
+    let put = demo.put("/users/1", ADA);
+    assert_eq!(put.status, 200);
+    assert_eq!(put.cache_status(), "shelflife; fwd=method");
+    assert!(put.field("shelflife-receipt").is_some_and(|receipt| receipt.contains(':')), "{put:?}");
+
+    let after = demo.get("/users/1");
+    assert!(after.cache_status().contains("fwd=miss"), "{after:?}");
+    assert_eq!(after.body["name"], "Ada Lovelace");
+    assert_eq!(after.body["city"], "London");
+    assert_eq!(after.body["orders"], miss.body["orders"]);
+    assert!(demo.get("/users/1").cache_status().contains("; hit"));
+}
+
+#[test]
+fn a_write_invalidates_the_lists_and_no_other_profile() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+    for path in ["/users?page=1", "/users?page=2", "/users/2"] {
+        assert!(demo.get(path).cache_status().contains("fwd=miss"));
+        assert!(demo.get(path).cache_status().contains("; hit"));
+    }
+    demo.put("/users/1", ADA);
+    assert!(demo.get("/users?page=1").cache_status().contains("fwd=miss"));
+    assert!(demo.get("/users?page=2").cache_status().contains("fwd=miss"));
+    assert!(demo.get("/users/2").cache_status().contains("; hit"));
+}
+
+#[test]
+fn a_deleted_user_is_unknown_at_once_and_all_ranks_are_worked_out_anew() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+    assert_eq!(demo.get("/users/1").status, 200);
+    let before = demo.get("/users/2");
+
+    let deleted = demo.delete("/users/1");
+    assert_eq!(deleted.status, 204);
+    assert!(deleted.field("shelflife-receipt").is_some());
+
+    let gone = demo.get("/users/1");
+    assert_eq!(gone.status, 404);
+    assert!(gone.cache_status().contains("fwd=miss"), "{gone:?}");
+    let after = demo.get("/users/2");
+    assert!(after.cache_status().contains("fwd=miss"), "{after:?}");
+    assert_eq!(before.body["standing"]["of"], 200);
+    assert_eq!(after.body["standing"]["of"], 199);
+    assert_eq!(demo.delete("/users/1").status, 404);
+}
+
+#[test]
+fn callers_at_the_same_time_share_one_load() {
+    const CALLERS: usize = 32;
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+    let before = demo.queries();
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(|| demo.get("/users/3").status)).collect();
+        assert!(callers.into_iter().all(|caller| caller.join().unwrap() == 200));
+    });
+    assert_eq!(demo.queries() - before, 1);
+}
+
+#[test]
+fn the_data_survives_a_restart() {
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let mut first = Demo::start(&path, &[]);
+    first.put("/users/1", ADA);
+    first.child.terminate();
+    assert!(first.child.wait(END_LIMIT).success());
+    let second = Demo::start(&path, &[]);
+    assert_eq!(second.get("/users/1").body["name"], "Ada Lovelace");
+}
+
+#[test]
+fn either_signal_ends_it_in_good_order() {
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let mut demo = Demo::start(&path, &[]);
+    demo.child.interrupt();
+    assert!(demo.child.wait(END_LIMIT).success());
+    let mut demo = Demo::start(&path, &[]);
+    demo.child.terminate();
+    assert!(demo.child.wait(END_LIMIT).success());
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_says_what_to_do() {
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let first = Demo::start(&path, &[]);
+    let second = demo(&path).args(["--listen", &first.address]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    let said = stderr(&second);
+    assert!(said.contains(&first.address) && said.contains("hint:") && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn a_bad_duration_names_the_option() {
+    let scratch = Scratch::new();
+    let output = demo(&scratch.path("demo.sqlite")).args(["--ttl", "soon"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("--ttl") && said.contains("soon"), "{said}");
+}

@@ -1,0 +1,13 @@
+//! The real binary, on a real database file, with a real server where there is one to share.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod demo;
+mod errors;
+mod gone;
+mod http;
+mod operate;
+#[path = "../../src/demo/scratch.rs"]
+mod scratch;
+mod shared;
+mod shelflife;
+mod tour;

@@ -1,0 +1,67 @@
+//! Two processes on one server.
+
+use shelflife_testkit::RedisServer;
+
+use crate::scratch::Scratch;
+use crate::shelflife::{Demo, run_json};
+
+#[test]
+fn a_second_process_hits_what_the_first_one_filled() {
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let server = RedisServer::start();
+    let url = server.url();
+    let (first, second) = (Demo::start(&path, &["--redis", &url]), Demo::start(&path, &["--redis", &url]));
+    let filled = first.get("/users/1");
+    assert!(filled.cache_status().contains("fwd=miss"), "{filled:?}");
+
+    let shared = second.get("/users/1");
+    assert!(shared.cache_status().ends_with("detail=l2"), "{shared:?}");
+    assert_eq!(shared.body, filled.body);
+    assert_eq!(second.queries(), 0);
+}
+
+#[test]
+fn an_operators_invalidation_makes_the_shared_entry_dead_at_once() {
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let server = RedisServer::start();
+    let url = server.url();
+    let (first, second) = (Demo::start(&path, &["--redis", &url]), Demo::start(&path, &["--redis", &url]));
+    first.get("/users/1");
+
+    run_json(&["invalidate", "--tag", "user:1", "--redis", &url, "--json"]);
+
+    let read = second.get("/users/1");
+    assert!(read.cache_status().contains("fwd=miss"), "{read:?}");
+    assert_eq!(second.queries(), 1);
+}
+
+#[test]
+fn namespaces_share_nothing() {
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let server = RedisServer::start();
+    let url = server.url();
+    let one = Demo::start(&path, &["--redis", &url, "--namespace", "one"]);
+    let two = Demo::start(&path, &["--redis", &url, "--namespace", "two"]);
+    one.get("/users/1");
+    assert!(two.get("/users/1").cache_status().contains("fwd=miss"));
+    run_json(&["invalidate", "--all", "--redis", &url, "--namespace", "two", "--json"]);
+    let third = Demo::start(&path, &["--redis", &url, "--namespace", "one"]);
+    assert!(third.get("/users/1").cache_status().contains("; hit"));
+}
+
+#[test]
+fn reads_go_on_without_the_server_and_an_invalidation_says_that_it_failed() {
+    let scratch = Scratch::new();
+    let mut server = RedisServer::start();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &["--redis", &server.url()]);
+    assert_eq!(demo.get("/users/1").status, 200);
+    server.kill();
+
+    assert_eq!(demo.get("/users/2").status, 200);
+    let put = demo.put("/users/1", r#"{"name": "Ada Lovelace", "city": "London"}"#);
+    assert_eq!(put.status, 503, "{put:?}");
+    assert_eq!(put.body["error"]["code"], "not_invalidated");
+}
