@@ -103,12 +103,21 @@ impl Attr {
             );
             return Err(error(skipped, message));
         }
-        if let Some(setting) = self.policy.iter().find(|s| s.name == "stale_on_error")
-            && seen.contains("cache_err")
-        {
-            let message = "`stale_on_error` keeps the value when a load fails, `cache_err` \
-                           replaces it with the error: choose one";
-            return Err(error(&setting.name, message));
+        for (name, why) in [
+            (
+                "stale_on_error",
+                "keeps the value when a load fails, `cache_err` replaces it",
+            ),
+            (
+                "negative_ttl",
+                "is for a stored `None`, and `cache_err` stores the whole `Result`",
+            ),
+        ] {
+            if let Some(setting) = self.policy.iter().find(|s| s.name == name)
+                && seen.contains("cache_err")
+            {
+                return Err(error(&setting.name, format!("`{name}` {why}: choose one")));
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ mod companion;
 use crate::function::{Argument, Function};
 use crate::model::Model;
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, format_ident, quote};
+use quote::{ToTokens as _, quote};
 use syn::{Attribute, FnArg, Ident, Pat, Signature};
 
 /// Everything that stands in place of the function.
@@ -31,7 +31,7 @@ fn cached(model: &Model) -> TokenStream {
     let shared = shared_attrs(function);
     let vis = &function.vis;
     let sig = named(&function.sig, function.sig.ident.clone());
-    let body = call::answer(model, &format_ident!("read"));
+    let body = call::answer(model, "read");
     quote! {
         #(#docs)*
         #(#shared)*

@@ -15,20 +15,36 @@ use syn::spanned::Spanned as _;
 /// The body of the function (`read`) and of its `refresh`.
 ///
 /// Key, tags, policy and condition are computed from the arguments before the load takes them.
-pub(super) fn answer(model: &Model, verb: &Ident) -> TokenStream {
+pub(super) fn answer(model: &Model, verb: &str) -> TokenStream {
     let shape = shape(model);
-    let call = call(model);
+    let call = call(model, verb);
     let load = load(model);
-    let verb = Ident::new(&verb.to_string(), model.function.returns.span());
+    let answer = Ident::new("answer", model.function.returns.span());
     quote! {
         #[allow(unused_imports)]
         use ::shelflife::__private::Plain as _;
-        #shape.#verb(#call, #load).await
+        #shape.#answer(#call, #load).await
+    }
+}
+
+/// The body of `peek`.
+pub(super) fn peek(model: &Model) -> TokenStream {
+    let shape = shape(model);
+    let call = opened(
+        model,
+        "read",
+        model.policy.iter().filter(|s| s.is_about_bytes()),
+    );
+    let peek = Ident::new("peek", model.function.returns.span());
+    quote! {
+        #[allow(unused_imports)]
+        use ::shelflife::__private::Plain as _;
+        #shape.#peek(#call).await
     }
 }
 
 /// How the return type is cached: the support room tells by trait, through any alias.
-pub(super) fn shape(model: &Model) -> TokenStream {
+fn shape(model: &Model) -> TokenStream {
     let returns = &model.function.returns;
     let at = returns.span();
     if model.cache_err.is_some() {
@@ -61,47 +77,49 @@ pub(super) fn template(template: &Template) -> TokenStream {
     quote!(::shelflife::KeyTemplate::new() #(#pieces)*)
 }
 
-/// The policy made of some settings.
-pub(super) fn policy<'a>(
-    model: &Model,
-    settings: impl Iterator<Item = &'a Setting>,
-) -> TokenStream {
-    let returns = &model.function.returns;
-    let settings = settings.map(|Setting { name, value }| {
-        let at = name.span();
-        if name == "hard_timeout" {
-            // A hard timeout is an error, so the return type must have room for one.
-            quote_spanned!(at=> .#name(::shelflife::__private::limit::<#returns>(#value)))
-        } else {
-            quote_spanned!(at=> .#name(#value))
-        }
-    });
-    quote!(::shelflife::Policy::new() #(#settings)*)
-}
-
-fn call(model: &Model) -> TokenStream {
-    let cache = cache(model);
-    let key = template(&model.key);
-    let policy = policy(model, model.policy.iter());
-    let tags = model.tags.iter().map(template);
-    let error_ttl = match &model.cache_err {
-        Some(ttl) => quote!(::core::option::Option::Some(#ttl)),
-        None => quote!(::core::option::Option::None),
-    };
-    let call = quote! {
-        ::shelflife::__private::Call {
-            cache: #cache,
-            key: #key.finish(),
-            policy: #policy,
-            tags: ::std::vec![#(#tags.finish_tag()),*],
-            error_ttl: #error_ttl,
-        }
-    };
+fn call(model: &Model, verb: &str) -> TokenStream {
+    let mut call = opened(model, verb, model.policy.iter());
+    if !model.tags.is_empty() {
+        let tags = model.tags.iter().map(template);
+        call.extend(quote!(.tags([#(#tags.finish_tag()),*])));
+    }
+    if let Some(ttl) = &model.cache_err {
+        call.extend(quote!(.error_ttl(#ttl)));
+    }
     match &model.condition {
         // A closure, because a key may rest on what the condition ensures.
-        Some(condition) => quote!(::shelflife::__private::when(#condition, || #call)),
+        Some(condition) => quote_spanned! {condition.span()=>
+            ::shelflife::__private::when(#condition, || #call)
+        },
         None => quote!(::core::option::Option::Some(#call)),
     }
+}
+
+/// A `Call` on the entry, under the cache's policy changed by some settings.
+fn opened<'a>(
+    model: &Model,
+    verb: &str,
+    settings: impl Iterator<Item = &'a Setting>,
+) -> TokenStream {
+    let verb = Ident::new(verb, Span::call_site());
+    let cache = cache(model);
+    let key = template(&model.key);
+    let settings: Vec<_> = settings.map(|setting| applied(setting, model)).collect();
+    let tuned = (!settings.is_empty()).then(|| {
+        let policy = Ident::new("policy", Span::mixed_site());
+        quote!(.tune(|#policy| #policy #(#settings)*))
+    });
+    quote!(::shelflife::__private::Call::#verb(#cache, #key.finish()) #tuned)
+}
+
+fn applied(Setting { name, value }: &Setting, model: &Model) -> TokenStream {
+    let at = name.span();
+    if name == "hard_timeout" {
+        // A hard timeout is an error, so the return type must have room for one.
+        let returns = &model.function.returns;
+        return quote_spanned!(at=> .#name(::shelflife::__private::limit::<#returns>(#value)));
+    }
+    quote_spanned!(at=> .#name(#value))
 }
 
 /// The closure that loads: it owns its arguments and lends them to the uncached function.

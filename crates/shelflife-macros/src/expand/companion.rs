@@ -7,7 +7,7 @@ use crate::function::Argument;
 use crate::generics;
 use crate::model::Model;
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, format_ident, quote};
+use quote::{ToTokens as _, quote};
 use std::collections::BTreeSet;
 
 /// `user_refresh`: loads now and stores, whatever is stored.
@@ -20,7 +20,7 @@ pub(super) fn refresh(model: &Model) -> TokenStream {
     let shared = shared_attrs(function);
     let vis = &function.vis;
     let sig = named(&function.sig, function.companion("refresh"));
-    let body = call::answer(model, &format_ident!("refresh"));
+    let body = call::answer(model, "refresh");
     quote! {
         #[doc = #doc]
         #(#shared)*
@@ -32,21 +32,13 @@ pub(super) fn refresh(model: &Model) -> TokenStream {
 /// `user_peek`: what is stored.
 pub(super) fn peek(model: &Model) -> TokenStream {
     let returns = &model.function.returns;
-    let shape = call::shape(model);
-    let cache = call::cache(model);
-    let key = call::template(&model.key);
-    let policy = call::policy(model, model.policy.iter().filter(|s| s.is_about_bytes()));
     Companion {
         suffix: "peek",
         asyncness: quote!(async),
         takes: model.entry_mentions(),
         returns: quote!(::core::option::Option<#returns>),
         doc: "What is stored for `{}`, as it would return it. Never loads.",
-        body: quote! {
-            #[allow(unused_imports)]
-            use ::shelflife::__private::Plain as _;
-            #shape.peek(#cache, #key.finish(), #policy).await
-        },
+        body: call::peek(model),
     }
     .written(model)
 }
