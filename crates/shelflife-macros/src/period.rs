@@ -1,6 +1,6 @@
 //! Durations as they are written in an attribute, checked while compiling.
 //!
-//! The grammar is that of `shelflife::duration`. Must not: know which setting asks.
+//! The grammar is that of `shelflife::duration`, which a macro can't call. Must not: know which setting asks.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -28,41 +28,43 @@ fn parse(text: &str) -> Result<Duration, String> {
     let wrong = |why: &str| {
         format!("`{text}` is not a duration: {why} (valid: \"300ms\", \"5m\", \"1h30m\", \"2d\")")
     };
-    let mut rest = text.trim();
-    if rest.is_empty() {
+    let text = text.trim();
+    if text.is_empty() {
         return Err(wrong("it is empty"));
     }
+    let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.bytes().take_while(|b| !b.is_ascii_digit()).count();
-        let (unit, tail) = tail.split_at(letters);
-        let number: u64 = number
-            .parse()
-            .map_err(|_| wrong("a number is missing or too large"))?;
-        let one = unit_length(unit).ok_or_else(|| {
+        let (number, tail) = split(rest, |c| !c.is_ascii_digit() && c != '.');
+        let (unit, tail) = split(tail, |c| c.is_ascii_digit());
+        let bare = number.len() == text.len();
+        let unit = unit_length(if bare { "s" } else { unit }).ok_or_else(|| {
             wrong(&format!(
-                "`{unit}` is not a unit; the units are ms, s, m, h and d"
+                "`{unit}` is not a unit; the units are ms, s, m, h, d and w"
             ))
         })?;
-        total = u32::try_from(number)
+        let number: f64 = number.parse().map_err(|_| wrong("a number is missing"))?;
+        total = Duration::try_from_secs_f64(number * unit)
             .ok()
-            .and_then(|n| one.checked_mul(n))
-            .and_then(|d| total.checked_add(d))
+            .and_then(|part| total.checked_add(part))
             .ok_or_else(|| wrong("it is too long"))?;
         rest = tail;
     }
     Ok(total)
 }
 
-fn unit_length(unit: &str) -> Option<Duration> {
+fn split(text: &str, at: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(at).unwrap_or(text.len()))
+}
+
+fn unit_length(unit: &str) -> Option<f64> {
     Some(match unit {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3600),
-        "d" => Duration::from_secs(86_400),
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        "w" => 604_800.0,
         _ => return None,
     })
 }
@@ -81,6 +83,9 @@ mod tests {
             ("2d", 172_800_000),
             ("1s500ms", 1500),
             ("0s", 0),
+            ("1.5s", 1500),
+            ("60", 60_000),
+            (" 1w ", 604_800_000),
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -90,12 +95,12 @@ mod tests {
     fn what_is_no_duration_is_named() {
         for (text, part) in [
             ("", "empty"),
-            ("5", "`` is not a unit"),
+            ("1h30", "`` is not a unit"),
             ("5 minutes", "` minutes` is not a unit"),
             ("m", "number is missing"),
-            ("-5m", "number is missing"),
-            ("99999999999999999999s", "too large"),
-            ("9999999999d", "too long"),
+            ("1..5s", "number is missing"),
+            ("-5m", "`-` is not a unit"),
+            ("999999999999999999999w", "too long"),
         ] {
             let why = parse(text).expect_err(text);
             assert!(why.contains(part), "{text}: {why}");

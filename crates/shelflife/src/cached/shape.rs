@@ -45,10 +45,11 @@ impl<R> Plain<R> for Returned<R> {
 /// Keeps what is in `Ok`; an `Err` reaches every caller of its load and is not kept.
 pub struct ByOk<T, E>(PhantomData<fn() -> (T, E)>);
 
-impl<T: Value + Clone, E> ByOk<T, E> {
+impl<T, E> ByOk<T, E> {
     /// The function, and its `refresh`. No call: uncached.
     pub async fn answer<F, Fut>(self, call: Option<Call>, load: F) -> Result<T, E>
     where
+        T: Value + Clone,
         E: Failure,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
@@ -63,7 +64,10 @@ impl<T: Value + Clone, E> ByOk<T, E> {
     }
 
     /// What is stored.
-    pub async fn peek(self, call: Call) -> Option<Result<T, E>> {
+    pub async fn peek(self, call: Call) -> Option<Result<T, E>>
+    where
+        T: Value + Clone,
+    {
         call.peek().await.map(Ok)
     }
 }
@@ -73,7 +77,7 @@ impl<T: Value + Clone, E> ByOk<T, E> {
 /// It has no room for an error: there is no hard timeout, and a panic of the load is one of its callers.
 pub struct ByValue<R>(PhantomData<fn() -> R>);
 
-impl<R: Value + Clone> ByValue<R> {
+impl<R> ByValue<R> {
     /// The function, and its `refresh`. No call: uncached.
     ///
     /// # Panics
@@ -81,6 +85,7 @@ impl<R: Value + Clone> ByValue<R> {
     /// If the load did, or if it was another's load under the same key and failed.
     pub async fn answer<F, Fut>(self, call: Option<Call>, load: F) -> R
     where
+        R: Value + Clone,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = R> + Send + 'static,
     {
@@ -97,7 +102,10 @@ impl<R: Value + Clone> ByValue<R> {
     }
 
     /// What is stored.
-    pub async fn peek(self, call: Call) -> Option<R> {
+    pub async fn peek(self, call: Call) -> Option<R>
+    where
+        R: Value + Clone,
+    {
         call.peek().await
     }
 }

@@ -1,0 +1,287 @@
+//! `#[cached]`: what it makes of functions, on the embedded store.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shelflife::{Cache, Invalidation, KeyPart, Tag, cached};
+use tokio::sync::Semaphore;
+
+mod keys;
+mod returns;
+
+/// A source that counts its loads, and the cache before it.
+#[derive(Clone)]
+struct Source {
+    cache: Cache,
+    loads: Arc<AtomicU32>,
+    tenant: &'static str,
+}
+
+impl Source {
+    fn new() -> Self {
+        Self { cache: Cache::memory(), loads: Arc::default(), tenant: "acme" }
+    }
+
+    /// Counts a load and gives its number, from 1.
+    fn load(&self) -> u32 {
+        self.loads.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn loads(&self) -> u32 {
+        self.loads.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<shelflife::Error> for Failed {
+    fn from(error: shelflife::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+#[cached(key = "user:{id}", tags = ["user:{id}", "users"], cache = source.cache)]
+async fn user(source: &Source, id: u64) -> Result<String, Failed> {
+    Ok(format!("user {id}, load {}", source.load()))
+}
+
+#[tokio::test]
+async fn a_second_call_answers_from_the_cache() {
+    let source = Source::new();
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 1");
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 1");
+    assert_eq!(user(&source, 2).await.unwrap(), "user 2, load 2");
+    assert_eq!(source.cache.get::<String>("user:1").await.unwrap(), "user 1, load 1");
+}
+
+#[tokio::test]
+async fn invalidating_by_companion_or_tag_makes_the_next_call_load() {
+    let source = Source::new();
+    user(&source, 1).await.unwrap();
+    user_invalidate(&source, 1).await.unwrap();
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 2");
+    source.cache.invalidate(Invalidation::new().tag("users")).await.unwrap();
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 3");
+    source.cache.invalidate(Tag::from("user:1")).await.unwrap();
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 4");
+}
+
+#[tokio::test]
+async fn peek_never_loads_and_refresh_always_does() {
+    let source = Source::new();
+    assert_eq!(user_peek(&source, 1).await, None);
+    assert_eq!(source.loads(), 0);
+    user(&source, 1).await.unwrap();
+    assert_eq!(user_peek(&source, 1).await, Some(Ok("user 1, load 1".to_owned())));
+    assert_eq!(user_refresh(&source, 1).await.unwrap(), "user 1, load 2");
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 2");
+}
+
+#[tokio::test]
+async fn uncached_neither_reads_nor_stores() {
+    let source = Source::new();
+    assert_eq!(user_uncached(&source, 1).await.unwrap(), "user 1, load 1");
+    assert_eq!(user_peek(&source, 1).await, None);
+    user(&source, 1).await.unwrap();
+    assert_eq!(user_uncached(&source, 1).await.unwrap(), "user 1, load 3");
+}
+
+#[cached(key = "first:{words.first().unwrap()}", cache = source.cache, condition = !words.is_empty())]
+async fn first(source: &Source, words: &[String]) -> u32 {
+    source.load()
+}
+
+#[tokio::test]
+async fn a_false_condition_runs_uncached_and_leaves_the_key_alone() {
+    let source = Source::new();
+    // The key would panic.
+    assert_eq!(first(&source, &[]).await, 1);
+    assert_eq!(first_refresh(&source, &[]).await, 2);
+    let words = ["a".to_owned()];
+    assert_eq!(first(&source, &words).await, 3);
+    assert_eq!(first(&source, &words).await, 3);
+}
+
+impl Source {
+    /// Under a tenant's own name.
+    #[cached(key = "{self.tenant}:{id}", cache = self.cache)]
+    async fn of_tenant(&self, id: u64) -> u32 {
+        u32::try_from(id).unwrap() * 100 + self.load()
+    }
+
+    #[cached(key = "shared:{self.tenant}", cache = self.cache)]
+    async fn shared(self: Arc<Self>) -> u32 {
+        self.load()
+    }
+
+    #[cached(key = "owned:{self.tenant}", cache = self.cache)]
+    async fn owned(self) -> u32 {
+        self.load()
+    }
+
+    #[cached(associated, namespace = "sources", cache = cache)]
+    async fn made(cache: &Cache, tenant: &str) -> String {
+        format!("{tenant} of {}", Self::new().tenant)
+    }
+}
+
+#[tokio::test]
+async fn methods_are_cached_with_what_the_key_says_of_self() {
+    let acme = Source::new();
+    let other = Source { tenant: "other", ..acme.clone() };
+    assert_eq!(acme.of_tenant(1).await, 101);
+    assert_eq!(acme.of_tenant(1).await, 101);
+    assert_eq!(other.of_tenant(1).await, 102);
+    assert_eq!(acme.of_tenant_key(1).as_str(), "acme:1");
+    acme.of_tenant_invalidate(1).await.unwrap();
+    assert_eq!(acme.of_tenant_peek(1).await, None);
+    assert_eq!(other.of_tenant_peek(1).await, Some(102));
+}
+
+#[tokio::test]
+async fn owned_receivers_and_functions_without_one_are_cached_too() {
+    let source = Source::new();
+    let shared = Arc::new(source.clone());
+    assert_eq!(shared.clone().shared().await, 1);
+    assert_eq!(shared.shared().await, 1);
+    assert_eq!(source.clone().owned().await, 2);
+    assert_eq!(source.clone().owned().await, 2);
+    assert_eq!(Source::made(&source.cache, "x").await, "x of acme");
+    assert_eq!(Source::made_peek(&source.cache, "x").await.as_deref(), Some("x of acme"));
+}
+
+/// Every way to borrow, in one signature.
+#[cached(key = "{name}:{list.len()}:{maybe}:{cow}:{many.len()}:{part}", cache = source.cache)]
+async fn borrowed<P: KeyPart + Clone + Send + Sync + 'static>(
+    source: &Source,
+    name: &str,
+    list: &[u8],
+    maybe: Option<&str>,
+    cow: Cow<'_, str>,
+    many: Vec<&str>,
+    part: &P,
+    mut count: u32,
+) -> String {
+    count += source.load();
+    let mut parts = vec![name, maybe.unwrap_or("-"), &cow];
+    parts.extend(many);
+    format!("{} {list:?} {count}", parts.join(" "))
+}
+
+#[tokio::test]
+async fn borrowed_arguments_are_copied_for_the_load() {
+    let source = Source::new();
+    for _ in 0..2 {
+        let name = String::from("n");
+        let cow = Cow::Owned(String::from("c"));
+        let answer =
+            borrowed(&source, &name, &[1, 2], Some("m"), cow, vec!["x", "y"], &7_u8, 10).await;
+        assert_eq!(answer, "n m c x y [1, 2] 11");
+    }
+}
+
+#[tokio::test]
+async fn a_load_outlives_the_caller_that_began_it() {
+    #[cached(key = "gated:{name}", cache = source.cache)]
+    async fn gated(source: &Source, gate: &Arc<Semaphore>, name: &str) -> u32 {
+        let number = source.load();
+        gate.acquire().await.unwrap().forget();
+        number
+    }
+
+    let source = Source::new();
+    let gate = Arc::new(Semaphore::new(0));
+    let call = |_| {
+        let (source, gate) = (source.clone(), gate.clone());
+        tokio::spawn(async move { gated(&source, &gate, "a").await })
+    };
+    let first = call(0);
+    while source.loads() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let others: Vec<_> = (0..8).map(call).collect();
+    tokio::task::yield_now().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    gate.add_permits(1);
+    for other in others {
+        assert_eq!(other.await.unwrap(), 1);
+    }
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
+async fn the_installed_cache_is_the_default() {
+    #[cached(key = "answer", ttl = "5m", stale = Duration::from_secs(60))]
+    async fn answer() -> u32 {
+        42
+    }
+
+    let cache = Cache::memory();
+    cache.install();
+    assert_eq!(answer().await, 42);
+    assert_eq!(cache.get::<u32>("answer").await, Some(42));
+    let left = cache.ttl("answer").await.unwrap();
+    // Jitter may take a little.
+    assert!((Duration::from_secs(240)..=Duration::from_secs(300)).contains(&left), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_cache_may_be_missing() {
+    #[cached(key = "answer", cache = cache)]
+    async fn answer(cache: Option<Cache>) -> u32 {
+        42
+    }
+
+    assert_eq!(answer(None).await, 42);
+    assert_eq!(answer_refresh(None).await, 42);
+    assert_eq!(answer_peek(None).await, None);
+    let error = answer_invalidate(None).await.unwrap_err();
+    assert!(error.to_string().contains("Cache::install"), "{error}");
+    let cache = Cache::memory();
+    assert_eq!(answer(Some(cache.clone())).await, 42);
+    assert_eq!(answer_peek(Some(cache)).await, Some(42));
+}
+
+#[tokio::test]
+async fn calls_are_sent_between_threads() {
+    fn sent<T: Send>(_: &T) {}
+    let source = Source::new();
+    sent(&user(&source, 1));
+    sent(&user_refresh(&source, 1));
+    sent(&user_peek(&source, 1));
+    sent(&user_invalidate(&source, 1));
+    sent(&source.of_tenant(1));
+}
+
+mod elsewhere {
+    use super::{Source, cached};
+
+    #[cached(key = "seen:{id}", cache = source.cache)]
+    #[allow(clippy::let_and_return)]
+    #[must_use]
+    pub(super) async fn seen(source: &Source, id: u64) -> u32 {
+        let loaded = source.load();
+        loaded
+    }
+}
+
+#[tokio::test]
+async fn companions_are_as_visible_as_the_function() {
+    let source = Source::new();
+    assert_eq!(elsewhere::seen(&source, 1).await, 1);
+    assert_eq!(elsewhere::seen_peek(&source, 1).await, Some(1));
+    assert_eq!(elsewhere::seen_key(1).as_str(), "seen:1");
+    assert_eq!(elsewhere::seen_uncached(&source, 1).await, 2);
+}
