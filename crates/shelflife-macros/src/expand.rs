@@ -7,10 +7,11 @@ mod call;
 mod companion;
 
 use crate::function::{Argument, Function};
+use crate::mention;
 use crate::model::Model;
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
-use syn::{Attribute, FnArg, Ident, Pat, Signature};
+use syn::{Attribute, FnArg, Ident, Pat, Signature, parse_quote};
 
 /// Everything that stands in place of the function.
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -47,10 +48,19 @@ fn uncached(model: &Model) -> TokenStream {
         function.sig.ident
     );
     let vis = &function.vis;
-    let sig = Signature {
+    let mut sig = Signature {
         ident: function.companion("uncached"),
         ..function.sig.clone()
     };
+    let mentioned = model.mentions();
+    for input in &mut sig.inputs {
+        if let FnArg::Typed(typed) = input
+            && !mentioned.is_disjoint(&mention::names(typed.pat.to_token_stream()))
+        {
+            // The attribute uses it, though the body may not.
+            typed.attrs.push(parse_quote!(#[allow(unused_variables)]));
+        }
+    }
     let body = &function.body;
     quote! {
         #[doc = #doc]
@@ -132,7 +142,7 @@ mod tests {
             signatures(&file),
             [
                 "async fn user < D : Db > (db : D , id : u64 , state : & State , lang : & str) -> Api < User >",
-                "async fn user_uncached < D : Db > (db : D , mut id : u64 , state : & State , lang : & str) -> Api < User >",
+                "async fn user_uncached < D : Db > (db : D , # [allow (unused_variables)] mut id : u64 , # [allow (unused_variables)] state : & State , # [allow (unused_variables)] lang : & str) -> Api < User >",
                 "async fn user_refresh < D : Db > (db : D , id : u64 , state : & State , lang : & str) -> Api < User >",
                 "async fn user_peek (id : u64 , state : & State , lang : & str) -> :: core :: option :: Option < Api < User > >",
                 "async fn user_invalidate (id : u64 , state : & State , lang : & str) -> :: core :: result :: Result < :: shelflife :: Receipt , :: shelflife :: Error >",

@@ -48,6 +48,17 @@ impl Model {
         names.extend(mention::names(self.cache.to_token_stream()));
         names
     }
+
+    /// The names that the attribute mentions anywhere.
+    pub(crate) fn mentions(&self) -> BTreeSet<String> {
+        let mut names = self.entry_mentions();
+        names.extend(self.tags.iter().flat_map(Template::mentions));
+        let values = self.policy.iter().map(|setting| &setting.value);
+        let values = values.chain(&self.cache_err).cloned();
+        let code = values.chain([self.condition.to_token_stream()]);
+        names.extend(mention::names(code.collect()));
+        names
+    }
 }
 
 fn scope(function: &Function) -> Scope {
