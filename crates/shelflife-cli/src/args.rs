@@ -9,7 +9,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// A cache for web APIs: try it, look into it, invalidate it.
 #[derive(Debug, Parser)]
-#[command(name = "shelflife", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "shelflife",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -201,8 +206,21 @@ mod tests {
 
     #[test]
     fn invalidate_takes_several_kinds_at_once() {
-        let line = ["shelflife", "invalidate", "--key", "a", "--tag", "b", "--tag", "c", "--soft"];
-        let Ok(Cli { command: Command::Invalidate(args) }) = Cli::try_parse_from(line) else {
+        let line = [
+            "shelflife",
+            "invalidate",
+            "--key",
+            "a",
+            "--tag",
+            "b",
+            "--tag",
+            "c",
+            "--soft",
+        ];
+        let Ok(Cli {
+            command: Command::Invalidate(args),
+        }) = Cli::try_parse_from(line)
+        else {
             panic!("this line must parse as invalidate");
         };
         assert_eq!(args.what.key, ["a"]);

@@ -14,17 +14,29 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something went wrong: exit code 2, so that a script can tell it from a plain "no".
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Failure { message: Some(message.into()), hint: None, code: 2 }
+        Failure {
+            message: Some(message.into()),
+            hint: None,
+            code: 2,
+        }
     }
 
     /// The command ran, and the answer is "no": exit code 1.
     pub(crate) fn negative(message: impl Into<String>) -> Self {
-        Failure { message: Some(message.into()), hint: None, code: 1 }
+        Failure {
+            message: Some(message.into()),
+            hint: None,
+            code: 1,
+        }
     }
 
     /// The reader of stdout has gone away: nothing is wrong, and there is nobody to tell.
     pub(crate) fn closed_pipe() -> Self {
-        Failure { message: None, hint: None, code: 0 }
+        Failure {
+            message: None,
+            hint: None,
+            code: 0,
+        }
     }
 
     /// What to do about it.

@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
@@ -54,5 +55,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
 /// Warnings go to stderr; `RUST_LOG=shelflife=debug` shows more.
 fn start_log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
 }

@@ -16,7 +16,8 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
 
 /// One JSON document on one line of stdout.
 pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(document).map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+    let text = serde_json::to_string(document)
+        .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
     line(text)
 }
 
@@ -37,12 +38,27 @@ fn write_line(to: &mut impl Write, text: &str) -> Result<(), Failure> {
 /// Columns as wide as their widest cell; the named columns are set flush right.
 pub(crate) fn table(rows: &[Vec<String>], right: &[usize]) -> Result<(), Failure> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
     for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
-            if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| {
+                if right.contains(&column) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            });
         line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())

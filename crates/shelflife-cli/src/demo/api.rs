@@ -38,7 +38,11 @@ pub(crate) fn router(users: Users) -> Router {
 }
 
 async fn index(request: Request) -> Json<Value> {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("localhost");
     let base = format!("http://{host}");
     let try_it: Vec<_> = guide::EXAMPLES
         .iter()
@@ -48,10 +52,15 @@ async fn index(request: Request) -> Json<Value> {
 }
 
 async fn stats(State(users): State<Users>) -> Json<Value> {
-    Json(json!({ "database": { "queries": users.database.queries() }, "cache": users.cache.stats() }))
+    Json(
+        json!({ "database": { "queries": users.database.queries() }, "cache": users.cache.stats() }),
+    )
 }
 
-async fn list(State(users): State<Users>, PageNumber(number): PageNumber) -> Result<Json<Page>, AppError> {
+async fn list(
+    State(users): State<Users>,
+    PageNumber(number): PageNumber,
+) -> Result<Json<Page>, AppError> {
     users::page(&users, number).await.map(Json)
 }
 
@@ -69,7 +78,10 @@ async fn update(
     Ok((with_receipt(receipt), Json(user)))
 }
 
-async fn delete(State(users): State<Users>, UserId(id): UserId) -> Result<impl IntoResponse, AppError> {
+async fn delete(
+    State(users): State<Users>,
+    UserId(id): UserId,
+) -> Result<impl IntoResponse, AppError> {
     let receipt = users.delete(id).await?;
     Ok((StatusCode::NO_CONTENT, with_receipt(receipt)))
 }
@@ -83,7 +95,10 @@ async fn no_such_route(uri: Uri) -> AppError {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> AppError {
-    AppError::MethodNotAllowed { method, path: uri.path().to_owned() }
+    AppError::MethodNotAllowed {
+        method,
+        path: uri.path().to_owned(),
+    }
 }
 
 /// Says on every answer how the cache took part in it (RFC 9211).

@@ -33,7 +33,10 @@ pub(crate) struct Answer {
 
 impl ApiClient {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        ApiClient { base: format!("http://{address}"), http: Client::builder(TokioExecutor::new()).build_http() }
+        ApiClient {
+            base: format!("http://{address}"),
+            http: Client::builder(TokioExecutor::new()).build_http(),
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
@@ -45,16 +48,26 @@ impl ApiClient {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::new(format!("{method} {path} got no answer: {error}"));
+        let failed = |error: &dyn std::error::Error| {
+            Failure::new(format!("{method} {path} got no answer: {error}"))
+        };
         let request = Request::builder()
             .method(&method)
             .uri(format!("{}{path}", self.base))
             .body(Full::new(body))
             .map_err(|error| failed(&error))?;
         let began = Instant::now();
-        let response = self.http.request(request).await.map_err(|error| failed(&error))?;
+        let response = self
+            .http
+            .request(request)
+            .await
+            .map_err(|error| failed(&error))?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| failed(&error))?
+            .to_bytes();
         let took = began.elapsed();
         let field = |name: &HeaderName| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
         Ok(Answer {
@@ -77,7 +90,8 @@ impl Answer {
     /// reason says that a soft invalidation named it.
     pub(crate) fn is_stale(&self) -> bool {
         self.cache_status.contains("; hit")
-            && (self.cache_status.contains("ttl=-") || self.cache_status.contains("soft_invalidated"))
+            && (self.cache_status.contains("ttl=-")
+                || self.cache_status.contains("soft_invalidated"))
     }
 
     /// Whether the value had to be loaded.

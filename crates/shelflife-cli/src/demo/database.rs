@@ -59,10 +59,7 @@ struct FileId(u64, u64);
 pub(crate) enum DatabaseError {
     /// The file is not there, or cannot be read: nothing can be answered until it is back.
     #[error("the database {path} is gone: {reason}")]
-    Gone {
-        path: String,
-        reason: String,
-    },
+    Gone { path: String, reason: String },
     /// Somebody else has been writing for longer than a writer waits.
     #[error("the database is busy with another write")]
     Busy,
@@ -81,7 +78,9 @@ impl Database {
             permits: Arc::new(Semaphore::new(CONNECTIONS)),
             queries: AtomicU64::new(0),
         };
-        Ok(Database { shared: Arc::new(shared) })
+        Ok(Database {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Asks the database something, on a blocking thread.
@@ -100,7 +99,9 @@ impl Database {
             let _permit = permit;
             shared.ask(question)
         });
-        answer.await.unwrap_or_else(|error| Err(DatabaseError::Refused(error.to_string())))
+        answer
+            .await
+            .unwrap_or_else(|error| Err(DatabaseError::Refused(error.to_string())))
     }
 
     /// How many questions the database was asked since the start.
@@ -110,10 +111,14 @@ impl Database {
 }
 
 impl Shared {
-    fn ask<T>(&self, question: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, DatabaseError> {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DatabaseError> {
         self.queries.fetch_add(1, Ordering::Relaxed);
         let mut open = self.take()?;
-        let answer = question(&mut open.connection).map_err(|error| DatabaseError::from_sqlite(&self.path, &error))?;
+        let answer = question(&mut open.connection)
+            .map_err(|error| DatabaseError::from_sqlite(&self.path, &error))?;
         // Only a connection that has just worked goes back; one that failed is closed.
         self.idle().push(open);
         Ok(answer)
@@ -146,7 +151,10 @@ impl OpenFile {
 
 /// Without the flag to create: a missing database must be an error, not a new and empty one.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -155,7 +163,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 impl FileId {
     fn of(path: &Path) -> Result<Self, DatabaseError> {
-        let metadata = fs::metadata(path).map_err(|error| DatabaseError::gone(path, &explain(&error)))?;
+        let metadata =
+            fs::metadata(path).map_err(|error| DatabaseError::gone(path, &explain(&error)))?;
         Ok(FileId(metadata.dev(), metadata.ino()))
     }
 }
@@ -169,7 +178,10 @@ fn explain(error: &io::Error) -> String {
 
 impl DatabaseError {
     fn gone(path: &Path, reason: &str) -> Self {
-        DatabaseError::Gone { path: path.display().to_string(), reason: reason.to_owned() }
+        DatabaseError::Gone {
+            path: path.display().to_string(),
+            reason: reason.to_owned(),
+        }
     }
 
     fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
@@ -197,7 +209,10 @@ mod tests {
     use crate::demo::scratch::Scratch;
     use crate::demo::seed::{self, Size};
 
-    const SMALL: Size = Size { users: 20, orders: 100 };
+    const SMALL: Size = Size {
+        users: 20,
+        orders: 100,
+    };
 
     fn database(scratch: &Scratch) -> (Database, PathBuf) {
         let path = scratch.path("demo.sqlite");
@@ -215,14 +230,23 @@ mod tests {
         let scratch = Scratch::new();
         let (database, path) = database(&scratch);
         // The write makes sure that something is still in the write-ahead log when the file goes.
-        let details = queries::Details { name: "Ada Lovelace".to_owned(), city: "London".to_owned() };
-        database.ask(move |db| queries::update(db, 1, &details)).await.unwrap();
+        let details = queries::Details {
+            name: "Ada Lovelace".to_owned(),
+            city: "London".to_owned(),
+        };
+        database
+            .ask(move |db| queries::update(db, 1, &details))
+            .await
+            .unwrap();
         let away = scratch.path("away.sqlite");
         fs::rename(&path, &away).unwrap();
         let error = name_of_1(&database).await.unwrap_err();
         assert!(matches!(error, DatabaseError::Gone { .. }), "{error}");
         fs::rename(&away, &path).unwrap();
-        assert_eq!(name_of_1(&database).await.unwrap().as_deref(), Some("Ada Lovelace"));
+        assert_eq!(
+            name_of_1(&database).await.unwrap().as_deref(),
+            Some("Ada Lovelace")
+        );
     }
 
     #[tokio::test]
@@ -232,17 +256,26 @@ mod tests {
         name_of_1(&database).await.unwrap();
         let other = scratch.path("other.sqlite");
         seed::ensure(&other, SMALL).unwrap();
-        let details = queries::Details { name: "Somebody Else".to_owned(), city: "Oslo".to_owned() };
+        let details = queries::Details {
+            name: "Somebody Else".to_owned(),
+            city: "Oslo".to_owned(),
+        };
         queries::update(&mut Connection::open(&other).unwrap(), 1, &details).unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_eq!(name_of_1(&database).await.unwrap().as_deref(), Some("Somebody Else"));
+        assert_eq!(
+            name_of_1(&database).await.unwrap().as_deref(),
+            Some("Somebody Else")
+        );
     }
 
     #[tokio::test]
     async fn a_missing_file_is_not_made_by_opening_it() {
         let scratch = Scratch::new();
         let path = scratch.path("missing.sqlite");
-        assert!(matches!(Database::open(&path), Err(DatabaseError::Gone { .. })));
+        assert!(matches!(
+            Database::open(&path),
+            Err(DatabaseError::Gone { .. })
+        ));
         assert!(!path.exists());
     }
 

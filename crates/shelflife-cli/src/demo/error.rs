@@ -17,7 +17,11 @@ pub(crate) enum AppError {
     #[error("there is no page {page}: the last one is {pages}")]
     NoSuchPage { page: u32, pages: u32 },
     #[error("{message}")]
-    Invalid { code: &'static str, message: String, hint: String },
+    Invalid {
+        code: &'static str,
+        message: String,
+        hint: String,
+    },
     #[error("the body is too large")]
     TooLarge,
     #[error("there is nothing at {0}")]
@@ -35,10 +39,17 @@ pub(crate) enum AppError {
 }
 
 impl AppError {
+    /// The write is committed, and its invalidation is not confirmed.
+    pub(crate) fn not_invalidated(error: shelflife::Error) -> Self {
+        AppError::NotInvalidated(error.to_string())
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             AppError::UnknownUser(_) | AppError::NoSuchRoute(_) => StatusCode::NOT_FOUND,
-            AppError::NoSuchPage { .. } | AppError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            AppError::NoSuchPage { .. } | AppError::Invalid { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             AppError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             AppError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             AppError::Database(DatabaseError::Refused(_)) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -69,15 +80,33 @@ impl AppError {
             AppError::UnknownUser(_) => "GET /users lists the users there are".to_owned(),
             AppError::NoSuchPage { pages, .. } => format!("pages go from 1 to {pages}"),
             AppError::Invalid { hint, .. } => hint.clone(),
-            AppError::TooLarge => "a name and a city need no more than a few hundred bytes".to_owned(),
-            AppError::NoSuchRoute(_) | AppError::MethodNotAllowed { .. } => "GET / lists what can be asked".to_owned(),
-            AppError::Database(DatabaseError::Gone { .. }) => {
-                "nothing is stored that could stand in; put the file back, or start the demo anew".to_owned()
+            AppError::TooLarge => {
+                "a name and a city need no more than a few hundred bytes".to_owned()
             }
-            AppError::Database(DatabaseError::Busy) | AppError::NotLoaded(_) => "try again in a moment".to_owned(),
-            AppError::Database(DatabaseError::Refused(_)) => "this is a fault in the demo, not in the request".to_owned(),
-            AppError::NotInvalidated(_) => "send the same request again: it changes nothing twice".to_owned(),
+            AppError::NoSuchRoute(_) | AppError::MethodNotAllowed { .. } => {
+                "GET / lists what can be asked".to_owned()
+            }
+            AppError::Database(DatabaseError::Gone { .. }) => {
+                "nothing is stored that could stand in; put the file back, or start the demo anew"
+                    .to_owned()
+            }
+            AppError::Database(DatabaseError::Busy) | AppError::NotLoaded(_) => {
+                "try again in a moment".to_owned()
+            }
+            AppError::Database(DatabaseError::Refused(_)) => {
+                "this is a fault in the demo, not in the request".to_owned()
+            }
+            AppError::NotInvalidated(_) => {
+                "send the same request again: it changes nothing twice".to_owned()
+            }
         }
+    }
+}
+
+/// What `#[cached]` needs: a load may also fail by itself.
+impl From<shelflife::Error> for AppError {
+    fn from(error: shelflife::Error) -> Self {
+        AppError::NotLoaded(error.to_string())
     }
 }
 
@@ -95,7 +124,11 @@ struct Explanation {
 
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
-        let error = Explanation { code: self.code(), message: self.to_string(), hint: self.hint() };
+        let error = Explanation {
+            code: self.code(),
+            message: self.to_string(),
+            hint: self.hint(),
+        };
         (self.status(), Json(Body { error })).into_response()
     }
 }

@@ -34,12 +34,21 @@ impl<S: Send + Sync> FromRequestParts<S> for UserId {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
-        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text);
-        text.ok().as_deref().and_then(counting_number).map(UserId).ok_or_else(|| AppError::Invalid {
-            code: "bad_user_id",
-            message: format!("{} does not end in a user id", parts.uri.path()),
-            hint: format!("a user id is a whole number from 1 to {}, as in /users/1", u32::MAX),
-        })
+        let text = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map(|Path(text)| text);
+        text.ok()
+            .as_deref()
+            .and_then(counting_number)
+            .map(UserId)
+            .ok_or_else(|| AppError::Invalid {
+                code: "bad_user_id",
+                message: format!("{} does not end in a user id", parts.uri.path()),
+                hint: format!(
+                    "a user id is a whole number from 1 to {}, as in /users/1",
+                    u32::MAX
+                ),
+            })
     }
 }
 
@@ -58,7 +67,10 @@ impl<S: Send + Sync> FromRequestParts<S> for PageNumber {
         });
         number.map(PageNumber).ok_or_else(|| AppError::Invalid {
             code: "bad_page",
-            message: format!("{:?} does not name one page", parts.uri.query().unwrap_or_default()),
+            message: format!(
+                "{:?} does not name one page",
+                parts.uri.query().unwrap_or_default()
+            ),
             hint: "pages are counted from 1, as in /users?page=2".to_owned(),
         })
     }
@@ -74,18 +86,23 @@ impl<S: Send + Sync> FromRequest<S> for DetailsBody {
     type Rejection = AppError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let message = rejection.body_text();
-            match rejection.into_response().status() {
-                StatusCode::PAYLOAD_TOO_LARGE => AppError::TooLarge,
-                _ => bad_details(message),
-            }
-        })?;
-        let details: Details = serde_json::from_slice(&bytes).map_err(|error| bad_details(error.to_string()))?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let message = rejection.body_text();
+                match rejection.into_response().status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => AppError::TooLarge,
+                    _ => bad_details(message),
+                }
+            })?;
+        let details: Details =
+            serde_json::from_slice(&bytes).map_err(|error| bad_details(error.to_string()))?;
         for (field, text) in [("name", &details.name), ("city", &details.city)] {
             let length = text.chars().count();
             if text.trim().is_empty() || length > LONGEST {
-                return Err(bad_details(format!("{field} has {length} letters; it takes 1 to {LONGEST}, not all blank")));
+                return Err(bad_details(format!(
+                    "{field} has {length} letters; it takes 1 to {LONGEST}, not all blank"
+                )));
             }
         }
         Ok(DetailsBody(details))

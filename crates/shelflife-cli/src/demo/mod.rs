@@ -27,7 +27,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use shelflife::Cache;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -36,8 +35,9 @@ use self::client::ApiClient;
 use self::database::Database;
 use self::users::Users;
 use crate::args::DemoArgs;
-use crate::connect;
+use crate::connect::{self, Store};
 use crate::failure::Failure;
+use crate::output;
 
 /// How long requests may take to finish after the signal to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,10 +47,20 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let ttl = connect::duration("--ttl", &args.ttl)?;
     let stale = connect::duration("--stale", &args.stale)?;
     let database = prepare(&args).await?;
-    let store = connect::store(&args.store)?;
+    let store = Store::new(&args.store);
     let cache = store.open().await?;
+    if let Err(error) = cache.ping().await {
+        output::note(format!(
+            "{store} does not answer ({error}): every read will ask the database until it does"
+        ));
+    }
     users::register_handlers(&cache);
-    let users = Users { cache: cache.clone(), database, ttl, stale };
+    let users = Users {
+        cache: cache.clone(),
+        database,
+        ttl,
+        stale,
+    };
     let ended = match args.tour {
         true => take_tour(users).await,
         false => serve_until_signal(users, &store.to_string(), &args).await,
@@ -62,17 +72,24 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
 /// The database, made first if it is not there.
 async fn prepare(args: &DemoArgs) -> Result<Database, Failure> {
     let path = args.database.clone();
-    let size = seed::Size { users: args.users, orders: args.orders };
+    let size = seed::Size {
+        users: args.users,
+        orders: args.orders,
+    };
     let opened = tokio::task::spawn_blocking(move || {
         seed::ensure(&path, size)?;
         Database::open(&path).map_err(|error| Failure::new(error.to_string()))
     });
-    opened.await.unwrap_or_else(|error| Err(Failure::new(format!("cannot make the database: {error}"))))
+    opened
+        .await
+        .unwrap_or_else(|error| Err(Failure::new(format!("cannot make the database: {error}"))))
 }
 
 async fn serve_until_signal(users: Users, store: &str, args: &DemoArgs) -> Result<(), Failure> {
     let listener = listen(args.listen).await?;
-    let address = listener.local_addr().map_err(|error| cannot_listen(args.listen, &error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| cannot_listen(args.listen, &error))?;
     // Before the first line: whoever has read it may send the signal.
     let signal = end_signal()?;
     guide::print(address, store, args)?;
@@ -83,7 +100,9 @@ async fn serve_until_signal(users: Users, store: &str, args: &DemoArgs) -> Resul
 async fn take_tour(users: Users) -> Result<(), Failure> {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(any_port).await?;
-    let address = listener.local_addr().map_err(|error| cannot_listen(any_port, &error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| cannot_listen(any_port, &error))?;
     let (end, ended) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, users.clone(), async {
         // Sent or dropped: either way the tour is over.
@@ -91,12 +110,16 @@ async fn take_tour(users: Users) -> Result<(), Failure> {
     }));
     let walked = tour::walk(&ApiClient::new(address), &users).await;
     drop(end);
-    let served = server.await.unwrap_or_else(|error| Err(Failure::new(format!("the API broke down: {error}"))));
+    let served = server
+        .await
+        .unwrap_or_else(|error| Err(Failure::new(format!("the API broke down: {error}"))));
     walked.and(served)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| cannot_listen(address, &error))
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
@@ -111,7 +134,11 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
 }
 
 /// Serves until `end`, then lets the requests that are under way finish.
-async fn serve(listener: TcpListener, users: Users, end: impl Future<Output = ()> + Send + 'static) -> Result<(), Failure> {
+async fn serve(
+    listener: TcpListener,
+    users: Users,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
     let (ending, has_ended) = oneshot::channel();
     let end = async move {
         end.await;
@@ -130,7 +157,9 @@ async fn serve(listener: TcpListener, users: Users, end: impl Future<Output = ()
 
 /// Resolves at the first Ctrl-C or SIGTERM; from the call on, neither kills the process.
 fn end_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
-    let install = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+    let install = |kind| {
+        signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))
+    };
     let mut interrupt = install(SignalKind::interrupt())?;
     let mut terminate = install(SignalKind::terminate())?;
     Ok(async move {

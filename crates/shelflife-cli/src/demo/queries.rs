@@ -83,22 +83,35 @@ pub(crate) struct Details {
 pub(crate) fn profile(db: &mut Connection, id: u32) -> rusqlite::Result<Option<Profile>> {
     // One transaction: all parts are of the same moment.
     let db = db.transaction()?;
-    let Some(user) = user(&db, id)? else { return Ok(None) };
+    let Some(user) = user(&db, id)? else {
+        return Ok(None);
+    };
     let orders = orders(&db, id)?;
     let standing = standing(&db, orders.spent_cents)?;
-    Ok(Some(Profile { months: months(&db, id)?, user, orders, standing }))
+    Ok(Some(Profile {
+        months: months(&db, id)?,
+        user,
+        orders,
+        standing,
+    }))
 }
 
 fn user(db: &Connection, id: u32) -> rusqlite::Result<Option<User>> {
     db.prepare_cached("SELECT id, name, city, joined_on FROM users WHERE id = ?1")?
         .query_row([id], |row| {
-            Ok(User { id: row.get(0)?, name: row.get(1)?, city: row.get(2)?, joined_on: row.get(3)? })
+            Ok(User {
+                id: row.get(0)?,
+                name: row.get(1)?,
+                city: row.get(2)?,
+                joined_on: row.get(3)?,
+            })
         })
         .optional()
 }
 
 fn orders(db: &Connection, id: u32) -> rusqlite::Result<Orders> {
-    const SQL: &str = "SELECT count(*), coalesce(sum(cents), 0), coalesce(max(cents), 0), max(placed_on)
+    const SQL: &str =
+        "SELECT count(*), coalesce(sum(cents), 0), coalesce(max(cents), 0), max(placed_on)
                          FROM orders WHERE user_id = ?1";
     db.prepare_cached(SQL)?.query_row([id], |row| {
         Ok(Orders {
@@ -113,7 +126,13 @@ fn orders(db: &Connection, id: u32) -> rusqlite::Result<Orders> {
 fn months(db: &Connection, id: u32) -> rusqlite::Result<Vec<Month>> {
     const SQL: &str = "SELECT substr(placed_on, 1, 7) AS month, count(*), sum(cents)
                          FROM orders WHERE user_id = ?1 GROUP BY month ORDER BY month";
-    let month = |row: &Row<'_>| Ok(Month { month: row.get(0)?, orders: row.get(1)?, spent_cents: row.get(2)? });
+    let month = |row: &Row<'_>| {
+        Ok(Month {
+            month: row.get(0)?,
+            orders: row.get(1)?,
+            spent_cents: row.get(2)?,
+        })
+    };
     db.prepare_cached(SQL)?.query_map([id], month)?.collect()
 }
 
@@ -130,17 +149,24 @@ fn standing(db: &Connection, spent_cents: i64) -> rusqlite::Result<Standing> {
         let (of, more, less): (u32, u32, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let others = f64::from(of.saturating_sub(1).max(1));
         let percentile = (f64::from(less) / others * 1000.0).round() / 10.0;
-        Ok(Standing { rank: more + 1, of, percentile })
+        Ok(Standing {
+            rank: more + 1,
+            of,
+            percentile,
+        })
     })
 }
 
 /// A page of the list, counted from 1; `Err` with the number of pages when there is no such page.
 pub(crate) fn page(db: &mut Connection, page: u32) -> rusqlite::Result<Result<Page, u32>> {
-    const SQL: &str = "SELECT users.id, name, city, count(orders.id), coalesce(sum(cents), 0) AS spent
+    const SQL: &str =
+        "SELECT users.id, name, city, count(orders.id), coalesce(sum(cents), 0) AS spent
                          FROM users LEFT JOIN orders ON user_id = users.id
                         GROUP BY users.id ORDER BY spent DESC, users.id LIMIT ?1 OFFSET ?2";
     let db = db.transaction()?;
-    let users: u32 = db.prepare_cached("SELECT count(*) FROM users")?.query_row([], |row| row.get(0))?;
+    let users: u32 = db
+        .prepare_cached("SELECT count(*) FROM users")?
+        .query_row([], |row| row.get(0))?;
     let pages = users.div_ceil(PAGE_SIZE).max(1);
     if !(1..=pages).contains(&page) {
         return Ok(Err(pages));
@@ -155,12 +181,19 @@ pub(crate) fn page(db: &mut Connection, page: u32) -> rusqlite::Result<Result<Pa
         })
     };
     let skip = (page - 1) * PAGE_SIZE;
-    let users = db.prepare_cached(SQL)?.query_map([PAGE_SIZE, skip], spender)?.collect::<rusqlite::Result<_>>()?;
+    let users = db
+        .prepare_cached(SQL)?
+        .query_map([PAGE_SIZE, skip], spender)?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Ok(Page { page, pages, users }))
 }
 
 /// Replaces a user's details; `None` when there is no such user.
-pub(crate) fn update(db: &mut Connection, id: u32, details: &Details) -> rusqlite::Result<Option<User>> {
+pub(crate) fn update(
+    db: &mut Connection,
+    id: u32,
+    details: &Details,
+) -> rusqlite::Result<Option<User>> {
     // Immediate: a transaction that begins by reading could not become a writer beside another one.
     let db = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     db.prepare_cached("UPDATE users SET name = ?2, city = ?3 WHERE id = ?1")?
@@ -173,8 +206,11 @@ pub(crate) fn update(db: &mut Connection, id: u32, details: &Details) -> rusqlit
 /// Removes a user and their orders; `false` when there is no such user.
 pub(crate) fn delete(db: &mut Connection, id: u32) -> rusqlite::Result<bool> {
     let db = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    db.prepare_cached("DELETE FROM orders WHERE user_id = ?1")?.execute([id])?;
-    let removed = db.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([id])?;
+    db.prepare_cached("DELETE FROM orders WHERE user_id = ?1")?
+        .execute([id])?;
+    let removed = db
+        .prepare_cached("DELETE FROM users WHERE id = ?1")?
+        .execute([id])?;
     db.commit()?;
     Ok(removed > 0)
 }
@@ -191,7 +227,14 @@ mod tests {
 
     fn database(scratch: &Scratch) -> Connection {
         let path = scratch.path("demo.sqlite");
-        seed::ensure(&path, Size { users: USERS, orders: 900 }).unwrap();
+        seed::ensure(
+            &path,
+            Size {
+                users: USERS,
+                orders: 900,
+            },
+        )
+        .unwrap();
         Connection::open(path).unwrap()
     }
 
@@ -200,8 +243,18 @@ mod tests {
         let scratch = Scratch::new();
         let mut db = database(&scratch);
         let profile = profile(&mut db, 7).unwrap().unwrap();
-        assert_eq!(profile.months.iter().map(|month| month.orders).sum::<u32>(), profile.orders.count);
-        assert_eq!(profile.months.iter().map(|month| month.spent_cents).sum::<i64>(), profile.orders.spent_cents);
+        assert_eq!(
+            profile.months.iter().map(|month| month.orders).sum::<u32>(),
+            profile.orders.count
+        );
+        assert_eq!(
+            profile
+                .months
+                .iter()
+                .map(|month| month.spent_cents)
+                .sum::<i64>(),
+            profile.orders.spent_cents
+        );
         assert!(profile.months.is_sorted_by(|a, b| a.month < b.month));
         assert_eq!(profile.standing.of, USERS);
     }
@@ -233,10 +286,16 @@ mod tests {
         let scratch = Scratch::new();
         let mut db = database(&scratch);
         let before = profile(&mut db, 3).unwrap().unwrap();
-        let details = Details { name: "Ada Lovelace".to_owned(), city: "London".to_owned() };
+        let details = Details {
+            name: "Ada Lovelace".to_owned(),
+            city: "London".to_owned(),
+        };
         let user = update(&mut db, 3, &details).unwrap().unwrap();
         let after = profile(&mut db, 3).unwrap().unwrap();
-        assert_eq!((user.name.as_str(), user.city.as_str()), ("Ada Lovelace", "London"));
+        assert_eq!(
+            (user.name.as_str(), user.city.as_str()),
+            ("Ada Lovelace", "London")
+        );
         assert_eq!(after, Profile { user, ..before });
         assert_eq!(update(&mut db, USERS + 1, &details).unwrap(), None);
     }

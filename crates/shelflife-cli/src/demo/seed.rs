@@ -48,15 +48,62 @@ const TABLES: &str = "
 const INDEX: &str = "CREATE INDEX orders_by_user ON orders (user_id, cents);";
 
 const FIRST_NAMES: [&str; 20] = [
-    "Ada", "Alan", "Barbara", "Dennis", "Donald", "Edith", "Frances", "Grace", "Hedy", "Ivan", "Joan", "Katherine", "Ken",
-    "Leslie", "Linus", "Margaret", "Niklaus", "Radia", "Sophie", "Tony",
+    "Ada",
+    "Alan",
+    "Barbara",
+    "Dennis",
+    "Donald",
+    "Edith",
+    "Frances",
+    "Grace",
+    "Hedy",
+    "Ivan",
+    "Joan",
+    "Katherine",
+    "Ken",
+    "Leslie",
+    "Linus",
+    "Margaret",
+    "Niklaus",
+    "Radia",
+    "Sophie",
+    "Tony",
 ];
 const LAST_NAMES: [&str; 20] = [
-    "Allen", "Bartik", "Clarke", "Dijkstra", "Engelbart", "Feinler", "Goldberg", "Hamilton", "Hopper", "Johnson", "Kernighan",
-    "Lamport", "Liskov", "Lovelace", "Perlman", "Ritchie", "Sutherland", "Thompson", "Turing", "Wilson",
+    "Allen",
+    "Bartik",
+    "Clarke",
+    "Dijkstra",
+    "Engelbart",
+    "Feinler",
+    "Goldberg",
+    "Hamilton",
+    "Hopper",
+    "Johnson",
+    "Kernighan",
+    "Lamport",
+    "Liskov",
+    "Lovelace",
+    "Perlman",
+    "Ritchie",
+    "Sutherland",
+    "Thompson",
+    "Turing",
+    "Wilson",
 ];
 const CITIES: [&str; 12] = [
-    "Amsterdam", "Bern", "Dublin", "Helsinki", "Lisbon", "London", "Madrid", "Oslo", "Paris", "Prague", "Vienna", "Warsaw",
+    "Amsterdam",
+    "Bern",
+    "Dublin",
+    "Helsinki",
+    "Lisbon",
+    "London",
+    "Madrid",
+    "Oslo",
+    "Paris",
+    "Prague",
+    "Vienna",
+    "Warsaw",
 ];
 
 /// Leaves a complete demo database at `path`: the one that is there, else a new one.
@@ -66,7 +113,12 @@ pub(crate) fn ensure(path: &Path, size: Size) -> Result<(), Failure> {
     }
     let began = Instant::now();
     let unfinished = Unfinished::beside(path);
-    output::note(format!("making {} with {} users and {} orders ...", path.display(), size.users, size.orders));
+    output::note(format!(
+        "making {} with {} users and {} orders ...",
+        path.display(),
+        size.users,
+        size.orders
+    ));
     fill(&unfinished.0, size).map_err(|error| cannot_make(path, &error))?;
     publish(&unfinished.0, path).map_err(|error| cannot_make(path, &error))?;
     output::note(format!("made in {:.1} s", began.elapsed().as_secs_f64()));
@@ -85,25 +137,36 @@ fn publish(finished: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn cannot_make(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::new(format!("cannot make the database {}: {error}", path.display()))
-        .hint("name a place that can be written to: --database PATH")
+    Failure::new(format!(
+        "cannot make the database {}: {error}",
+        path.display()
+    ))
+    .hint("name a place that can be written to: --database PATH")
 }
 
 /// Refuses a file that is not the demo's own.
 fn recognise(path: &Path) -> Result<(), Failure> {
     let stamp = |db: &Connection| -> rusqlite::Result<(i32, i32)> {
         let id = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok((id, db.pragma_query_value(None, "user_version", |row| row.get(0))?))
+        Ok((
+            id,
+            db.pragma_query_value(None, "user_version", |row| row.get(0))?,
+        ))
     };
-    let found = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|db| stamp(&db));
+    let found = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .and_then(|db| stamp(&db));
     let problem = match found {
         Ok((APPLICATION_ID, TABLES_VERSION)) => return Ok(()),
-        Ok((APPLICATION_ID, version)) => format!("it has tables of version {version}, this program has {TABLES_VERSION}"),
+        Ok((APPLICATION_ID, version)) => {
+            format!("it has tables of version {version}, this program has {TABLES_VERSION}")
+        }
         Ok(_) => "it is not a database of shelflife demo".to_owned(),
         Err(error) => error.to_string(),
     };
-    Err(Failure::new(format!("cannot use {}: {problem}", path.display()))
-        .hint("remove the file to have it made anew, or name another one: --database PATH"))
+    Err(
+        Failure::new(format!("cannot use {}: {problem}", path.display()))
+            .hint("remove the file to have it made anew, or name another one: --database PATH"),
+    )
 }
 
 /// The file while it is being made; its first name is removed at the end, whatever the end.
@@ -149,28 +212,51 @@ fn fill(path: &Path, size: Size) -> rusqlite::Result<()> {
 
 /// Draws itself only where stderr is a terminal; elsewhere the plain lines before and after it do.
 fn progress(rows: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3}% {human_pos}/{human_len} {msg}");
+    let style =
+        ProgressStyle::with_template("{bar:40} {percent:>3}% {human_pos}/{human_len} {msg}");
     ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn add_users(db: &Transaction<'_>, size: Size, random: &mut Random, bar: &ProgressBar) -> rusqlite::Result<()> {
-    let mut insert = db.prepare("INSERT INTO users (id, name, city, joined_on) VALUES (?1, ?2, ?3, ?4)")?;
+fn add_users(
+    db: &Transaction<'_>,
+    size: Size,
+    random: &mut Random,
+    bar: &ProgressBar,
+) -> rusqlite::Result<()> {
+    let mut insert =
+        db.prepare("INSERT INTO users (id, name, city, joined_on) VALUES (?1, ?2, ?3, ?4)")?;
     for id in 1..=size.users {
         let name = format!("{} {}", random.pick(&FIRST_NAMES), random.pick(&LAST_NAMES));
-        insert.execute(params![id, name, random.pick(&CITIES), day(2020, 3, random)])?;
+        insert.execute(params![
+            id,
+            name,
+            random.pick(&CITIES),
+            day(2020, 3, random)
+        ])?;
         bar.inc(1);
     }
     Ok(())
 }
 
-fn add_orders(db: &Transaction<'_>, size: Size, random: &mut Random, bar: &ProgressBar) -> rusqlite::Result<()> {
+fn add_orders(
+    db: &Transaction<'_>,
+    size: Size,
+    random: &mut Random,
+    bar: &ProgressBar,
+) -> rusqlite::Result<()> {
     const BAR_STEP: u32 = 1000;
-    let mut insert = db.prepare("INSERT INTO orders (id, user_id, placed_on, cents) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert =
+        db.prepare("INSERT INTO orders (id, user_id, placed_on, cents) VALUES (?1, ?2, ?3, ?4)")?;
     for id in 1..=size.orders {
         // A power of an even draw: a few users order often, most now and then, as in life.
         let user = 1 + (random.unit().powf(1.5) * f64::from(size.users)) as u32;
         let cents = 500 + (random.unit().powi(3) * 40_000.0) as u32;
-        insert.execute(params![id, user.min(size.users), day(2023, 2, random), cents])?;
+        insert.execute(params![
+            id,
+            user.min(size.users),
+            day(2023, 2, random),
+            cents
+        ])?;
         if id % BAR_STEP == 0 {
             bar.inc(u64::from(BAR_STEP));
         }
@@ -181,7 +267,12 @@ fn add_orders(db: &Transaction<'_>, size: Size, random: &mut Random, bar: &Progr
 /// A day within some years; never the 29th to 31st, so that every month has it.
 fn day(first_year: u32, years: u32, random: &mut Random) -> String {
     let month = random.below(12 * years);
-    format!("{}-{:02}-{:02}", first_year + month / 12, 1 + month % 12, 1 + random.below(28))
+    format!(
+        "{}-{:02}-{:02}",
+        first_year + month / 12,
+        1 + month % 12,
+        1 + random.below(28)
+    )
 }
 
 #[cfg(test)]
@@ -192,14 +283,19 @@ mod tests {
     use crate::demo::queries;
     use crate::demo::scratch::Scratch;
 
-    const SMALL: Size = Size { users: 50, orders: 1000 };
+    const SMALL: Size = Size {
+        users: 50,
+        orders: 1000,
+    };
 
     #[test]
     fn the_same_seed_makes_the_same_data() {
         let scratch = Scratch::new();
         let profiles = ["one.sqlite", "two.sqlite"].map(|name| {
             ensure(&scratch.path(name), SMALL).unwrap();
-            queries::profile(&mut Connection::open(scratch.path(name)).unwrap(), 1).unwrap().unwrap()
+            queries::profile(&mut Connection::open(scratch.path(name)).unwrap(), 1)
+                .unwrap()
+                .unwrap()
         });
         assert_eq!(profiles[0], profiles[1]);
         assert!(profiles[0].orders.count > 0);
@@ -211,7 +307,14 @@ mod tests {
         let path = scratch.path("demo.sqlite");
         ensure(&path, SMALL).unwrap();
         let before = fs::read(&path).unwrap();
-        ensure(&path, Size { users: 5, orders: 10 }).unwrap();
+        ensure(
+            &path,
+            Size {
+                users: 5,
+                orders: 10,
+            },
+        )
+        .unwrap();
         assert_eq!(before, fs::read(&path).unwrap());
     }
 
@@ -221,8 +324,14 @@ mod tests {
         let path = scratch.path("foreign.sqlite");
         fs::write(&path, "not a database, and somebody may need it").unwrap();
         let failure = ensure(&path, SMALL).unwrap_err().to_string();
-        assert!(failure.contains("foreign.sqlite") && failure.contains("--database"), "{failure}");
-        assert_eq!(fs::read(&path).unwrap(), b"not a database, and somebody may need it");
+        assert!(
+            failure.contains("foreign.sqlite") && failure.contains("--database"),
+            "{failure}"
+        );
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            b"not a database, and somebody may need it"
+        );
     }
 
     #[test]

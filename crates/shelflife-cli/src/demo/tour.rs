@@ -59,10 +59,20 @@ impl<'a> Tour<'a> {
         let list = api.get("/users").await?;
         let first = &list.body["users"][0];
         let Some(id) = first["id"].as_u64() else {
-            return Err(Failure::new(format!("the tour needs a user, and GET /users gave {}", list.body)));
+            return Err(Failure::new(format!(
+                "the tour needs a user, and GET /users gave {}",
+                list.body
+            )));
         };
         let before = json!({ "name": first["name"], "city": first["city"] });
-        Ok(Tour { api, users, id, path: format!("/users/{id}"), before, steps: Vec::new() })
+        Ok(Tour {
+            api,
+            users,
+            id,
+            path: format!("/users/{id}"),
+            before,
+            steps: Vec::new(),
+        })
     }
 
     async fn steps(&mut self) -> Result<(), Failure> {
@@ -80,7 +90,11 @@ impl<'a> Tour<'a> {
         let miss = self.api.get(&self.path).await?;
         self.record("first read: the database works", &miss, miss.is_miss());
         let hit = self.api.get(&self.path).await?;
-        self.record("the same again: from memory", &hit, hit.is_hit() && hit.body == miss.body);
+        self.record(
+            "the same again: from memory",
+            &hit,
+            hit.is_hit() && hit.body == miss.body,
+        );
         let list = self.api.get("/users").await?;
         self.record("the list of users", &list, list.is_miss());
         Ok(())
@@ -89,20 +103,36 @@ impl<'a> Tour<'a> {
     async fn write(&mut self) -> Result<(), Failure> {
         let details = json!({ "name": "Ada Lovelace", "city": "London" });
         let put = self.api.put(&self.path, &details).await?;
-        self.record("write: a new name", &put, put.status == StatusCode::OK && put.receipt.is_some());
+        self.record(
+            "write: a new name",
+            &put,
+            put.status == StatusCode::OK && put.receipt.is_some(),
+        );
         let read = self.api.get(&self.path).await?;
         let is_new = read.body["name"] == details["name"] && read.body["city"] == details["city"];
-        self.record("read after the write: the new name", &read, read.is_miss() && is_new);
+        self.record(
+            "read after the write: the new name",
+            &read,
+            read.is_miss() && is_new,
+        );
         let list = self.api.get("/users").await?;
         let is_new = list.body["users"][0]["name"] == details["name"];
-        self.record("the list after the write: loaded anew", &list, list.is_miss() && is_new);
+        self.record(
+            "the list after the write: loaded anew",
+            &list,
+            list.is_miss() && is_new,
+        );
         Ok(())
     }
 
     async fn invalidate_softly(&mut self) -> Result<(), Failure> {
         self.drop_entries(self.about_user().soft()).await?;
         let stale = self.api.get(&self.path).await?;
-        self.record("invalidated softly: the old value at once", &stale, stale.is_stale());
+        self.record(
+            "invalidated softly: the old value at once",
+            &stale,
+            stale.is_stale(),
+        );
         let began = Instant::now();
         let fresh = loop {
             let answer = self.api.get(&self.path).await?;
@@ -111,7 +141,11 @@ impl<'a> Tour<'a> {
             }
             tokio::time::sleep(PAUSE_BETWEEN_LOOKS).await;
         };
-        self.record("a moment later: refreshed behind the scenes", &fresh, fresh.is_hit());
+        self.record(
+            "a moment later: refreshed behind the scenes",
+            &fresh,
+            fresh.is_hit(),
+        );
         Ok(())
     }
 
@@ -123,7 +157,8 @@ impl<'a> Tour<'a> {
     }
 
     async fn stampede(&mut self) -> Result<(), Failure> {
-        self.drop_entries(Invalidation::new().pattern("user:*")).await?;
+        self.drop_entries(Invalidation::new().pattern("user:*"))
+            .await?;
         let queries_before = self.users.database.queries();
         let began = Instant::now();
         let mut callers = JoinSet::new();
@@ -133,7 +168,9 @@ impl<'a> Tour<'a> {
         }
         let mut answered = 0;
         while let Some(answer) = callers.join_next().await {
-            let answer = answer.map_err(|error| Failure::new(format!("a caller of the stampede failed: {error}")))??;
+            let answer = answer.map_err(|error| {
+                Failure::new(format!("a caller of the stampede failed: {error}"))
+            })??;
             answered += usize::from(answer.status == StatusCode::OK);
         }
         let took = began.elapsed();
@@ -150,7 +187,11 @@ impl<'a> Tour<'a> {
 
     async fn ask_for_nobody(&mut self) -> Result<(), Failure> {
         let nobody = self.api.get(&format!("/users/{}", u32::MAX)).await?;
-        self.record("somebody unknown", &nobody, nobody.status == StatusCode::NOT_FOUND);
+        self.record(
+            "somebody unknown",
+            &nobody,
+            nobody.status == StatusCode::NOT_FOUND,
+        );
         Ok(())
     }
 
@@ -158,7 +199,10 @@ impl<'a> Tour<'a> {
         let answer = self.api.put(&self.path, &self.before).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
-            status => Err(Failure::new(format!("could not put user {} back: {status} {}", self.id, answer.body))),
+            status => Err(Failure::new(format!(
+                "could not put user {} back: {status} {}",
+                self.id, answer.body
+            ))),
         }
     }
 
@@ -168,18 +212,30 @@ impl<'a> Tour<'a> {
 
     async fn drop_entries(&self, what: Invalidation) -> Result<(), Failure> {
         let receipt = self.users.cache.invalidate(what).await;
-        receipt.map(drop).map_err(|error| Failure::new(format!("cannot invalidate: {error}")))
+        receipt
+            .map(drop)
+            .map_err(|error| Failure::new(format!("cannot invalidate: {error}")))
     }
 
     fn record(&mut self, what: &'static str, answer: &Answer, behaved: bool) {
         let text = format!("{} {}", answer.status.as_u16(), answer.cache_status);
-        self.steps.push(Step { what, answer: text, took: answer.took, behaved });
+        self.steps.push(Step {
+            what,
+            answer: text,
+            took: answer.took,
+            behaved,
+        });
     }
 
     fn print(&self) -> Result<(), Failure> {
         let row = |step: &Step| {
             let mark = if step.behaved { "ok" } else { "WRONG" };
-            vec![mark.to_owned(), step.what.to_owned(), milliseconds(step.took), step.answer.clone()]
+            vec![
+                mark.to_owned(),
+                step.what.to_owned(),
+                milliseconds(step.took),
+                step.answer.clone(),
+            ]
         };
         let rows: Vec<_> = self.steps.iter().map(row).collect();
         output::table(&rows, &[2])
@@ -188,12 +244,17 @@ impl<'a> Tour<'a> {
     fn verdict(&self) -> Result<(), Failure> {
         let wrong = self.steps.iter().filter(|step| !step.behaved).count();
         if wrong > 0 {
-            return Err(Failure::negative(format!("{wrong} of {} steps did not behave", self.steps.len())));
+            return Err(Failure::negative(format!(
+                "{wrong} of {} steps did not behave",
+                self.steps.len()
+            )));
         }
         if let [miss, hit, ..] = self.steps.as_slice() {
             let ratio = miss.took.as_secs_f64() / hit.took.as_secs_f64();
             let (miss, hit) = (milliseconds(miss.took), milliseconds(hit.took));
-            output::line(format!("\nA read through the database took {miss}, a hit {hit}: {ratio:.0} times as fast, HTTP included."))?;
+            output::line(format!(
+                "\nA read through the database took {miss}, a hit {hit}: {ratio:.0} times as fast, HTTP included."
+            ))?;
         }
         Ok(())
     }

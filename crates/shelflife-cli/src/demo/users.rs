@@ -53,10 +53,17 @@ impl Event for UserDeleted {
 
 /// What each event makes out of date.
 pub(crate) fn register_handlers(cache: &Cache) {
-    cache.on(|event: &UserUpdated| Invalidation::new().tag(format!("user:{}", event.id)).tag("users"));
+    cache.on(|event: &UserUpdated| {
+        Invalidation::new()
+            .tag(format!("user:{}", event.id))
+            .tag("users")
+    });
     // With one user less, everybody's rank may be another.
     cache.on(|event: &UserDeleted| {
-        Invalidation::new().tag(format!("user:{}", event.id)).tag("users").tag("ranks")
+        Invalidation::new()
+            .tag(format!("user:{}", event.id))
+            .tag("users")
+            .tag("ranks")
     });
 }
 
@@ -70,7 +77,10 @@ pub(crate) fn register_handlers(cache: &Cache) {
     cache = users.cache
 )]
 pub(crate) async fn profile(users: &Users, id: u32) -> Result<Option<Profile>, AppError> {
-    Ok(users.database.ask(move |db| queries::profile(db, id)).await?)
+    Ok(users
+        .database
+        .ask(move |db| queries::profile(db, id))
+        .await?)
 }
 
 /// A page of the list of users.
@@ -83,17 +93,34 @@ pub(crate) async fn profile(users: &Users, id: u32) -> Result<Option<Profile>, A
     cache = users.cache
 )]
 pub(crate) async fn page(users: &Users, number: u32) -> Result<Page, AppError> {
-    let page = users.database.ask(move |db| queries::page(db, number)).await?;
-    page.map_err(|pages| AppError::NoSuchPage { page: number, pages })
+    let page = users
+        .database
+        .ask(move |db| queries::page(db, number))
+        .await?;
+    page.map_err(|pages| AppError::NoSuchPage {
+        page: number,
+        pages,
+    })
 }
 
 impl Users {
     /// Replaces a user's details. When this returns, no read that starts later sees the old ones.
-    pub(crate) async fn update(&self, id: u32, details: Details) -> Result<(User, Receipt), AppError> {
-        let user = self.database.ask(move |db| queries::update(db, id, &details)).await?;
+    pub(crate) async fn update(
+        &self,
+        id: u32,
+        details: Details,
+    ) -> Result<(User, Receipt), AppError> {
+        let user = self
+            .database
+            .ask(move |db| queries::update(db, id, &details))
+            .await?;
         let user = user.ok_or(AppError::UnknownUser(id))?;
         // After the commit: before it, a load could still pick up the old row and store it.
-        let receipt = self.cache.emit(&UserUpdated { id }).await.map_err(AppError::not_invalidated)?;
+        let receipt = self
+            .cache
+            .emit(&UserUpdated { id })
+            .await
+            .map_err(AppError::not_invalidated)?;
         Ok((user, receipt))
     }
 
@@ -102,7 +129,15 @@ impl Users {
         let removed = self.database.ask(move |db| queries::delete(db, id)).await?;
         // Even if there was nothing to remove: the caller may be repeating a request whose
         // invalidation failed.
-        let receipt = self.cache.emit(&UserDeleted { id }).await.map_err(AppError::not_invalidated)?;
-        if removed { Ok(receipt) } else { Err(AppError::UnknownUser(id)) }
+        let receipt = self
+            .cache
+            .emit(&UserDeleted { id })
+            .await
+            .map_err(AppError::not_invalidated)?;
+        if removed {
+            Ok(receipt)
+        } else {
+            Err(AppError::UnknownUser(id))
+        }
     }
 }

@@ -12,7 +12,8 @@ pub(crate) async fn run(args: InvalidateArgs) -> Result<(), Failure> {
     let cache = connect::shared(&args.operator.store).await?;
     let receipt = cache.invalidate(invalidation(&args.what, args.soft)).await;
     let receipt = receipt.map_err(|error| {
-        Failure::new(format!("not confirmed: {error}")).hint("entries may still be served; run it again")
+        Failure::new(format!("not confirmed: {error}"))
+            .hint("entries may still be served; run it again")
     })?;
     if args.operator.json {
         return output::json(&json!({
@@ -25,28 +26,44 @@ pub(crate) async fn run(args: InvalidateArgs) -> Result<(), Failure> {
         }));
     }
     let became = if args.soft { "stale" } else { "dead" };
-    output::line(format!("{} made {became}, receipt {receipt}", describe(&args.what)))
+    output::line(format!(
+        "{} made {became}, receipt {receipt}",
+        describe(&args.what)
+    ))
 }
 
 fn invalidation(what: &WhatArgs, soft: bool) -> Invalidation {
     let mut invalidation = Invalidation::new();
     for key in &what.key {
-        invalidation = invalidation.key(key);
+        invalidation = invalidation.key(key.as_str());
     }
     for tag in &what.tag {
         invalidation = invalidation.tag(tag.as_str());
     }
     for pattern in &what.pattern {
-        invalidation = invalidation.pattern(pattern);
+        invalidation = invalidation.pattern(pattern.as_str());
     }
     if what.all {
         invalidation = invalidation.all();
     }
-    if soft { invalidation.soft() } else { invalidation }
+    if soft {
+        invalidation.soft()
+    } else {
+        invalidation
+    }
 }
 
 fn describe(what: &WhatArgs) -> String {
-    let kinds = [("key", &what.key), ("tag", &what.tag), ("pattern", &what.pattern)];
-    let named = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind} {name}")));
-    named.chain(what.all.then(|| "everything".to_owned())).collect::<Vec<_>>().join(", ")
+    let kinds = [
+        ("key", &what.key),
+        ("tag", &what.tag),
+        ("pattern", &what.pattern),
+    ];
+    let named = kinds
+        .iter()
+        .flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind} {name}")));
+    named
+        .chain(what.all.then(|| "everything".to_owned()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use crate::http;
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, demo, stderr};
 
@@ -18,15 +19,25 @@ fn first_read_misses_second_hits_memory_and_a_write_shows_at_once() {
 
     let miss = demo.get("/users/1");
     assert_eq!(miss.status, 200);
-    assert!(miss.cache_status().starts_with("shelflife; fwd=miss"), "{miss:?}");
+    assert!(
+        miss.cache_status().starts_with("shelflife; fwd=miss"),
+        "{miss:?}"
+    );
     let hit = demo.get("/users/1");
-    assert!(hit.cache_status().contains("; hit; ttl=") && hit.cache_status().ends_with("detail=l1"), "{hit:?}");
+    assert!(
+        hit.cache_status().contains("; hit; ttl=") && hit.cache_status().ends_with("detail=l1"),
+        "{hit:?}"
+    );
     assert_eq!(hit.body, miss.body);
 
     let put = demo.put("/users/1", ADA);
     assert_eq!(put.status, 200);
     assert_eq!(put.cache_status(), "shelflife; fwd=method");
-    assert!(put.field("shelflife-receipt").is_some_and(|receipt| receipt.contains(':')), "{put:?}");
+    assert!(
+        put.field("shelflife-receipt")
+            .is_some_and(|receipt| receipt.contains(':')),
+        "{put:?}"
+    );
 
     let after = demo.get("/users/1");
     assert!(after.cache_status().contains("fwd=miss"), "{after:?}");
@@ -45,8 +56,16 @@ fn a_write_invalidates_the_lists_and_no_other_profile() {
         assert!(demo.get(path).cache_status().contains("; hit"));
     }
     demo.put("/users/1", ADA);
-    assert!(demo.get("/users?page=1").cache_status().contains("fwd=miss"));
-    assert!(demo.get("/users?page=2").cache_status().contains("fwd=miss"));
+    assert!(
+        demo.get("/users?page=1")
+            .cache_status()
+            .contains("fwd=miss")
+    );
+    assert!(
+        demo.get("/users?page=2")
+            .cache_status()
+            .contains("fwd=miss")
+    );
     assert!(demo.get("/users/2").cache_status().contains("; hit"));
 }
 
@@ -77,9 +96,16 @@ fn callers_at_the_same_time_share_one_load() {
     let scratch = Scratch::new();
     let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
     let before = demo.queries();
+    let address = demo.address.as_str();
     thread::scope(|scope| {
-        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(|| demo.get("/users/3").status)).collect();
-        assert!(callers.into_iter().all(|caller| caller.join().unwrap() == 200));
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| scope.spawn(|| http::send(address, "GET", "/users/3", "").status))
+            .collect();
+        assert!(
+            callers
+                .into_iter()
+                .all(|caller| caller.join().unwrap() == 200)
+        );
     });
     assert_eq!(demo.queries() - before, 1);
 }
@@ -113,16 +139,26 @@ fn a_taken_port_is_an_error_that_says_what_to_do() {
     let scratch = Scratch::new();
     let path = scratch.path("demo.sqlite");
     let first = Demo::start(&path, &[]);
-    let second = demo(&path).args(["--listen", &first.address]).stdin(Stdio::null()).output().unwrap();
+    let second = demo(&path)
+        .args(["--listen", &first.address])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     assert_eq!(second.status.code(), Some(2));
     let said = stderr(&second);
-    assert!(said.contains(&first.address) && said.contains("hint:") && said.contains("--listen"), "{said}");
+    assert!(
+        said.contains(&first.address) && said.contains("hint:") && said.contains("--listen"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_bad_duration_names_the_option() {
     let scratch = Scratch::new();
-    let output = demo(&scratch.path("demo.sqlite")).args(["--ttl", "soon"]).output().unwrap();
+    let output = demo(&scratch.path("demo.sqlite"))
+        .args(["--ttl", "soon"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(said.contains("--ttl") && said.contains("soon"), "{said}");

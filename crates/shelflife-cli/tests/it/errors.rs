@@ -8,9 +8,20 @@ fn assert_error(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
     let error = &answer.body["error"];
     assert_eq!(error["code"], code, "{answer:?}");
-    assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
-    assert!(error["hint"].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
-    assert!(answer.cache_status().starts_with("shelflife; "), "{answer:?}");
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty()),
+        "{answer:?}"
+    );
+    assert!(
+        error["hint"].as_str().is_some_and(|text| !text.is_empty()),
+        "{answer:?}"
+    );
+    assert!(
+        answer.cache_status().starts_with("shelflife; "),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -42,8 +53,16 @@ fn each_refusal_has_its_status_its_code_and_a_hint() {
     for body in bodies {
         assert_error(&demo.put("/users/1", body), 422, "bad_details");
     }
-    assert_error(&demo.put("/users/1", &"x".repeat(3 << 20)), 413, "too_large");
-    assert_error(&demo.put("/users/4711", r#"{"name": "Ada", "city": "London"}"#), 404, "unknown_user");
+    assert_error(
+        &demo.put("/users/1", &"x".repeat(3 << 20)),
+        413,
+        "too_large",
+    );
+    assert_error(
+        &demo.put("/users/4711", r#"{"name": "Ada", "city": "London"}"#),
+        404,
+        "unknown_user",
+    );
     assert_error(&demo.delete("/users/4711"), 404, "unknown_user");
     assert_error(&demo.delete("/users/abc"), 422, "bad_user_id");
     assert_error(&demo.get("/nowhere"), 404, "no_such_route");
@@ -55,7 +74,12 @@ fn a_wrong_method_names_the_right_ones() {
     let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
     let answer = demo.delete("/users");
     assert_error(&answer, 405, "method_not_allowed");
-    assert!(answer.field("allow").is_some_and(|methods| methods.contains("GET")), "{answer:?}");
+    assert!(
+        answer
+            .field("allow")
+            .is_some_and(|methods| methods.contains("GET")),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -75,6 +99,14 @@ fn the_front_page_lists_what_can_be_tried() {
     let front = demo.get("/");
     assert_eq!(front.cache_status(), "shelflife; fwd=bypass");
     let commands = front.body["try"].as_array().unwrap();
-    assert!(commands.iter().any(|one| one["command"] == format!("curl -i 'http://{}/users/1'", demo.address)));
-    assert!(commands.iter().all(|one| one["shows"].as_str().is_some_and(|text| !text.is_empty())));
+    assert!(
+        commands
+            .iter()
+            .any(|one| one["command"] == format!("curl -i 'http://{}/users/1'", demo.address))
+    );
+    assert!(
+        commands
+            .iter()
+            .all(|one| one["shows"].as_str().is_some_and(|text| !text.is_empty()))
+    );
 }

@@ -18,12 +18,15 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
-        fields.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        fields
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
     }
 
     /// The Cache-Status, which each answer must carry.
     pub(crate) fn cache_status(&self) -> &str {
-        self.field("cache-status").unwrap_or_else(|| panic!("no Cache-Status: {self:?}"))
+        self.field("cache-status")
+            .unwrap_or_else(|| panic!("no Cache-Status: {self:?}"))
     }
 }
 
@@ -37,8 +40,18 @@ pub(crate) fn send(address: &str, method: &str, path: &str, body: &str) -> Answe
     )
     .unwrap();
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer within the limit");
+    stream
+        .read_to_string(&mut text)
+        .expect("an answer within the limit");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
-    Answer { status, head: head.to_owned(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .expect("a status line");
+    Answer {
+        status,
+        head: head.to_owned(),
+        body: serde_json::from_str(body).unwrap_or(Value::Null),
+    }
 }

@@ -11,7 +11,10 @@ fn a_second_process_hits_what_the_first_one_filled() {
     let path = scratch.path("demo.sqlite");
     let server = RedisServer::start();
     let url = server.url();
-    let (first, second) = (Demo::start(&path, &["--redis", &url]), Demo::start(&path, &["--redis", &url]));
+    let (first, second) = (
+        Demo::start(&path, &["--redis", &url]),
+        Demo::start(&path, &["--redis", &url]),
+    );
     let filled = first.get("/users/1");
     assert!(filled.cache_status().contains("fwd=miss"), "{filled:?}");
 
@@ -27,7 +30,10 @@ fn an_operators_invalidation_makes_the_shared_entry_dead_at_once() {
     let path = scratch.path("demo.sqlite");
     let server = RedisServer::start();
     let url = server.url();
-    let (first, second) = (Demo::start(&path, &["--redis", &url]), Demo::start(&path, &["--redis", &url]));
+    let (first, second) = (
+        Demo::start(&path, &["--redis", &url]),
+        Demo::start(&path, &["--redis", &url]),
+    );
     first.get("/users/1");
 
     run_json(&["invalidate", "--tag", "user:1", "--redis", &url, "--json"]);
@@ -47,7 +53,15 @@ fn namespaces_share_nothing() {
     let two = Demo::start(&path, &["--redis", &url, "--namespace", "two"]);
     one.get("/users/1");
     assert!(two.get("/users/1").cache_status().contains("fwd=miss"));
-    run_json(&["invalidate", "--all", "--redis", &url, "--namespace", "two", "--json"]);
+    run_json(&[
+        "invalidate",
+        "--all",
+        "--redis",
+        &url,
+        "--namespace",
+        "two",
+        "--json",
+    ]);
     let third = Demo::start(&path, &["--redis", &url, "--namespace", "one"]);
     assert!(third.get("/users/1").cache_status().contains("; hit"));
 }

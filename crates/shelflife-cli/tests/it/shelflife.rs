@@ -39,7 +39,9 @@ impl Demo {
 
     /// How often the database was asked.
     pub(crate) fn queries(&self) -> u64 {
-        self.get("/stats").body["database"]["queries"].as_u64().expect("a number of queries")
+        self.get("/stats").body["database"]["queries"]
+            .as_u64()
+            .expect("a number of queries")
     }
 }
 
@@ -70,7 +72,9 @@ pub(crate) fn run_json(args: &[&str]) -> Vec<Value> {
     let output = run(args);
     assert!(output.status.success(), "{args:?}: {output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 pub(crate) fn stderr(output: &Output) -> String {

@@ -1,0 +1,126 @@
+//! From options and environment to a cache: which store, and a sentence when it cannot be had.
+//!
+//! Must not: print a password. URLs are shown without their user, password and settings.
+
+use std::fmt;
+use std::time::Duration;
+
+use shelflife::{Cache, Error, ErrorKind};
+
+use crate::args::StoreArgs;
+use crate::failure::Failure;
+
+/// The store that the options name, else the environment's, else the one inside this process.
+pub(crate) struct Store {
+    url: Option<String>,
+    namespace: Option<String>,
+}
+
+impl Store {
+    pub(crate) fn new(args: &StoreArgs) -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = args
+            .redis
+            .clone()
+            .or_else(|| variable("SHELFLIFE_URL"))
+            .or_else(|| variable("REDIS_URL"));
+        Store {
+            url,
+            namespace: args.namespace.clone(),
+        }
+    }
+
+    /// Connects, where there is something to connect to.
+    pub(crate) async fn open(&self) -> Result<Cache, Failure> {
+        let mut builder = Cache::builder()
+            .from_env()
+            .map_err(|error| self.cannot_open(&error))?;
+        if let Some(url) = &self.url {
+            builder = builder.url(url);
+        }
+        if let Some(namespace) = &self.namespace {
+            builder = builder.namespace(namespace);
+        }
+        builder
+            .build()
+            .await
+            .map_err(|error| self.cannot_open(&error))
+    }
+
+    fn cannot_open(&self, error: &Error) -> Failure {
+        let failure = Failure::new(format!("cannot use {self}: {error}"));
+        match error.kind() {
+            ErrorKind::Unavailable => {
+                failure.hint("is the server up, and is this its address? try: redis-cli ping")
+            }
+            ErrorKind::Denied => failure
+                .hint("the user and the password are part of the URL: redis://user:password@host"),
+            _ => failure,
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.url {
+            Some(url) => f.write_str(&without_secrets(url)),
+            None => f.write_str("this process's own memory"),
+        }
+    }
+}
+
+/// `redis://user:password@host:6379/0?timeout=1s` as `redis://host:6379/0`.
+fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    // The last @: a password that is not escaped may hold one too.
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// The store of an operator command: a shared one, or there is nothing to look at.
+pub(crate) async fn shared(args: &StoreArgs) -> Result<Cache, Failure> {
+    let store = Store::new(args);
+    if store.url.is_none() {
+        return Err(Failure::new(
+            "no server is named, and another process's own memory cannot be looked into",
+        )
+        .hint("name it with --redis redis://127.0.0.1:6379, or in SHELFLIFE_URL or REDIS_URL"));
+    }
+    let cache = store.open().await?;
+    // Opening does not insist on an answer, an operator does.
+    cache
+        .ping()
+        .await
+        .map_err(|error| store.cannot_open(&error))?;
+    Ok(cache)
+}
+
+/// A duration that was given with an option.
+pub(crate) fn duration(option: &str, text: &str) -> Result<Duration, Failure> {
+    shelflife::duration(text).map_err(|error| Failure::new(format!("{option} {text}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_their_secrets() {
+        for (url, shown) in [
+            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+            (
+                "redis://ada:secret@host:6379/2?timeout=1s",
+                "redis://host:6379/2",
+            ),
+            ("rediss://:p@ss@host", "rediss://host"),
+            (
+                "unix:///run/redis.sock?password=secret",
+                "unix:///run/redis.sock",
+            ),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Commands for those who run a cache: look into it, and invalidate.
+//!
+//! Must not: know a key of Redis or a byte of a record. What is stored is told by the library.
+
+pub(crate) mod get;
+pub(crate) mod invalidate;
+pub(crate) mod ls;
+pub(crate) mod stats;

@@ -1,0 +1,174 @@
+//! The operator commands, on what a running demo has stored.
+
+use serde_json::json;
+use shelflife_testkit::RedisServer;
+
+use crate::scratch::Scratch;
+use crate::shelflife::{Demo, run, run_json, stderr};
+
+/// A demo that has stored the profiles 1 and 2 and a page of the list.
+fn filled(scratch: &Scratch, url: &str) -> Demo {
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &["--redis", url]);
+    for path in ["/users/1", "/users/2", "/users?page=1"] {
+        assert_eq!(demo.get(path).status, 200);
+    }
+    demo
+}
+
+#[test]
+fn get_tells_state_reason_tags_and_value() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let demo = filled(&scratch, &url);
+
+    let found = run_json(&["get", "user:1", "--redis", &url, "--json"]).remove(0);
+    assert_eq!(found["state"], "fresh");
+    assert_eq!(found["reason"], "fresh");
+    assert_eq!(found["value"], demo.get("/users/1").body);
+    let tags: Vec<_> = found["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| tag["tag"].as_str().unwrap())
+        .collect();
+    assert!(
+        tags.contains(&"user:1") && tags.contains(&"ranks"),
+        "{tags:?}"
+    );
+    assert!(
+        found["fresh_ms"]
+            .as_i64()
+            .is_some_and(|ms| ms > 0 && ms <= 33_000),
+        "{found}"
+    );
+
+    let shown = run(&["get", "user:1", "--redis", &url]);
+    assert!(shown.status.success());
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        text.contains("fresh (fresh)") && text.contains("\"spent_cents\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn get_of_nothing_usable_ends_with_1_and_says_why() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let _demo = filled(&scratch, &url);
+
+    let nobody = run(&["get", "user:4711", "--redis", &url]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        stderr(&nobody).contains("user:4711 is absent"),
+        "{nobody:?}"
+    );
+
+    run_json(&["invalidate", "--tag", "user:1", "--redis", &url, "--json"]);
+    let dead = run(&["get", "user:1", "--redis", &url, "--json"]);
+    assert_eq!(dead.status.code(), Some(1));
+    assert!(
+        stderr(&dead).contains("user:1 is dead: tag_newer"),
+        "{dead:?}"
+    );
+}
+
+#[test]
+fn ls_lists_what_matches() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let _demo = filled(&scratch, &url);
+    let keys = |pattern: &[&str]| {
+        let output = run(&[&["ls"], pattern, &["--redis", &url]].concat());
+        assert!(output.status.success(), "{output:?}");
+        let mut keys: Vec<_> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&[]), ["user:1", "user:2", "users:page:1"]);
+    assert_eq!(keys(&["user:*"]), ["user:1", "user:2"]);
+    assert_eq!(keys(&["*1"]), ["user:1", "users:page:1"]);
+    assert!(keys(&["nothing:*"]).is_empty());
+    let listed = run_json(&["ls", "users:*", "--redis", &url, "--json"]);
+    assert_eq!(listed, [json!({ "key": "users:page:1" })]);
+}
+
+#[test]
+fn each_kind_of_invalidation_reaches_what_it_names_and_nothing_else() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let state = |key: &str| {
+        let output = run(&["get", key, "--redis", &url, "--json"]);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        found["state"].as_str().unwrap().to_owned()
+    };
+    let states = || ["user:1", "user:2", "users:page:1"].map(state);
+    let cases: [(&[&str], [&str; 3]); 6] = [
+        (&["--key", "user:1"], ["gone", "fresh", "fresh"]),
+        (
+            &["--tag", "user:2", "--tag", "users"],
+            ["fresh", "gone", "gone"],
+        ),
+        (&["--pattern", "user:*"], ["gone", "gone", "fresh"]),
+        (&["--pattern", "*:1"], ["gone", "fresh", "gone"]),
+        (&["--tag", "ranks", "--soft"], ["stale", "stale", "fresh"]),
+        (&["--all"], ["gone", "gone", "gone"]),
+    ];
+    for (what, expected) in cases {
+        run_json(&["invalidate", "--all", "--redis", &url, "--json"]);
+        let _demo = filled(&scratch, &url);
+        assert_eq!(states(), ["fresh", "fresh", "fresh"]);
+        let receipt = run_json(&[&["invalidate"], what, &["--redis", &url, "--json"]].concat());
+        assert!(
+            receipt[0]["receipt"]
+                .as_str()
+                .is_some_and(|text| text.contains(':')),
+            "{receipt:?}"
+        );
+        let found = states().map(|state| match state.as_str() {
+            "dead" | "absent" => "gone".to_owned(),
+            _ => state,
+        });
+        assert_eq!(found, expected, "{what:?}");
+    }
+}
+
+#[test]
+fn stats_tells_about_the_namespace_and_the_server() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let _demo = filled(&scratch, &url);
+    let stats = run_json(&["stats", "--redis", &url, "--json"]).remove(0);
+    assert_eq!(stats["store"], "redis");
+    assert_eq!(stats["entries"], 3);
+    assert!(
+        stats["used_memory"].as_u64().is_some_and(|bytes| bytes > 0),
+        "{stats}"
+    );
+    let shown = run(&["stats", "--redis", &url]);
+    assert!(
+        String::from_utf8_lossy(&shown.stdout).contains("used memory"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn without_a_server_each_command_says_what_to_do() {
+    let commands: [&[&str]; 4] = [&["get", "a"], &["ls"], &["invalidate", "--all"], &["stats"]];
+    let mut server = RedisServer::start();
+    let url = server.url();
+    server.kill();
+    for command in commands {
+        let unnamed = run(command);
+        assert_eq!(unnamed.status.code(), Some(2));
+        assert!(stderr(&unnamed).contains("--redis"), "{unnamed:?}");
+        let down = run(&[command, &["--redis", &url]].concat());
+        assert_eq!(down.status.code(), Some(2), "{down:?}");
+        assert!(stderr(&down).contains("hint:"), "{down:?}");
+        assert!(down.stdout.is_empty(), "{down:?}");
+    }
+}
