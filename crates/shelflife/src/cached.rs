@@ -55,7 +55,7 @@ impl Call {
 
     /// Starts from the cache's own policy.
     fn new(verb: Verb, cache: Option<Cache>, key: Key<'static>) -> Self {
-        let policy = cache.as_ref().map(|c| c.policy().clone()).unwrap_or_default();
+        let policy = cache.as_ref().map(|c| Policy::clone(&c.policy)).unwrap_or_default();
         Self { cache, key, policy, tags: Vec::new(), error_ttl: Duration::ZERO, verb }
     }
 
@@ -100,7 +100,7 @@ impl Call {
 
     async fn peek<T: Value + Clone>(self) -> Option<T> {
         let cache = self.cache?;
-        cache.entry(self.key).policy(self.policy).get().await
+        cache.entry(self.key).policy(self.policy).lookup().await.value
     }
 }
 
