@@ -55,8 +55,18 @@ impl Call {
 
     /// Starts from the cache's own policy.
     fn new(verb: Verb, cache: Option<Cache>, key: Key<'static>) -> Self {
-        let policy = cache.as_ref().map(|c| Policy::clone(&c.policy)).unwrap_or_default();
-        Self { cache, key, policy, tags: Vec::new(), error_ttl: Duration::ZERO, verb }
+        let policy = cache
+            .as_ref()
+            .map(|c| Policy::clone(&c.policy))
+            .unwrap_or_default();
+        Self {
+            cache,
+            key,
+            policy,
+            tags: Vec::new(),
+            error_ttl: Duration::ZERO,
+            verb,
+        }
     }
 
     /// With the policy changed.
@@ -100,7 +110,12 @@ impl Call {
 
     async fn peek<T: Value + Clone>(self) -> Option<T> {
         let cache = self.cache?;
-        cache.entry(self.key).policy(self.policy).lookup().await.value
+        cache
+            .entry(self.key)
+            .policy(self.policy)
+            .lookup()
+            .await
+            .value
     }
 }
 
@@ -123,7 +138,9 @@ pub fn installed() -> Option<Cache> {
     let cache = Cache::installed();
     if cache.is_none() {
         SAID.call_once(|| {
-            tracing::warn!("no cache is installed: #[cached] functions run uncached until `Cache::install`");
+            tracing::warn!(
+                "no cache is installed: #[cached] functions run uncached until `Cache::install`"
+            );
         });
     }
     cache
@@ -176,9 +193,11 @@ pub async fn invalidate(cache: Option<Cache>, key: Key<'static>) -> Result<Recei
     let Some(cache) = cache else {
         return Err(Error::new(
             ErrorKind::Config,
-            format!("no cache to invalidate {key:?} in: call `Cache::install` first", key = key.as_str()),
+            format!(
+                "no cache to invalidate {key:?} in: call `Cache::install` first",
+                key = key.as_str()
+            ),
         ));
     };
     cache.invalidate(key).await
 }
-

@@ -57,10 +57,12 @@ impl<T, E> ByOk<T, E> {
         let Some(call) = call else {
             return load().await;
         };
-        call.answer(load).await.map_err(|unanswered| match unanswered {
-            Unanswered::Own(error) => error,
-            Unanswered::Gone(error) => E::from(error),
-        })
+        call.answer(load)
+            .await
+            .map_err(|unanswered| match unanswered {
+                Unanswered::Own(error) => error,
+                Unanswered::Gone(error) => E::from(error),
+            })
     }
 
     /// What is stored.

@@ -23,7 +23,11 @@ struct Source {
 
 impl Source {
     fn new() -> Self {
-        Self { cache: Cache::memory(), loads: Arc::default(), tenant: "acme" }
+        Self {
+            cache: Cache::memory(),
+            loads: Arc::default(),
+            tenant: "acme",
+        }
     }
 
     /// Counts a load and gives its number, from 1.
@@ -62,7 +66,10 @@ async fn a_second_call_answers_from_the_cache() {
     assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 1");
     assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 1");
     assert_eq!(user(&source, 2).await.unwrap(), "user 2, load 2");
-    assert_eq!(source.cache.get::<String>("user:1").await.unwrap(), "user 1, load 1");
+    assert_eq!(
+        source.cache.get::<String>("user:1").await.unwrap(),
+        "user 1, load 1"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +78,11 @@ async fn invalidating_by_companion_or_tag_makes_the_next_call_load() {
     user(&source, 1).await.unwrap();
     user_invalidate(&source, 1).await.unwrap();
     assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 2");
-    source.cache.invalidate(Invalidation::new().tag("users")).await.unwrap();
+    source
+        .cache
+        .invalidate(Invalidation::new().tag("users"))
+        .await
+        .unwrap();
     assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 3");
     source.cache.invalidate(Tag::from("user:1")).await.unwrap();
     assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 4");
@@ -83,7 +94,10 @@ async fn peek_never_loads_and_refresh_always_does() {
     assert_eq!(user_peek(&source, 1).await, None);
     assert_eq!(source.loads(), 0);
     user(&source, 1).await.unwrap();
-    assert_eq!(user_peek(&source, 1).await, Some(Ok("user 1, load 1".to_owned())));
+    assert_eq!(
+        user_peek(&source, 1).await,
+        Some(Ok("user 1, load 1".to_owned()))
+    );
     assert_eq!(user_refresh(&source, 1).await.unwrap(), "user 1, load 2");
     assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 2");
 }
@@ -139,7 +153,10 @@ impl Source {
 #[tokio::test]
 async fn methods_are_cached_with_what_the_key_says_of_self() {
     let acme = Source::new();
-    let other = Source { tenant: "other", ..acme.clone() };
+    let other = Source {
+        tenant: "other",
+        ..acme.clone()
+    };
     assert_eq!(acme.of_tenant(1).await, 101);
     assert_eq!(acme.of_tenant(1).await, 101);
     assert_eq!(other.of_tenant(1).await, 102);
@@ -158,7 +175,10 @@ async fn owned_receivers_and_functions_without_one_are_cached_too() {
     assert_eq!(source.clone().owned().await, 2);
     assert_eq!(source.clone().owned().await, 2);
     assert_eq!(Source::made(&source.cache, "x").await, "x of acme");
-    assert_eq!(Source::made_peek(&source.cache, "x").await.as_deref(), Some("x of acme"));
+    assert_eq!(
+        Source::made_peek(&source.cache, "x").await.as_deref(),
+        Some("x of acme")
+    );
 }
 
 /// Every way to borrow, in one signature.
@@ -185,8 +205,17 @@ async fn borrowed_arguments_are_copied_for_the_load() {
     for _ in 0..2 {
         let name = String::from("n");
         let cow = Cow::Owned(String::from("c"));
-        let answer =
-            borrowed(&source, &name, &[1, 2], Some("m"), cow, vec!["x", "y"], &7_u8, 10).await;
+        let answer = borrowed(
+            &source,
+            &name,
+            &[1, 2],
+            Some("m"),
+            cow,
+            vec!["x", "y"],
+            &7_u8,
+            10,
+        )
+        .await;
         assert_eq!(answer, "n m c x y [1, 2] 11");
     }
 }
@@ -234,7 +263,10 @@ async fn the_installed_cache_is_the_default() {
     assert_eq!(cache.get::<u32>("answer").await, Some(42));
     let left = cache.ttl("answer").await.unwrap();
     // Jitter may take a little.
-    assert!((Duration::from_secs(240)..=Duration::from_secs(300)).contains(&left), "{left:?}");
+    assert!(
+        (Duration::from_secs(240)..=Duration::from_secs(300)).contains(&left),
+        "{left:?}"
+    );
 }
 
 #[tokio::test]

@@ -21,8 +21,14 @@ mod two {
 #[test]
 fn without_a_key_a_function_is_named_by_its_path_and_arguments() {
     let home = module_path!();
-    assert_eq!(one::find_key(1, "a").as_str(), format!("{home}::one::find(1:a)"));
-    assert_eq!(two::find_key(1, "a").as_str(), format!("{home}::two::find(1:a)"));
+    assert_eq!(
+        one::find_key(1, "a").as_str(),
+        format!("{home}::one::find(1:a)")
+    );
+    assert_eq!(
+        two::find_key(1, "a").as_str(),
+        format!("{home}::two::find(1:a)")
+    );
 }
 
 #[cached(namespace = "books", skip(cache), cache = cache)]
@@ -77,8 +83,14 @@ async fn of_person(person: std::sync::Arc<Person>, n: i64) -> u32 {
 
 #[test]
 fn placeholders_are_fields_and_method_calls() {
-    let person = Person { name: "Ada".to_owned(), tags: vec!["x:y".to_owned()] };
-    assert_eq!(of_person_key(person.into(), -7).as_str(), "ada:A:x%3Ay:%7Bx%7D-7");
+    let person = Person {
+        name: "Ada".to_owned(),
+        tags: vec!["x:y".to_owned()],
+    };
+    assert_eq!(
+        of_person_key(person.into(), -7).as_str(),
+        "ada:A:x%3Ay:%7Bx%7D-7"
+    );
 }
 
 #[cached(key = "{N}:{part}")]

@@ -20,9 +20,15 @@ async fn fails_until(source: &Source, until: u32) -> Answer<u32> {
 #[tokio::test]
 async fn an_error_is_not_kept_also_behind_an_alias() {
     let source = Source::new();
-    assert_eq!(fails_until(&source, 3).await, Err(Failed("load 1".to_owned())));
+    assert_eq!(
+        fails_until(&source, 3).await,
+        Err(Failed("load 1".to_owned()))
+    );
     assert_eq!(fails_until_peek(&source, 3).await, None);
-    assert_eq!(fails_until(&source, 3).await, Err(Failed("load 2".to_owned())));
+    assert_eq!(
+        fails_until(&source, 3).await,
+        Err(Failed("load 2".to_owned()))
+    );
     assert_eq!(fails_until(&source, 3).await, Ok(3));
     assert_eq!(fails_until(&source, 3).await, Ok(3));
     assert_eq!(source.loads(), 3);
@@ -91,7 +97,10 @@ async fn panics_in_a_result(source: &Source) -> Answer<u32> {
 #[tokio::test]
 async fn a_panic_of_the_load_is_one_of_its_callers_or_their_error() {
     let source = Source::new();
-    let call = { let source = source.clone(); async move { panics(&source).await } };
+    let call = {
+        let source = source.clone();
+        async move { panics(&source).await }
+    };
     let panic = tokio::spawn(call).await.unwrap_err().into_panic();
     let message = panic.downcast_ref::<String>().unwrap();
     assert!(message.contains("no source on load 1"), "{message}");
@@ -126,6 +135,10 @@ async fn the_load_may_change_the_policy() {
     let source = Source::new();
     tuned(&source).await;
     assert!(source.cache.ttl("tuned").await.unwrap() <= Duration::from_secs(5));
-    source.cache.invalidate(shelflife::Tag::from("later")).await.unwrap();
+    source
+        .cache
+        .invalidate(shelflife::Tag::from("later"))
+        .await
+        .unwrap();
     assert_eq!(tuned(&source).await, 2);
 }

@@ -1,0 +1,151 @@
+//! The engine: reads, loads, fills and invalidations, by the protocol.
+//!
+//! ```text
+//! read.rs        the life of a read: L1, flight, L2, lease, load
+//! judge.rs       from what a store saw to what a read may have
+//! flight.rs      one load per key per process
+//! load.rs        running a loader: timeouts, panics, the lease kept alive
+//! fill.rs        from a loaded value to L2 and L1
+//! many.rs        several keys at once
+//! write.rs       set
+//! invalidate.rs  invalidations, and what this process does about its own
+//! events.rs      handlers that turn events into invalidations
+//! resync.rs      which incarnation memory belongs to
+//! ```
+//!
+//! Must not: know HTTP, Redis, codecs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Moment};
+use crate::counters::Counters;
+use crate::key::Tag;
+use crate::local::Local;
+use crate::memory::Memory;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::validity::Touched;
+
+pub(crate) mod events;
+mod fill;
+pub(crate) mod flight;
+mod invalidate;
+mod judge;
+pub(crate) mod load;
+mod many;
+pub(crate) mod read;
+mod resync;
+mod throttle;
+mod write;
+
+pub(crate) use many::Batch;
+pub(crate) use read::{Answer, Ask, Level};
+pub(crate) use write::Writing;
+
+pub(crate) struct Engine {
+    pub(crate) store: Store,
+    pub(crate) local: Local,
+    /// What this process knows of invalidations. Held for a question or a note, never across a wait.
+    memory: Mutex<Memory>,
+    pub(crate) flights: flight::Flights,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) counters: Counters,
+    pub(crate) events: events::Handlers,
+    throttle: throttle::Throttle,
+    /// One resync at a time.
+    resync: tokio::sync::Mutex<()>,
+    /// Loads and refreshes that outlive their callers; closing waits for them.
+    pub(crate) tasks: TaskTracker,
+    closed: AtomicBool,
+}
+
+impl Engine {
+    pub(crate) fn new(store: Store, clock: Clock, settings: Settings) -> Self {
+        // The embedded store takes its half of the limit: values are shared, overheads are not.
+        let share = if store.is_private() {
+            settings.memory / 2
+        } else {
+            settings.memory
+        };
+        Self {
+            local: Local::with_limit(share),
+            memory: Mutex::default(),
+            flights: flight::Flights::default(),
+            counters: Counters::default(),
+            events: events::Handlers::default(),
+            throttle: throttle::Throttle::default(),
+            resync: tokio::sync::Mutex::new(()),
+            tasks: TaskTracker::new(),
+            closed: AtomicBool::new(false),
+            store,
+            clock,
+            settings,
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn touched(&self, key: &str, tags: &[Tag], since: crate::epoch::Epoch) -> Touched {
+        self.memory().touched(key, tags, since)
+    }
+
+    /// Whether what was known at `known_at` may still be trusted by a read that began at `began`: Δ, or
+    /// for ever when no other process can have changed it.
+    fn trusts(&self, known_at: Moment, began: Moment) -> bool {
+        self.store.is_private() || began < known_at.plus(self.settings.window)
+    }
+
+    /// Until when L1 may trust what was known at `known_at`.
+    fn trusted_until(&self, known_at: Moment) -> Moment {
+        if self.store.is_private() {
+            Moment::NEVER
+        } else {
+            known_at.plus(self.settings.window)
+        }
+    }
+
+    /// Frees what has expired, without its being read.
+    pub(crate) fn sweep(&self) {
+        self.local.sweep(self.clock.now());
+        self.store.sweep();
+    }
+
+    /// Refuses new background work and waits for what is under way, up to the close timeout.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.tasks.close();
+        if tokio::time::timeout(self.settings.close_timeout, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                loads = self.tasks.len(),
+                "closed with loads still under way"
+            );
+        }
+        #[cfg(feature = "redis")]
+        if let Store::Redis(store) = &self.store {
+            store.close();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Runs work that must be finished even if its caller goes away.
+    pub(crate) fn detach<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.tasks.spawn(work)
+    }
+}

@@ -1,0 +1,162 @@
+//! Fills: from a loaded value to L2 and L1 (PROTOCOL §4, steps 5 to 7).
+
+use std::time::Duration;
+
+use super::Engine;
+use super::flight::Result_;
+use super::judge::Candidate;
+use super::load::Adapted;
+use super::read::Ask;
+use crate::clock::Moment;
+use crate::counters::bump;
+use crate::epoch::Epoch;
+use crate::key::Tag;
+use crate::policy::{Policy, TAGS};
+use crate::reason::Reason;
+use crate::record::Token;
+use crate::status::Status;
+use crate::store::{Body, Entry, Filled};
+use crate::validity::Meta;
+use crate::value::Live;
+
+/// A value made ready for a store.
+pub(super) struct Prepared {
+    pub(super) body: Body,
+    pub(super) bytes: usize,
+    pub(super) meta: Meta,
+    pub(super) keep: Duration,
+}
+
+impl Engine {
+    /// Stores a loaded value under our lease. Gives the result, and whether the lease is no longer ours
+    /// to give back.
+    pub(super) async fn fill(
+        &self,
+        ask: &Ask,
+        live: Live,
+        adapted: Adapted,
+        token: Token,
+        (since, known_at): (Epoch, Moment),
+        cost: Duration,
+    ) -> (Result_, bool) {
+        let tags = with_adapted(&ask.tags, &adapted.tags);
+        // Not filled: known good up to the epoch before its load, and not for L1.
+        let unfilled = |reason| Result_ {
+            live: live.clone(),
+            tags: tags.clone().into(),
+            good: Some(since),
+            known_at,
+            status: Status::miss(reason),
+        };
+        if adapted.no_store {
+            self.counters.because(Reason::NoStore);
+            return (unfilled(Reason::NoStore), false);
+        }
+        let prepared = match self.prepare(&live, &ask.policy, &adapted, tags.clone(), since, cost) {
+            Ok(prepared) => prepared,
+            Err(reason) => {
+                bump(&self.counters.fills_refused);
+                self.counters.because(reason);
+                return (unfilled(reason), false);
+            }
+        };
+        let Prepared {
+            body,
+            bytes,
+            meta,
+            keep,
+        } = prepared;
+        let sent = self.clock.now();
+        let entry = Entry {
+            key: ask.key.clone(),
+            meta: meta.clone(),
+            body,
+            keep,
+        };
+        let reason = match self.store.fill(entry, token).await {
+            Ok(Filled::Stored(clock)) => {
+                bump(&self.counters.fills);
+                let left = meta.fresh_until.saturating_sub(meta.created);
+                let candidate = Candidate {
+                    live: live.clone(),
+                    bytes,
+                    meta,
+                };
+                let early = |cost| ask.policy.early_by(cost, fastrand::f64());
+                self.keep_local(&ask.key, &candidate, early, clock, sent);
+                let mut result = unfilled(Reason::Absent);
+                result.good = Some(clock);
+                result.known_at = sent;
+                result.status.stored = true;
+                result.status.ttl = i64::try_from(left).ok();
+                return (result, true);
+            }
+            Ok(Filled::Overtaken(_)) => Reason::Overtaken,
+            Ok(Filled::LeaseLost(_)) => Reason::LeaseLost,
+            Err(error) => {
+                bump(&self.counters.store_errors);
+                tracing::debug!(%error, "a fill was lost");
+                Reason::StoreUnavailable
+            }
+        };
+        bump(&self.counters.fills_refused);
+        self.counters.because(reason);
+        (
+            unfilled(reason),
+            matches!(reason, Reason::Overtaken | Reason::LeaseLost),
+        )
+    }
+
+    /// A value made ready for the store: encoded, measured, with the facts of its fill.
+    pub(super) fn prepare(
+        &self,
+        live: &Live,
+        policy: &Policy,
+        adapted: &Adapted,
+        tags: Vec<Tag>,
+        epoch: Epoch,
+        cost: Duration,
+    ) -> Result<Prepared, Reason> {
+        if tags.len() > TAGS {
+            tracing::warn!(tags = tags.len(), most = TAGS, "too many tags");
+            return Err(Reason::TooLarge);
+        }
+        let (body, bytes, nil) = Body::of(live, policy, self.store.is_private())?;
+        if bytes as u64 > self.settings.max_entry {
+            return Err(Reason::TooLarge);
+        }
+        let negative = policy.negative_ttl.filter(|_| nil);
+        let ttl = adapted.ttl.or(negative).unwrap_or(policy.ttl);
+        let fresh = policy.fresh_for(ttl, fastrand::f64());
+        let keep = fresh + adapted.stale.unwrap_or(policy.stale);
+        let created = self.store.server_ms(self.clock.now());
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX / 4);
+        let meta = Meta {
+            fill: fastrand::u64(1..),
+            epoch,
+            created,
+            fresh_until: created + ms(fresh),
+            stale_until: created + ms(keep),
+            cost: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
+            schema: policy.schema,
+            softened: false,
+            tags,
+        };
+        Ok(Prepared {
+            body,
+            bytes,
+            meta,
+            keep,
+        })
+    }
+}
+
+fn with_adapted(tags: &[Tag], more: &[Tag]) -> Vec<Tag> {
+    let mut all = tags.to_vec();
+    for tag in more {
+        if !all.contains(tag) {
+            all.push(tag.clone());
+        }
+    }
+    all
+}

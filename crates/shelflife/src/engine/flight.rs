@@ -1,0 +1,209 @@
+//! Flights: one load per key per process, shared by its callers.
+//!
+//! ```text
+//! board(key) ── nobody flies ──► Lead: the caller flies, and must land or let the guard drop
+//!            └─ somebody flies ► Join: wait for the landing, then ask whether it is good for this read
+//! ```
+//!
+//! A leader that is dropped without landing leaves `Landing::Abandoned`, and one of those who waited
+//! leads next. A flight is off the board before its landing is told, so nobody boards it afterwards.
+//!
+//! Must not: load, judge, know what a landing is worth.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::watch;
+
+use super::load::Failure;
+use crate::clock::Moment;
+use crate::epoch::Epoch;
+use crate::key::Tag;
+use crate::status::Status;
+use crate::value::Live;
+
+const SHARDS: usize = 32;
+
+/// A value as a flight, L1 or the store hands it over: with what is needed to ask whether it is good
+/// for a read.
+#[derive(Clone)]
+pub(crate) struct Result_ {
+    pub(crate) live: Live,
+    pub(crate) tags: Arc<[Tag]>,
+    /// Up to which epoch nothing has invalidated it; `None` when no clock could be read.
+    pub(crate) good: Option<Epoch>,
+    /// When that was read, or when the load began: by the process's clock.
+    pub(crate) known_at: Moment,
+    pub(crate) status: Status,
+}
+
+/// How a flight ended.
+#[derive(Clone)]
+pub(crate) enum Landing {
+    Landed(Result_),
+    /// The load failed; `cut_off` when it ran because the store was away.
+    Failed {
+        failure: Failure,
+        cut_off: bool,
+    },
+    /// The leader went away.
+    Abandoned,
+}
+
+/// A flight under way, as those who wait see it.
+#[derive(Clone)]
+pub(crate) struct Flight {
+    landing: watch::Receiver<Option<Landing>>,
+}
+
+impl Flight {
+    /// Waits until it has landed. Dropping the future leaves the flight as it is.
+    pub(crate) async fn landed(mut self) -> Landing {
+        match self.landing.wait_for(Option::is_some).await {
+            Ok(landing) => landing.clone().unwrap_or(Landing::Abandoned),
+            // The sender is gone without a word: as good as abandoned.
+            Err(_) => Landing::Abandoned,
+        }
+    }
+}
+
+pub(crate) enum Boarding {
+    Lead(Leader),
+    Join(Flight),
+}
+
+type Board = HashMap<Arc<str>, Flight>;
+
+/// The flights under way.
+pub(crate) struct Flights {
+    /// Each lock guards the board of its shard; held for one look-up.
+    shards: Arc<[Mutex<Board>; SHARDS]>,
+    hasher: RandomState,
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        Self {
+            shards: Arc::new(std::array::from_fn(|_| Mutex::default())),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+fn lock(shard: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    shard
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Flights {
+    pub(crate) fn board(&self, key: &Arc<str>) -> Boarding {
+        let at = self.hasher.hash_one(key) as usize % SHARDS;
+        let mut board = lock(&self.shards[at]);
+        if let Some(flight) = board.get(key) {
+            return Boarding::Join(flight.clone());
+        }
+        let (landing, receiver) = watch::channel(None);
+        board.insert(key.clone(), Flight { landing: receiver });
+        Boarding::Lead(Leader {
+            shards: self.shards.clone(),
+            at,
+            key: key.clone(),
+            landing,
+        })
+    }
+
+    /// How many flights are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.shards.iter().map(|s| lock(s).len()).sum()
+    }
+}
+
+/// The duty to land a flight.
+pub(crate) struct Leader {
+    shards: Arc<[Mutex<Board>; SHARDS]>,
+    at: usize,
+    key: Arc<str>,
+    landing: watch::Sender<Option<Landing>>,
+}
+
+impl Leader {
+    /// Ends the flight.
+    pub(crate) fn land(self, landing: Landing) {
+        self.leave_board();
+        self.landing.send_replace(Some(landing));
+    }
+
+    /// A place among those who wait for this flight.
+    pub(crate) fn passenger(&self) -> Flight {
+        Flight {
+            landing: self.landing.subscribe(),
+        }
+    }
+
+    fn leave_board(&self) {
+        lock(&self.shards[self.at]).remove(&self.key);
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if self.landing.borrow().is_none() {
+            self.leave_board();
+            self.landing.send_replace(Some(Landing::Abandoned));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Reason;
+
+    fn lead(flights: &Flights, key: &Arc<str>) -> Leader {
+        match flights.board(key) {
+            Boarding::Lead(leader) => leader,
+            Boarding::Join(_) => panic!("somebody flies already"),
+        }
+    }
+
+    fn join(flights: &Flights, key: &Arc<str>) -> Flight {
+        match flights.board(key) {
+            Boarding::Join(flight) => flight,
+            Boarding::Lead(_) => panic!("nobody flies"),
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_get_the_landing_and_later_callers_fly_anew() {
+        let flights = Flights::default();
+        let key: Arc<str> = "k".into();
+        let leader = lead(&flights, &key);
+        let waiting = [join(&flights, &key), join(&flights, &key)];
+        let result = Result_ {
+            live: Arc::new(7_u8),
+            tags: [].into(),
+            good: None,
+            known_at: Moment(0),
+            status: Status::miss(Reason::Absent),
+        };
+        leader.land(Landing::Landed(result));
+        for flight in waiting {
+            assert!(matches!(flight.landed().await, Landing::Landed(_)));
+        }
+        assert_eq!(flights.count(), 0);
+        drop(lead(&flights, &key));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_leader_abandons_and_the_next_one_leads() {
+        let flights = Flights::default();
+        let key: Arc<str> = "k".into();
+        let leader = lead(&flights, &key);
+        let waiting = join(&flights, &key);
+        drop(leader);
+        assert!(matches!(waiting.landed().await, Landing::Abandoned));
+        drop(lead(&flights, &key));
+    }
+}

@@ -1,0 +1,75 @@
+//! Invalidations, and what this process does about its own (PROTOCOL §5).
+//!
+//! The store first: entries, then the control script. Then own memory, own cells, own L1. Only then is
+//! it done. Once begun it is finished, even if its caller goes away.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::counters::bump;
+use crate::epoch::Epoch;
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::Invalidation;
+use crate::store::LoggedEvent;
+
+impl Engine {
+    /// Carries out an invalidation and logs the event with it.
+    pub(crate) async fn invalidate(
+        self: &Arc<Self>,
+        what: Invalidation,
+        event: Option<LoggedEvent>,
+    ) -> Result<Epoch, Error> {
+        let engine = self.clone();
+        let work = self.detach(async move { engine.carry_out(Arc::new(what), event).await });
+        finished(work.await)
+    }
+
+    async fn carry_out(
+        &self,
+        what: Arc<Invalidation>,
+        event: Option<LoggedEvent>,
+    ) -> Result<Epoch, Error> {
+        match self.store.invalidate(&what, event.as_ref()).await {
+            Ok(epoch) => {
+                self.apply_own(epoch, &what).await;
+                bump(&self.counters.invalidations);
+                Ok(epoch)
+            }
+            Err(error) => {
+                // Not confirmed: what this process holds goes at once, and the caller learns the truth.
+                self.local.drop_keys(&what);
+                self.local.drop_tags(&what);
+                bump(&self.counters.invalidations_failed);
+                Err(not_confirmed(error.into()))
+            }
+        }
+    }
+
+    /// Memory, then cells and L1; a receipt of another incarnation begins a resync.
+    pub(super) async fn apply_own(&self, epoch: Epoch, what: &Arc<Invalidation>) {
+        self.memory().note(epoch, what);
+        self.local.apply(epoch, what);
+        // If the store is away now, memory stays closed, and with it L1.
+        let _ = self.belong_to(epoch).await;
+    }
+}
+
+fn not_confirmed(error: Error) -> Error {
+    Error::new(
+        error.kind(),
+        format!("the invalidation is not confirmed: {error}"),
+    )
+    .with_source(error)
+}
+
+/// The end of work that was detached: its own, or that the runtime dropped it.
+pub(super) fn finished<T>(
+    ended: Result<Result<T, Error>, tokio::task::JoinError>,
+) -> Result<T, Error> {
+    ended.unwrap_or_else(|error| {
+        Err(
+            Error::new(ErrorKind::Closed, "the runtime ended before the work did")
+                .with_source(error),
+        )
+    })
+}

@@ -1,0 +1,178 @@
+//! From what a store saw to what a read may have, and from there into L1.
+//!
+//! Both questions of the protocol are asked here: validity of the record against the view, and whether
+//! a result is good for this read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Engine;
+use super::flight::Result_;
+use super::read::Ask;
+use crate::clock::Moment;
+use crate::epoch::Epoch;
+use crate::local::Newcomer;
+use crate::reason::Reason;
+use crate::status::{Outcome, Status, Tier};
+use crate::store::{Held, Slot, Snapshot};
+use crate::validity::{Floor, Meta, Touched, Validity, good_for, validity};
+use crate::value::Live;
+
+/// What the slot of a key is worth to a read.
+pub(super) enum Judged {
+    /// A value that may be served, and whether only as stale.
+    Usable(Candidate, Option<Reason>),
+    Dead(Reason),
+}
+
+/// A decoded value with the facts of its fill.
+pub(super) struct Candidate {
+    pub(super) live: Live,
+    pub(super) bytes: usize,
+    pub(super) meta: Meta,
+}
+
+impl Engine {
+    /// What a snapshot is worth now.
+    pub(super) fn judge(&self, ask: &Ask, snapshot: &Snapshot) -> Judged {
+        let held = match &snapshot.slot {
+            Slot::Empty => return Judged::Dead(Reason::Absent),
+            Slot::Leased => return Judged::Dead(Reason::Loading),
+            Slot::Bad { reason, .. } => return Judged::Dead(*reason),
+            Slot::Value(held) => held,
+        };
+        let now = self.store.server_ms(self.clock.now());
+        let stale = match validity(&held.meta, snapshot.clock.inc, |tag| held.tag(tag), now) {
+            Validity::Dead(reason) => return Judged::Dead(reason),
+            Validity::Stale(reason) => Some(reason),
+            Validity::Fresh => None,
+        };
+        match self.open(ask, held) {
+            Ok(candidate) => Judged::Usable(candidate, stale),
+            Err(reason) => Judged::Dead(reason),
+        }
+    }
+
+    fn open(&self, ask: &Ask, held: &Held) -> Result<Candidate, Reason> {
+        if !schema_fits(ask.policy.schema, held.meta.schema) {
+            return Err(Reason::WrongSchema);
+        }
+        let (live, bytes) = held.body.open(ask.kind)?;
+        Ok(Candidate {
+            live,
+            bytes,
+            meta: held.meta.clone(),
+        })
+    }
+
+    /// A value from the store as a result: good up to the clock that was read before it.
+    pub(super) fn from_store(
+        &self,
+        candidate: &Candidate,
+        stale: Option<Reason>,
+        snapshot: &Snapshot,
+    ) -> Result_ {
+        let left = self.time_left(&candidate.meta);
+        Result_ {
+            live: candidate.live.clone(),
+            tags: candidate.meta.tags.clone().into(),
+            good: Some(snapshot.clock),
+            known_at: snapshot.sent,
+            status: Status {
+                outcome: if stale.is_some() {
+                    Outcome::Stale
+                } else {
+                    Outcome::Hit
+                },
+                tier: Some(Tier::L2),
+                reason: stale.unwrap_or(Reason::Fresh),
+                ttl: Some(left),
+                stored: false,
+                collapsed: false,
+            },
+        }
+    }
+
+    /// Fresh time left by the server's clock, in ms; negative when it is over.
+    fn time_left(&self, meta: &Meta) -> i64 {
+        let now = self.store.server_ms(self.clock.now());
+        i64::try_from(i128::from(meta.fresh_until) - i128::from(now)).unwrap_or(i64::MAX)
+    }
+
+    /// Whether a result may be handed to a read that began at `began` with this floor.
+    pub(super) fn good_for_read(
+        &self,
+        key: &str,
+        result: &Result_,
+        floor: Floor,
+        began: Moment,
+    ) -> Touched {
+        if floor.local && !self.trusts(result.known_at, began) {
+            return Touched::Hard;
+        }
+        let Some(good) = result.good else {
+            // No clock could be read: shared only while its load is younger than Δ, and by no floor.
+            return if floor.epoch.is_none() {
+                Touched::No
+            } else {
+                Touched::Hard
+            };
+        };
+        good_for(floor, good, None, |since| {
+            self.touched(key, &result.tags, since)
+        })
+    }
+
+    /// Puts a value into L1: inserted, memory asked, then ready.
+    pub(super) fn keep_local(
+        &self,
+        key: &Arc<str>,
+        candidate: &Candidate,
+        early: impl FnOnce(Duration) -> Duration,
+        good: Epoch,
+        known_at: Moment,
+    ) {
+        let meta = &candidate.meta;
+        // Asked before as well: it saves the work.
+        if self.touched(key, &meta.tags, good) == Touched::Hard {
+            return;
+        }
+        let at = |ms| self.store.moment_of(ms, &self.clock);
+        let fresh_until = at(meta.fresh_until);
+        let early = early(Duration::from_micros(meta.cost.into()));
+        let newcomer = Newcomer {
+            live: candidate.live.clone(),
+            bytes: candidate.bytes,
+            epoch: meta.epoch,
+            fill: meta.fill,
+            schema: meta.schema,
+            fresh_until,
+            stale_until: at(meta.stale_until.max(meta.fresh_until)),
+            refresh_at: before(fresh_until, early),
+            trusted_until: self.trusted_until(known_at),
+            softened: meta.softened,
+        };
+        let resident = self.local.insert(key, &meta.tags, newcomer);
+        match self.touched(key, &meta.tags, good) {
+            Touched::No => self.local.admit(&resident),
+            Touched::Soft => {
+                resident.soften();
+                self.local.admit(&resident);
+            }
+            Touched::Hard => self.local.expel(key, &resident),
+        }
+    }
+}
+
+fn before(moment: Moment, by: Duration) -> Moment {
+    Moment(
+        moment
+            .0
+            .saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
+    )
+}
+
+/// Whether a value stored under one schema serves a reader that expects another; 0 is unspecified.
+pub(super) fn schema_fits(wanted: u32, stored: u32) -> bool {
+    wanted == 0 || stored == 0 || wanted == stored
+}

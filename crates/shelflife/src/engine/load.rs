@@ -1,0 +1,201 @@
+//! Loads: running a loader, watched by timeouts, with its lease kept alive.
+//!
+//! Must not: judge entries, know how a flight is shared.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::Engine;
+use crate::key::Tag;
+use crate::record::Token;
+use crate::store::Wanted;
+use crate::value::Live;
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A loader whose types are erased.
+pub(crate) type Loader = Box<dyn FnOnce() -> BoxFuture<Result<Live, SourceError>> + Send>;
+
+/// The loader's own error, shared by all who waited for it.
+#[derive(Clone)]
+pub(crate) struct SourceError {
+    pub(crate) error: Arc<dyn Any + Send + Sync>,
+    pub(crate) text: Arc<str>,
+}
+
+/// Why a flight has no value.
+#[derive(Clone)]
+pub(crate) enum Failure {
+    Source(SourceError),
+    TimedOut(Duration),
+    Panicked(Arc<str>),
+}
+
+/// What a loader changed about its policy from inside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Adapted {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) stale: Option<Duration>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) no_store: bool,
+}
+
+tokio::task_local! {
+    static ADAPTED: RefCell<Adapted>;
+}
+
+/// The load that is under way, seen from inside its loader. Get it with [`current_load`].
+#[derive(Clone, Copy, Debug)]
+pub struct CurrentLoad(());
+
+/// The load that is under way: lets a loader change its policy from inside.
+///
+/// Outside a loader, and in tasks that a loader spawns, the setters do nothing.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # use std::{convert::Infallible, time::Duration};
+/// # let cache = shelflife::Cache::memory();
+/// let price: u32 = cache.get_or_load("prices:7", || async {
+///     let (price, volatile) = (5, true);
+///     if volatile {
+///         shelflife::current_load().ttl(Duration::from_secs(1)).tag("volatile");
+///     }
+///     Ok::<_, Infallible>(price)
+/// }).await.unwrap();
+/// # });
+/// ```
+pub fn current_load() -> CurrentLoad {
+    CurrentLoad(())
+}
+
+impl CurrentLoad {
+    fn adapt(self, change: impl FnOnce(&mut Adapted)) -> Self {
+        let _ = ADAPTED.try_with(|adapted| change(&mut adapted.borrow_mut()));
+        self
+    }
+
+    /// Sets how long the value is fresh, nothing or not.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.adapt(|a| a.ttl = Some(ttl))
+    }
+
+    /// Sets how long after that it may be served stale.
+    pub fn stale(self, stale: Duration) -> Self {
+        self.adapt(|a| a.stale = Some(stale))
+    }
+
+    /// Adds a tag.
+    pub fn tag(self, tag: impl Into<Tag>) -> Self {
+        self.adapt(|a| a.tags.push(tag.into()))
+    }
+
+    /// Adds tags.
+    pub fn tags<T: Into<Tag>>(self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.adapt(|a| a.tags.extend(tags.into_iter().map(Into::into)))
+    }
+
+    /// Keeps the value out of the cache. Those who wait for this load still get it.
+    pub fn no_store(self) -> Self {
+        self.adapt(|a| a.no_store = true)
+    }
+}
+
+impl Engine {
+    /// Runs a loader to its end, its panic or its hard timeout, and extends the lease meanwhile.
+    pub(super) async fn run(
+        &self,
+        loader: Loader,
+        hard_timeout: Option<Duration>,
+        lease: Option<(&str, Wanted)>,
+    ) -> (Result<Live, Failure>, Adapted) {
+        watch(
+            async { loader().await },
+            hard_timeout,
+            self.keep_alive(lease),
+        )
+        .await
+    }
+
+    /// The same for a load of several keys, each with its lease.
+    pub(super) async fn run_batch<T>(
+        &self,
+        load: BoxFuture<Result<T, SourceError>>,
+        hard_timeout: Option<Duration>,
+        leases: &[(Arc<str>, Token)],
+        lease: Duration,
+    ) -> (Result<T, Failure>, Adapted) {
+        let alive = leases.iter().map(|(key, token)| {
+            let wanted = Wanted {
+                token: *token,
+                lease,
+            };
+            self.keep_alive(Some((&**key, wanted)))
+        });
+        let alive = async {
+            futures_util::future::join_all(alive).await;
+            std::future::pending().await
+        };
+        watch(load, hard_timeout, alive).await
+    }
+
+    /// Extends the lease every third of its time, for ever. A lost token is the fill's to find out.
+    async fn keep_alive(&self, lease: Option<(&str, Wanted)>) {
+        let Some((key, wanted)) = lease else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(wanted.lease / 3).await;
+            if let Ok(false) = self.store.extend(key, wanted).await {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+/// Runs a load until its end, its panic or its timeout; `alive` runs beside it.
+async fn watch<T>(
+    load: impl Future<Output = Result<T, SourceError>>,
+    hard_timeout: Option<Duration>,
+    alive: impl Future<Output = ()>,
+) -> (Result<T, Failure>, Adapted) {
+    let watched = ADAPTED.scope(RefCell::default(), async {
+        let outcome = AssertUnwindSafe(load).catch_unwind().await;
+        (outcome, ADAPTED.with(RefCell::take))
+    });
+    let ended = tokio::select! {
+        ended = watched => Some(ended),
+        () = alive => None,
+        () = sleep_or_never(hard_timeout) => None,
+    };
+    match ended {
+        None => {
+            let after = hard_timeout.unwrap_or_default();
+            (Err(Failure::TimedOut(after)), Adapted::default())
+        }
+        Some((Ok(Ok(value)), adapted)) => (Ok(value), adapted),
+        Some((Ok(Err(source)), adapted)) => (Err(Failure::Source(source)), adapted),
+        Some((Err(panic), adapted)) => (Err(Failure::Panicked(panic_text(&*panic))), adapted),
+    }
+}
+
+async fn sleep_or_never(after: Option<Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> Arc<str> {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .into()
+}

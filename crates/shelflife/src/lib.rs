@@ -1,0 +1,93 @@
+//! A cache for web APIs: two tiers, tags, leases, and invalidation that holds.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use std::time::Duration;
+//! use shelflife::{Cache, Invalidation};
+//!
+//! # #[derive(Clone, serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+//! # struct User { id: u64 }
+//! # async fn from_database(id: u64) -> Result<User, std::io::Error> { Ok(User { id }) }
+//! // SHELFLIFE_URL or REDIS_URL, else the embedded store: the same semantics, no server.
+//! let cache = Cache::memory();
+//!
+//! let user = cache
+//!     .entry("users:42")
+//!     .ttl(Duration::from_secs(300))
+//!     .tag("user:42")
+//!     .get_or_load(|| from_database(42))
+//!     .await?;
+//! assert_eq!(user, User { id: 42 });
+//!
+//! // After this has returned, nothing older is served: not even by a load that is in flight now.
+//! cache.invalidate(Invalidation::new().tag("user:42")).await?;
+//! # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! - [`Cache`]: connect, then `get`, `set`, `get_or_load`, `invalidate`, `emit`.
+//! - [`cached`]: the same on a function.
+//! - [`Entry`]: one key under one policy.
+//! - [`Policy`]: how long and how a value is kept.
+//!
+//! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `axum` for the
+//! axum integration.
+
+mod builder;
+mod cache;
+mod clock;
+mod codec;
+mod counters;
+mod duration;
+mod embedded;
+mod engine;
+mod entry;
+mod epoch;
+mod error;
+mod inspect;
+mod invalidation;
+mod key;
+mod local;
+mod many;
+mod memory;
+mod pattern;
+mod policy;
+mod reason;
+mod record;
+mod settings;
+mod status;
+mod store;
+mod validity;
+mod value;
+
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+#[path = "cached.rs"]
+pub mod __private;
+
+pub use builder::Builder;
+pub use cache::Cache;
+pub use clock::ManualClock;
+pub use codec::{Codec, Compression};
+pub use counters::Stats;
+pub use duration::duration;
+pub use engine::events::{Event, HandlerError};
+pub use engine::load::{CurrentLoad, current_load};
+pub use entry::{Entry, Write};
+pub use epoch::{Epoch, ParseEpochError, Receipt};
+pub use error::{Error, ErrorKind, LoadError};
+pub use inspect::{Inspection, Overview, Scan};
+pub use invalidation::Invalidation;
+pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
+pub use pattern::Pattern;
+pub use policy::Policy;
+pub use reason::Reason;
+pub use status::{Loaded, Lookup, Outcome, Status, Tier, observe};
+pub use value::Value;
+
+#[cfg(feature = "macros")]
+pub use shelflife_macros::cached;

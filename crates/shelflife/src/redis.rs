@@ -1,0 +1,22 @@
+//! Redis and Valkey: the shared store. The only room that knows them.
+//!
+//! ```text
+//! steps.rs    the contract of crate::store, step by step
+//! names.rs    what things are called in Redis
+//! reply.rs    from replies to facts
+//! scripts.rs  the atomic steps, in Lua
+//! link.rs     connections: one or more lanes, their health and reconnection
+//! address.rs  URLs
+//! ```
+//!
+//! Must not: judge validity, know flights or L1.
+
+mod address;
+mod link;
+mod names;
+mod reply;
+mod scripts;
+mod steps;
+
+pub(crate) use address::Address;
+pub(crate) use steps::RedisStore;

@@ -1,0 +1,295 @@
+//! Connections: lanes to one server, their health, and how they come back.
+//!
+//! A lane is one multiplexed connection; commands of all callers are pipelined on it. A lane that loses
+//! its connection, or times out again and again, is down: calls fail at once instead of waiting, until
+//! a reconnection (jittered, in the background) has proved itself by a full handshake.
+//!
+//! Must not: know what the commands mean.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::{Cmd, ErrorKind as RedisKind, Pipeline, RedisError, ServerErrorKind, Value};
+
+use super::address::Address;
+use crate::error::ErrorKind;
+use crate::settings::Settings;
+use crate::store::{StoreError, StoreResult};
+
+mod handshake;
+
+/// After so many timeouts in a row a lane counts as down.
+const TIMEOUTS: u32 = 3;
+const BACKOFF_FIRST: Duration = Duration::from_millis(20);
+const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// How many requests may wait for a place in a connection's pipeline (the driver's default is 50).
+const PIPELINE: usize = 1024;
+
+pub(super) struct Link {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    address: Address,
+    timeout: Duration,
+    connect_timeout: Duration,
+    client: redis::Client,
+    lanes: Box<[Lane]>,
+    next: AtomicUsize,
+    closed: AtomicBool,
+    runtime: tokio::runtime::Handle,
+}
+
+/// One connection.
+struct Lane {
+    /// The connection, if it is up. Held for a clone or a swap, never across a wait.
+    connection: Mutex<Option<MultiplexedConnection>>,
+    /// Names the connection, so that a late failure of an old one doesn't take down its successor.
+    generation: AtomicU64,
+    timeouts: AtomicU32,
+    reconnecting: AtomicBool,
+}
+
+impl Lane {
+    fn down() -> Self {
+        Self {
+            connection: Mutex::new(None),
+            generation: AtomicU64::new(0),
+            timeouts: AtomicU32::new(0),
+            reconnecting: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn take_up(&self, connection: MultiplexedConnection) {
+        let mut slot = self.lock();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.timeouts.store(0, Ordering::SeqCst);
+        *slot = Some(connection);
+    }
+
+    /// Takes the lane down, unless it has been replaced since `generation`.
+    fn take_down(&self, generation: u64) -> bool {
+        let mut slot = self.lock();
+        let ours = self.generation.load(Ordering::SeqCst) == generation && slot.is_some();
+        if ours {
+            *slot = None;
+        }
+        ours
+    }
+}
+
+impl Link {
+    /// Connects. A server that can't be reached leaves the lanes down and reconnecting; one that can't
+    /// be used (too old, a replica, credentials refused) is an error.
+    pub(super) async fn open(address: Address, settings: &Settings) -> StoreResult<Self> {
+        let keepalive = redis::io::tcp::socket2::TcpKeepalive::new()
+            .with_time(settings.keepalive)
+            .with_interval(settings.keepalive / 3);
+        let tcp = redis::io::tcp::TcpSettings::default()
+            .set_nodelay(true)
+            .set_keepalive(keepalive);
+        let info = address.0.clone().set_tcp_settings(tcp);
+        let client = redis::Client::open(info)
+            .map_err(|e| StoreError::new(ErrorKind::Config, format!("bad setting url: {e}")))?;
+        let shared = Arc::new(Shared {
+            address,
+            timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout,
+            client,
+            lanes: (0..settings.connections).map(|_| Lane::down()).collect(),
+            next: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        for at in 0..shared.lanes.len() {
+            match shared.connect().await {
+                Ok(connection) => shared.lanes[at].take_up(connection),
+                Err(error) if error.kind == ErrorKind::Unavailable => {
+                    tracing::warn!(server = %shared.address.shown(), %error, "not reachable yet");
+                    shared.reconnect(at);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { shared })
+    }
+
+    /// A connection that is up, if any.
+    pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
+        self.shared.pick().map(|(_, _, connection)| connection)
+    }
+
+    pub(super) async fn call(&self, cmd: &Cmd) -> StoreResult<Value> {
+        let (at, generation, mut connection) = self.up()?;
+        let got = connection
+            .req_packed_command(cmd)
+            .await
+            .and_then(Value::extract_error);
+        self.shared.judge(at, generation, got)
+    }
+
+    /// Runs a script by its digest; by its text on a server that doesn't know it yet.
+    pub(super) async fn call_script(
+        &self,
+        by_digest: Cmd,
+        by_text: impl FnOnce() -> Cmd,
+    ) -> StoreResult<Value> {
+        let (at, generation, mut connection) = self.up()?;
+        let got = connection
+            .req_packed_command(&by_digest)
+            .await
+            .and_then(Value::extract_error);
+        match got {
+            Err(e) if e.kind() == RedisKind::Server(ServerErrorKind::NoScript) => {
+                self.call(&by_text()).await
+            }
+            got => self.shared.judge(at, generation, got),
+        }
+    }
+
+    /// Sends several commands on one connection, in order; a server error of one is a value among the
+    /// answers.
+    pub(super) async fn call_all(
+        &self,
+        pipeline: &Pipeline,
+        count: usize,
+    ) -> StoreResult<Vec<Value>> {
+        let (at, generation, mut connection) = self.up()?;
+        let got = connection.req_packed_commands(pipeline, 0, count).await;
+        self.shared.judge(at, generation, got)
+    }
+
+    fn up(&self) -> StoreResult<(usize, u64, MultiplexedConnection)> {
+        self.shared.pick().ok_or_else(|| {
+            StoreError::unavailable(format!("no connection to {}", self.shared.address.shown()))
+        })
+    }
+
+    pub(super) fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        for lane in &self.shared.lanes {
+            *lane.lock() = None;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn pick(&self) -> Option<(usize, u64, MultiplexedConnection)> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        (0..self.lanes.len()).find_map(|i| {
+            let at = (first + i) % self.lanes.len();
+            let lane = &self.lanes[at];
+            let slot = lane.lock();
+            let connection = slot.clone()?;
+            Some((at, lane.generation.load(Ordering::SeqCst), connection))
+        })
+    }
+
+    async fn connect(&self) -> StoreResult<MultiplexedConnection> {
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.timeout))
+            .set_pipeline_buffer_size(PIPELINE);
+        // The driver's own limit does not cover every step of TLS and authentication.
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        let mut connection = tokio::time::timeout(self.connect_timeout, connecting)
+            .await
+            .map_err(|_| StoreError::unavailable("connecting took too long"))?
+            .map_err(|e| handshake::refusal(&e))?;
+        handshake::verify(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Draws the conclusions of an answer for the lane that gave it.
+    fn judge<T>(
+        self: &Arc<Self>,
+        at: usize,
+        generation: u64,
+        got: Result<T, RedisError>,
+    ) -> StoreResult<T> {
+        let lane = &self.lanes[at];
+        let error = match got {
+            Ok(value) => {
+                lane.timeouts.store(0, Ordering::Relaxed);
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        if error.is_timeout() {
+            let in_a_row = lane.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
+            if in_a_row >= TIMEOUTS && lane.take_down(generation) {
+                tracing::warn!(server = %self.address.shown(), in_a_row, "does not answer");
+                self.reconnect(at);
+            }
+            return Err(StoreError::unavailable(format!(
+                "no answer within {:?}",
+                self.timeout
+            )));
+        }
+        let gone =
+            error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error();
+        // A primary that became a replica: the handshake finds out when it, or another, is one again.
+        if gone || error.code() == Some("READONLY") {
+            if lane.take_down(generation) {
+                tracing::warn!(server = %self.address.shown(), %error, "connection lost");
+                self.reconnect(at);
+            }
+            return Err(StoreError::unavailable(error.to_string()));
+        }
+        Err(handshake::server_error(&error))
+    }
+
+    /// Reconnects a lane in the background, with jittered, growing pauses.
+    fn reconnect(self: &Arc<Self>, at: usize) {
+        if self.lanes[at].reconnecting.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let weak = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            let mut pause = BACKOFF_FIRST;
+            while let Some(attempt) = try_again(&weak, at).await {
+                if attempt {
+                    break;
+                }
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                pause = (pause * 2).min(BACKOFF_MOST);
+            }
+        });
+    }
+}
+
+/// One attempt: whether it succeeded; `None` when nobody wants the link any more.
+async fn try_again(weak: &Weak<Shared>, at: usize) -> Option<bool> {
+    let shared = weak
+        .upgrade()
+        .filter(|s| !s.closed.load(Ordering::SeqCst))?;
+    match shared.connect().await {
+        Ok(connection) => {
+            // The mark first: a failure of the new connection must be able to start over.
+            shared.lanes[at].reconnecting.store(false, Ordering::SeqCst);
+            shared.lanes[at].take_up(connection);
+            tracing::info!(server = %shared.address.shown(), "connected again");
+            Some(true)
+        }
+        Err(error) => {
+            tracing::debug!(server = %shared.address.shown(), %error, "still not reachable");
+            Some(false)
+        }
+    }
+}

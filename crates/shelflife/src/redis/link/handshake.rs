@@ -1,0 +1,118 @@
+//! The handshake: is this a server that can be used, and is it the primary?
+
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerErrorKind};
+
+use crate::error::ErrorKind;
+use crate::store::{StoreError, StoreResult};
+
+/// Checks version and role.
+pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResult<()> {
+    let info = redis::cmd("INFO").arg("server").arg("replication").take();
+    let value = connection
+        .req_packed_command(&info)
+        .await
+        .map_err(|e| refusal(&e))?;
+    let text = String::from_redis_value(value)
+        .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
+    check_version(&text)?;
+    match field(&text, "role") {
+        Some("master") | None => Ok(()),
+        // During a failover this passes: try again.
+        Some(role) => Err(StoreError::unavailable(format!(
+            "the server is a {role}, not a primary; point the URL at the primary"
+        ))),
+    }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+fn check_version(info: &str) -> StoreResult<()> {
+    let (what, version, least) = match field(info, "valkey_version") {
+        Some(version) => ("Valkey", version, (7, 2)),
+        None => (
+            "Redis",
+            field(info, "redis_version").unwrap_or("unknown"),
+            (7, 0),
+        ),
+    };
+    let mut parts = version.split('.').map(|part| part.parse::<u32>());
+    let Some(Ok(major)) = parts.next() else {
+        // A compatible server that hides its version may still do.
+        return Ok(());
+    };
+    let minor = parts.next().and_then(Result::ok).unwrap_or(0);
+    if (major, minor) >= least {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the server is {what} {version}; shelflife needs Redis 7.0 or newer, or Valkey 7.2 or newer"
+        ),
+    ))
+}
+
+/// What a failed attempt to connect means.
+pub(super) fn refusal(error: &RedisError) -> StoreError {
+    match error.kind() {
+        RedisKind::AuthenticationFailed => StoreError::new(
+            ErrorKind::Denied,
+            format!("the server refused the user or password: {error}"),
+        ),
+        RedisKind::InvalidClientConfig => StoreError::new(ErrorKind::Config, error.to_string()),
+        _ if matches!(error.code(), Some("WRONGPASS" | "NOAUTH")) => StoreError::new(
+            ErrorKind::Denied,
+            format!("the server refused the user or password: {error}"),
+        ),
+        RedisKind::Server(ServerErrorKind::NoPerm) => server_error(error),
+        _ => StoreError::unavailable(error.to_string()),
+    }
+}
+
+/// What an error means that the server itself gave.
+pub(super) fn server_error(error: &RedisError) -> StoreError {
+    match error.kind() {
+        RedisKind::Server(ServerErrorKind::NoPerm) => StoreError::new(
+            ErrorKind::Denied,
+            format!("the server's ACL forbids it: {error}"),
+        ),
+        // A primary that became a replica, that is loading, or whose cluster is down: it passes.
+        RedisKind::Server(
+            ServerErrorKind::ReadOnly
+            | ServerErrorKind::BusyLoading
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::TryAgain,
+        ) => StoreError::unavailable(error.to_string()),
+        _ => StoreError::new(ErrorKind::Store, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_checked_for_both_servers() {
+        let check = |info: &str| check_version(info).map_err(|e| e.kind);
+        assert!(check("redis_version:7.0.0\r\n").is_ok());
+        assert!(check("redis_version:8.2.1\r\n").is_ok());
+        assert!(check("redis_version:7.2.4\r\nvalkey_version:8.0.1\r\n").is_ok());
+        assert!(check("redis_version:6.2.14\r\n") == Err(ErrorKind::Unsupported));
+        assert!(
+            check("redis_version:7.2.4\r\nvalkey_version:7.1.9\r\n") == Err(ErrorKind::Unsupported)
+        );
+        let message = check_version("redis_version:6.2.14\r\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("6.2.14") && message.contains("7.0"),
+            "{message}"
+        );
+    }
+}

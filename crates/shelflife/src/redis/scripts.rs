@@ -1,0 +1,59 @@
+//! The scripts: the steps of the protocol that must be atomic, in Lua, run by EVALSHA with EVAL as
+//! fallback.
+
+use redis::Cmd;
+
+/// A script with its digest.
+pub(super) struct Script {
+    code: &'static str,
+    sha: std::sync::OnceLock<String>,
+}
+
+impl Script {
+    const fn new(code: &'static str) -> Self {
+        Self {
+            code,
+            sha: std::sync::OnceLock::new(),
+        }
+    }
+
+    pub(super) fn evalsha(&self, keys: usize) -> Cmd {
+        let sha = self
+            .sha
+            .get_or_init(|| redis::Script::new(self.code).get_hash().to_owned());
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(sha).arg(keys);
+        cmd
+    }
+
+    pub(super) fn eval(&self, keys: usize) -> Cmd {
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg(self.code).arg(keys);
+        cmd
+    }
+}
+
+macro_rules! scripts {
+    ($prelude:literal: $($name:ident = $file:literal;)*) => {
+        $(pub(super) static $name: Script =
+            Script::new(concat!(include_str!($prelude), include_str!($file)));)*
+    };
+}
+
+scripts! { "scripts/prelude.lua":
+    CLOCK = "scripts/clock.lua";
+    ENSURE = "scripts/ensure.lua";
+    FILL = "scripts/fill.lua";
+    INVALIDATE = "scripts/invalidate.lua";
+    SET = "scripts/set.lua";
+    BEGIN_WRITE = "scripts/begin_write.lua";
+    WRITE = "scripts/write.lua";
+}
+
+scripts! { "scripts/entry.lua":
+    BEGIN = "scripts/begin.lua";
+    EXTEND = "scripts/extend.lua";
+    RELEASE = "scripts/release.lua";
+}
+
+pub(super) static READ_MANY: Script = Script::new(include_str!("scripts/read_many.lua"));

@@ -1,0 +1,105 @@
+//! Scans: every key of the namespace that a pattern may match, in pages.
+//!
+//! The server's own globbing only narrows by a literal prefix; what matches is decided by
+//! [`Pattern`], the same as everywhere else.
+
+use redis::Value;
+
+use super::RedisStore;
+use crate::key::head_of_shortened;
+use crate::pattern::Pattern;
+use crate::redis::reply;
+use crate::store::{Listed, StoreError, StoreResult};
+
+/// How many keys one step of a scan looks at.
+const PAGE: usize = 1000;
+/// A shortened name keeps at least so much of its key: a longer prefix would not find it.
+const PREFIX: usize = 380;
+
+impl RedisStore {
+    /// One step of a scan: names of keys that begin with `literal_prefix`, and the next cursor.
+    pub(crate) async fn list(
+        &self,
+        literal_prefix: &str,
+        cursor: u64,
+        page: usize,
+    ) -> StoreResult<(Vec<Listed>, Option<u64>)> {
+        let mut end = literal_prefix.len().min(PREFIX);
+        while !literal_prefix.is_char_boundary(end) {
+            end -= 1;
+        }
+        let glob = format!("{}{}*", self.names.entry_prefix, &literal_prefix[..end]);
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(glob)
+            .arg("COUNT")
+            .arg(page);
+        let mut items = reply::array("SCAN", self.link.call(&scan).await?)?.into_iter();
+        let next = items
+            .next()
+            .and_then(reply::bytes)
+            .and_then(|b| std::str::from_utf8(&b).ok()?.parse().ok());
+        let next: u64 = next.ok_or_else(|| StoreError::unavailable("SCAN gave no cursor"))?;
+        let names = reply::array("SCAN", items.next().unwrap_or(Value::Nil))?
+            .into_iter()
+            .filter_map(reply::bytes)
+            .filter_map(|name| {
+                let key = self.names.key_of(std::str::from_utf8(&name).ok()?)?;
+                Some(Listed {
+                    name: key.to_owned(),
+                })
+            })
+            .collect();
+        Ok((names, (next != 0).then_some(next)))
+    }
+
+    /// Removes every match, values and leases alike. PROTOCOL §6.
+    pub(super) async fn unlink_matches(&self, pattern: &Pattern) -> StoreResult<()> {
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let (names, next) = self.list(pattern.literal_prefix(), at, PAGE).await?;
+            let mut unlink = redis::cmd("UNLINK");
+            let mut any = false;
+            for Listed { name } in names
+                .iter()
+                .filter(|listed| may_match(pattern, &listed.name))
+            {
+                unlink.arg(format!("{}{name}", self.names.entry_prefix));
+                any = true;
+            }
+            if any {
+                self.link.call(&unlink).await?;
+            }
+            cursor = next;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the key of a name may match. A shortened name has lost its end: it matches when its head
+/// does not rule that out, which removes too much rather than too little.
+fn may_match(pattern: &Pattern, name: &str) -> bool {
+    match head_of_shortened(name) {
+        None => pattern.matches(name),
+        Some(head) => {
+            let literal = pattern.literal_prefix();
+            head.starts_with(literal) || literal.starts_with(head)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::shorten;
+
+    #[test]
+    fn shortened_names_match_when_they_may() {
+        let long = format!("users:{}", "x".repeat(600));
+        let name = shorten(&long);
+        assert!(may_match(&Pattern::new("users:x*end"), &name));
+        assert!(!may_match(&Pattern::new("orders:*x"), &name));
+        assert!(may_match(&Pattern::new(format!("{long}*")), &name));
+    }
+}

@@ -1,0 +1,353 @@
+//! What the engine asks of a store, whichever it is.
+//!
+//! A store keeps the clock, the records of tags, the log, and the entries; it carries out the steps of
+//! the protocol that must be atomic. It does not judge: validity and `good` are the engine's to ask.
+//! Two stores keep this contract, the embedded one and Redis; one suite of tests runs on both.
+//!
+//! Must not: decide whether an entry may be served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Moment};
+use crate::codec;
+use crate::embedded::Embedded;
+use crate::epoch::Epoch;
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::Invalidation;
+use crate::key::Tag;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::record::{Lease, Payload, Token};
+use crate::validity::{Meta, TagRecord};
+use crate::value::{Kind, Live};
+
+/// A value as a store keeps it.
+#[derive(Clone)]
+pub(crate) enum Body {
+    /// As it is: the embedded store.
+    Live(Live, usize),
+    /// As bytes: a shared store.
+    Packed(Payload),
+}
+
+impl Body {
+    /// The value as the wanted type, and its weight in bytes.
+    pub(crate) fn open(&self, kind: Kind) -> Result<(Live, usize), Reason> {
+        match self {
+            Self::Live(live, bytes) => Ok((kind.adopt(live)?, *bytes)),
+            Self::Packed(payload) => {
+                let (codec, bytes) = codec::unpack(payload)?;
+                Ok((kind.decode(codec, &bytes)?, bytes.len()))
+            }
+        }
+    }
+
+    /// A value as a store of this kind keeps it, its weight, and whether it says *nothing*.
+    pub(crate) fn of(
+        live: &Live,
+        policy: &Policy,
+        private: bool,
+    ) -> Result<(Self, usize, bool), Reason> {
+        let unencodable = |error: codec::EncodeError| {
+            tracing::warn!(%error, "a value can't be stored");
+            Reason::Unencodable
+        };
+        if private {
+            let weighed = live.weigh().map_err(unencodable)?;
+            return Ok((
+                Self::Live(live.clone(), weighed.bytes),
+                weighed.bytes,
+                weighed.nil,
+            ));
+        }
+        let bytes = live.encode(policy.codec).map_err(unencodable)?;
+        let (len, nil) = (bytes.len(), codec::is_nil(policy.codec, &bytes));
+        let payload = codec::pack(
+            policy.codec,
+            policy.compression,
+            policy.compress_over,
+            bytes,
+        )?;
+        Ok((Self::Packed(payload), len, nil))
+    }
+}
+
+/// An entry that holds a value, with the records of its tags, in their order.
+pub(crate) struct Held {
+    pub(crate) meta: Meta,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) body: Body,
+    pub(crate) tags: Vec<Option<TagRecord>>,
+}
+
+impl Held {
+    /// The record of one of its tags.
+    pub(crate) fn tag(&self, name: &Tag) -> Option<TagRecord> {
+        let at = self.meta.tags.iter().position(|t| t == name)?;
+        *self.tags.get(at)?
+    }
+}
+
+/// What stands under a key.
+pub(crate) enum Slot {
+    Empty,
+    /// A lease, no value.
+    Leased,
+    /// Something that is no entry of this key. `seen` is what stands where a fill id would.
+    Bad {
+        reason: Reason,
+        seen: u64,
+    },
+    Value(Box<Held>),
+}
+
+impl Slot {
+    /// The fill id that `begin` is to compare.
+    pub(crate) fn seen(&self) -> u64 {
+        match self {
+            Self::Empty | Self::Leased => 0,
+            Self::Bad { seen, .. } => *seen,
+            Self::Value(held) => held.meta.fill,
+        }
+    }
+}
+
+/// What a read on the primary path saw: the clock first, then the slot, then the tags.
+pub(crate) struct Snapshot {
+    pub(crate) clock: Epoch,
+    /// When the read was sent, by the process's clock: the clock is at least as young as this.
+    pub(crate) sent: Moment,
+    pub(crate) slot: Slot,
+    /// Whether the lease that was asked for is placed: only ever on an empty slot.
+    pub(crate) granted: bool,
+    /// Whether the records of all hinted tags exist: else a load must have them made before it begins,
+    /// or its fill would find them newer than itself.
+    pub(crate) tags_known: bool,
+}
+
+/// A lease that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) token: Token,
+    pub(crate) lease: Duration,
+}
+
+/// What `begin` said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// The lease is ours.
+    Granted,
+    /// Another fill stands there than the one that was judged.
+    Changed,
+    /// Another's lease is live.
+    Held,
+}
+
+/// What `fill` said, with the clock that it saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Stored, and nothing newer than its epoch by the records of its tags.
+    Stored(Epoch),
+    /// Not stored: something newer names it. The lease is released.
+    Overtaken(Epoch),
+    /// Not stored: the token is gone.
+    LeaseLost(Epoch),
+}
+
+/// An entry to be stored. `meta.epoch` is set by the store for a write.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: Arc<str>,
+    pub(crate) meta: Meta,
+    pub(crate) body: Body,
+    /// How long the store must keep it: to the end of its stale window.
+    pub(crate) keep: Duration,
+}
+
+/// What goes into the log beside an invalidation: a name and a JSON payload.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedEvent {
+    pub(crate) name: String,
+    pub(crate) payload: String,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct StoreError {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+}
+
+impl StoreError {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Error::new(error.kind, error.message)
+    }
+}
+
+pub(crate) type StoreResult<T> = Result<T, StoreError>;
+
+/// One key of a listing.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// Its canonical text, or for a long key its head and digest as the store names it.
+    pub(crate) name: String,
+}
+
+/// The store of a cache.
+pub(crate) enum Store {
+    Embedded(Embedded),
+    #[cfg(feature = "redis")]
+    Redis(crate::redis::RedisStore),
+}
+
+macro_rules! each {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Self::Embedded($store) => $call,
+            #[cfg(feature = "redis")]
+            Self::Redis($store) => $call,
+        }
+    };
+}
+
+macro_rules! each_async {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Self::Embedded($store) => $call,
+            #[cfg(feature = "redis")]
+            Self::Redis($store) => $call.await,
+        }
+    };
+}
+
+impl Store {
+    /// Whether this process sees every invalidation at once, because there is no other.
+    pub(crate) fn is_private(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
+    /// Server time in ms, estimated from the process's clock.
+    pub(crate) fn server_ms(&self, now: Moment) -> u64 {
+        each!(self, s => s.server_ms(now))
+    }
+
+    /// The process's moment of a server time in ms.
+    pub(crate) fn moment_of(&self, server_ms: u64, clock: &Clock) -> Moment {
+        let now = clock.now();
+        let ahead = server_ms as i128 - self.server_ms(now) as i128;
+        let ns = now.0 as i128 + ahead * 1_000_000;
+        Moment(u64::try_from(ns.max(0)).unwrap_or(u64::MAX))
+    }
+
+    /// The clock, from the primary; creates it when there is none.
+    pub(crate) async fn clock(&self) -> StoreResult<Epoch> {
+        each_async!(self, s => s.clock())
+    }
+
+    /// Clock, slot and tags, in that order; places the lease if the slot is empty and one is wanted.
+    /// `hints` are tags that the entry probably has.
+    pub(crate) async fn read(
+        &self,
+        key: &str,
+        hints: &[Tag],
+        wanted: Option<Wanted>,
+    ) -> StoreResult<Snapshot> {
+        each_async!(self, s => s.read(key, hints, wanted))
+    }
+
+    /// The slots of several keys, in one round trip.
+    pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
+        each_async!(self, s => s.read_many(keys))
+    }
+
+    /// Places our lease, if the fill that was judged still stands and no other lease is live.
+    pub(crate) async fn begin(&self, key: &str, seen: u64, wanted: Wanted) -> StoreResult<Begun> {
+        each_async!(self, s => s.begin(key, seen, wanted))
+    }
+
+    /// Extends our lease; `false` when the token is gone. Never recreates it.
+    pub(crate) async fn extend(&self, key: &str, wanted: Wanted) -> StoreResult<bool> {
+        each_async!(self, s => s.extend(key, wanted))
+    }
+
+    /// Gives the lease back, if it is still ours.
+    pub(crate) async fn release(&self, key: &str, token: Token) -> StoreResult<()> {
+        each_async!(self, s => s.release(key, token))
+    }
+
+    /// Creates the records of tags that are missing; gives the clock.
+    pub(crate) async fn ensure_tags(&self, tags: &[Tag], keep: Duration) -> StoreResult<Epoch> {
+        each_async!(self, s => s.ensure_tags(tags, keep))
+    }
+
+    /// Stores a loaded value under our lease: `ensure_tags`, then the fill.
+    pub(crate) async fn fill(&self, entry: Entry, token: Token) -> StoreResult<Filled> {
+        each_async!(self, s => s.fill(entry, token))
+    }
+
+    /// Stores values whatever is there, each as an invalidation of its key; gives the epoch of that.
+    pub(crate) async fn set(&self, entries: Vec<Entry>) -> StoreResult<Epoch> {
+        each_async!(self, s => s.set(entries))
+    }
+
+    /// Places a write token, stealing any lease; gives the epoch from which the value counts.
+    pub(crate) async fn begin_write(
+        &self,
+        key: &str,
+        tags: &[Tag],
+        keep: Duration,
+        wanted: Wanted,
+    ) -> StoreResult<Epoch> {
+        each_async!(self, s => s.begin_write(key, tags, keep, wanted))
+    }
+
+    /// Stores a value while the write token stands, else removes the entry; either way the key counts
+    /// as invalidated. Gives that epoch and whether the value was stored.
+    pub(crate) async fn write(&self, entry: Entry, token: Token) -> StoreResult<(Epoch, bool)> {
+        each_async!(self, s => s.write(entry, token))
+    }
+
+    /// Carries out an invalidation and logs it, with an event if there is one; gives its epoch.
+    pub(crate) async fn invalidate(
+        &self,
+        what: &Invalidation,
+        event: Option<&LoggedEvent>,
+    ) -> StoreResult<Epoch> {
+        each_async!(self, s => s.invalidate(what, event))
+    }
+
+    /// The names of up to about `page` keys that may match, from `cursor` on; the next cursor, or
+    /// `None` at the end.
+    pub(crate) async fn list(
+        &self,
+        literal_prefix: &str,
+        cursor: u64,
+        page: usize,
+    ) -> StoreResult<(Vec<Listed>, Option<u64>)> {
+        each_async!(self, s => s.list(literal_prefix, cursor, page))
+    }
+
+    /// Frees what has expired in this process, without its being read.
+    pub(crate) fn sweep(&self) {
+        match self {
+            Self::Embedded(s) => s.sweep(),
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => {}
+        }
+    }
+}

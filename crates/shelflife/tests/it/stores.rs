@@ -1,0 +1,69 @@
+//! The stores that the contract runs on.
+
+use shelflife::{Builder, Cache};
+use shelflife_testkit::RedisServer;
+
+/// A store to test, and what keeps it alive.
+pub struct Bench {
+    server: Option<RedisServer>,
+    namespace: String,
+}
+
+impl Bench {
+    pub fn embedded() -> Self {
+        Self {
+            server: None,
+            namespace: "test".into(),
+        }
+    }
+
+    pub fn redis() -> Self {
+        Self {
+            server: Some(RedisServer::start()),
+            namespace: "test".into(),
+        }
+    }
+
+    pub fn server(&mut self) -> &mut RedisServer {
+        self.server.as_mut().expect("this store has a server")
+    }
+
+    pub fn is_redis(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Settings of a cache on this store.
+    pub fn builder(&self) -> Builder {
+        let builder = Cache::builder().namespace(&self.namespace).jitter(0.0);
+        match &self.server {
+            Some(server) => builder.url(server.url()),
+            None => builder,
+        }
+    }
+
+    pub async fn cache(&self) -> Cache {
+        self.builder().build().await.unwrap()
+    }
+}
+
+/// Runs the body on the embedded store and on a real Redis, as two tests.
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($(#[$meta:meta])* async fn $name:ident($bench:ident) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            async fn run(#[allow(unused_mut)] mut $bench: $crate::stores::Bench) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn embedded() {
+                run($crate::stores::Bench::embedded()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn redis() {
+                run($crate::stores::Bench::redis()).await;
+            }
+        }
+    )*};
+}
