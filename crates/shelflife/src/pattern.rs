@@ -40,7 +40,7 @@ impl Pattern {
             return Some(Tag::root());
         }
         let head = glob.strip_suffix(":*")?;
-        let plain = !head.contains(|c: char| matches!(c, ':' | '*' | '?' | '[' | ']' | '\\'));
+        let plain = !head.contains([':', '*', '?', '[', ']', '\\']);
         plain.then(|| Tag::from_canonical(glob))
     }
 
@@ -109,7 +109,11 @@ fn one(glob: &[u8], g: usize, text: &[u8], t: usize) -> Option<(usize, usize)> {
     match *glob.get(g)? {
         b'?' => Some((g + 1, t + char_len(text, t))),
         b'[' => {
-            let (end, negated, ranges) = class(glob, g)?;
+            let Class {
+                end,
+                negated,
+                ranges,
+            } = class(glob, g)?;
             let len = char_len(text, t);
             let c = decode(&text[t..t + len])?;
             let inside = ranges.iter().any(|&(low, high)| (low..=high).contains(&c));
@@ -120,16 +124,29 @@ fn one(glob: &[u8], g: usize, text: &[u8], t: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Reads `[...]` at `g`: the position after it, whether it is negated, and its ranges. A class that is
-/// not closed matches nothing.
-fn class(glob: &[u8], g: usize) -> Option<(usize, bool, Vec<(char, char)>)> {
+/// A set of characters in a glob.
+struct Class {
+    /// The position after it.
+    end: usize,
+    negated: bool,
+    ranges: Vec<(char, char)>,
+}
+
+/// Reads `[...]` at `g`. A class that is not closed matches nothing.
+fn class(glob: &[u8], g: usize) -> Option<Class> {
     let body = std::str::from_utf8(&glob[g + 1..]).ok()?;
     let mut chars = body.char_indices().peekable();
     let negated = chars.next_if(|&(_, c)| c == '^').is_some();
     let mut ranges = Vec::new();
     while let Some((at, c)) = chars.next() {
         let low = match c {
-            ']' => return Some((g + 1 + at + 1, negated, ranges)),
+            ']' => {
+                return Some(Class {
+                    end: g + 1 + at + 1,
+                    negated,
+                    ranges,
+                });
+            }
             '\\' => chars.next()?.1,
             c => c,
         };

@@ -8,21 +8,33 @@
 use std::borrow::{Borrow, Cow};
 
 /// `&T`, for a load: `&str` as a `String`, `&[T]` as a `Vec`, any other `T` by `Clone`.
-pub fn copied<T: Copyable + ?Sized>(borrowed: &T) -> T::Owned {
-    borrowed.to_owned()
+pub fn copied<T: Copyable + ?Sized>(borrowed: &T) -> T::Copy {
+    borrowed.copied()
 }
 
-/// What a cached function may borrow.
+/// What a cached function may borrow: `ToOwned`, with the reason why.
 #[diagnostic::on_unimplemented(
     message = "a cached function can't borrow `{Self}`, which is not `Clone`",
     label = "borrowed here",
     note = "a load may outlive the caller that began it, so it owns a copy of what the function borrows",
     note = "derive `Clone` for `{Self}` (cheap when its fields are handles), or take it by value, in an `Arc`"
 )]
-pub trait Copyable: ToOwned {}
+pub trait Copyable {
+    /// The copy; borrows as the original.
+    type Copy;
+
+    /// Makes one.
+    fn copied(&self) -> Self::Copy;
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: ToOwned + ?Sized> Copyable for T {}
+impl<T: ToOwned + ?Sized> Copyable for T {
+    type Copy = T::Owned;
+
+    fn copied(&self) -> T::Owned {
+        self.to_owned()
+    }
+}
 
 /// A type that borrows without being a reference, such as `Option<&str>`.
 #[diagnostic::on_unimplemented(

@@ -66,7 +66,7 @@ impl Engine {
     }
 
     /// A value from the store as a result: good up to the clock that was read before it.
-    pub(super) fn from_store(
+    pub(super) fn store_result(
         &self,
         candidate: &Candidate,
         stale: Option<Reason>,

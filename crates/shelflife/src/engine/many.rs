@@ -82,7 +82,7 @@ impl Engine {
             found.push(match self.judge(ask, &snapshot) {
                 Judged::Dead(_) => None,
                 Judged::Usable(candidate, stale) => {
-                    let result = self.from_store(&candidate, stale, &snapshot);
+                    let result = self.store_result(&candidate, stale, &snapshot);
                     let good = self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
                     (good == Touched::No).then(|| {
                         self.keep(ask, &candidate, &snapshot);
@@ -206,7 +206,7 @@ impl Engine {
             }));
         };
         if let Judged::Usable(candidate, None) = judged {
-            let result = self.from_store(&candidate, None, &snapshot);
+            let result = self.store_result(&candidate, None, &snapshot);
             self.keep(ask, &candidate, &snapshot);
             let answer = answer_of(&result);
             leader.land(Landing::Landed(result));

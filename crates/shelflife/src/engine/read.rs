@@ -192,7 +192,7 @@ impl Engine {
                 Judged::Dead(reason) => return Ok((None, Status::miss(reason))),
                 Judged::Usable(candidate, stale) => (candidate, stale),
             };
-            let result = self.from_store(&candidate, stale, &snapshot);
+            let result = self.store_result(&candidate, stale, &snapshot);
             match self.good_for_read(&ask.key, &result, Floor::LOCAL, began) {
                 Touched::Hard => continue,
                 touched => {
@@ -450,7 +450,7 @@ impl Engine {
                     None
                 }
                 Judged::Usable(candidate, stale) => {
-                    let result = self.from_store(&candidate, stale, &snapshot);
+                    let result = self.store_result(&candidate, stale, &snapshot);
                     let touched =
                         self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
                     if touched == Touched::Hard && touched_again < TRIES {
