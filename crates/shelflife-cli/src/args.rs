@@ -137,7 +137,9 @@ pub(crate) struct InvalidateArgs {
     #[command(flatten)]
     pub(crate) what: WhatArgs,
 
-    /// Make them stale instead of dead: still served, within their stale window, while they are loaded anew.
+    /// Make them stale instead of dead: still served, within their stale window, while they load anew.
+    ///
+    /// A glob that needs a scan, any other than `level:*`, removes what it matches all the same.
     #[arg(long)]
     pub(crate) soft: bool,
 

@@ -47,6 +47,13 @@ impl Store {
             .map_err(|error| self.cannot_open(&error))
     }
 
+    /// Whether other processes can share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.url
+            .as_deref()
+            .is_some_and(|url| !url.starts_with("memory:"))
+    }
+
     fn cannot_open(&self, error: &Error) -> Failure {
         let failure = Failure::new(format!("cannot use {self}: {error}"));
         match error.kind() {
@@ -82,7 +89,7 @@ fn without_secrets(url: &str) -> String {
 /// The store of an operator command: a shared one, or there is nothing to look at.
 pub(crate) async fn shared(args: &StoreArgs) -> Result<Cache, Failure> {
     let store = Store::new(args);
-    if store.url.is_none() {
+    if !store.is_shared() {
         return Err(Failure::new(
             "no server is named, and another process's own memory cannot be looked into",
         )

@@ -15,7 +15,7 @@ mod failure;
 mod operate;
 mod output;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,7 +26,7 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log();
+    start_log(&cli.command);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -52,11 +52,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
     })
 }
 
-/// Warnings go to stderr; `RUST_LOG=shelflife=debug` shows more.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+/// A demo tells its warnings; a command that ends by itself says all it has to say in its failure.
+/// `RUST_LOG=shelflife=debug` shows more of either.
+fn start_log(command: &Command) {
+    let usual = if matches!(command, Command::Demo(_)) {
+        "warn"
+    } else {
+        "off"
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
 }

@@ -105,8 +105,11 @@ async fn method_not_allowed(method: Method, uri: Uri) -> AppError {
 async fn tell_cache_status(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let (mut response, status) = shelflife::observe(next.run(request)).await;
+    let failed = response.status().is_server_error();
     let value = match status {
         Some(status) => HeaderValue::try_from(status.to_string()).ok(),
+        // A load that fails tells nothing; that it was needed means that nothing stored would do.
+        None if is_read && failed => Some(HeaderValue::from_static("shelflife; fwd=miss")),
         // RFC 9211 §2.2: "method" for writes, which always go to the source; "bypass" for what the
         // cache was not set up to handle.
         None if is_read => Some(HeaderValue::from_static("shelflife; fwd=bypass")),

@@ -87,7 +87,7 @@ impl AppError {
                 "GET / lists what can be asked".to_owned()
             }
             AppError::Database(DatabaseError::Gone { .. }) => {
-                "nothing is stored that could stand in; put the file back, or start the demo anew"
+                "put the file back, or start the demo anew; till then only what is stored can be answered"
                     .to_owned()
             }
             AppError::Database(DatabaseError::Busy) | AppError::NotLoaded(_) => {

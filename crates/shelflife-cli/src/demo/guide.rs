@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::DemoArgs;
+use super::users::Users;
+use crate::args::DemoArgs;
+use crate::connect::Store;
 use crate::failure::Failure;
 use crate::output;
 
@@ -60,39 +62,52 @@ pub(crate) const EXAMPLES: [Example; 7] = [
 ];
 
 /// Prints where the API is and what can be tried.
-pub(crate) fn print(address: SocketAddr, store: &str, args: &DemoArgs) -> Result<(), Failure> {
+pub(crate) fn print(
+    address: SocketAddr,
+    store: &Store,
+    users: &Users,
+    args: &DemoArgs,
+) -> Result<(), Failure> {
     let base = format!("http://{address}");
+    let cache = format!("{store}, namespace {}", users.cache.namespace());
+    let answers = format!(
+        "fresh for {}, then stale for at most {}",
+        args.ttl, args.stale
+    );
     // First and alone on its line: scripts wait for it.
-    output::line(format!("listening on {base}"))?;
-    output::line("")?;
-    output::table(
-        &[
-            vec!["  database".to_owned(), args.database.display().to_string()],
-            vec!["  cache".to_owned(), store.to_owned()],
-            vec![
-                "  answers".to_owned(),
-                format!(
-                    "fresh for {}, then stale for at most {}",
-                    args.ttl, args.stale
-                ),
-            ],
-        ],
-        &[],
-    )?;
+    output::line(format!("listening on {base}\n"))?;
+    let facts = [
+        ("  database", args.database.display().to_string()),
+        ("  cache", cache),
+        ("  answers", answers),
+    ];
+    output::table(&facts.map(|(name, text)| vec![name.to_owned(), text]), &[])?;
     output::line("\nTry, in this order, and watch Cache-Status:\n")?;
     for example in &EXAMPLES {
-        output::line(format!(
-            "  # {}\n  {}",
-            example.shows,
-            example.command(&base)
-        ))?;
+        show(example.shows, &example.command(&base))?;
     }
-    output::line(format!(
-        "  # {}\n  {}",
-        "the database gone: stored answers go on",
-        away(&args.database)
-    ))?;
-    output::line("\nor let it walk by itself: shelflife demo --tour. Ctrl-C ends it.")
+    show(
+        "the database gone: what is stored goes on being answered",
+        &away(&args.database),
+    )?;
+    if store.is_shared() {
+        output::line(
+            "Look inside, from another terminal, with the same --redis and --namespace:\n",
+        )?;
+        show(
+            "what is stored, and why it is fresh, stale or dead",
+            "shelflife get user:1",
+        )?;
+        show(
+            "an invalidation by hand, for every demo on this server",
+            "shelflife invalidate --tag user:1",
+        )?;
+    }
+    output::line("Or let it walk by itself: shelflife demo --tour. Ctrl-C ends it.")
+}
+
+fn show(what: &str, command: &str) -> Result<(), Failure> {
+    output::line(format!("  # {what}\n  {command}\n"))
 }
 
 fn away(database: &Path) -> String {

@@ -63,7 +63,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     };
     let ended = match args.tour {
         true => take_tour(users).await,
-        false => serve_until_signal(users, &store.to_string(), &args).await,
+        false => serve_until_signal(users, &store, &args).await,
     };
     cache.close().await;
     ended
@@ -85,14 +85,14 @@ async fn prepare(args: &DemoArgs) -> Result<Database, Failure> {
         .unwrap_or_else(|error| Err(Failure::new(format!("cannot make the database: {error}"))))
 }
 
-async fn serve_until_signal(users: Users, store: &str, args: &DemoArgs) -> Result<(), Failure> {
+async fn serve_until_signal(users: Users, store: &Store, args: &DemoArgs) -> Result<(), Failure> {
     let listener = listen(args.listen).await?;
     let address = listener
         .local_addr()
         .map_err(|error| cannot_listen(args.listen, &error))?;
     // Before the first line: whoever has read it may send the signal.
     let signal = end_signal()?;
-    guide::print(address, store, args)?;
+    guide::print(address, store, &users, args)?;
     serve(listener, users, signal).await
 }
 

@@ -29,6 +29,7 @@ const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 /// Walks through the API and prints what each step took; fails if a step did not behave.
 pub(crate) async fn walk(api: &ApiClient, users: &Users) -> Result<(), Failure> {
     let mut tour = Tour::begin(api, users).await?;
+    output::line(format!("A walk round user {}, over HTTP:\n", tour.id))?;
     let walked = tour.steps().await;
     let put_back = tour.put_back().await;
     tour.print()?;
@@ -237,7 +238,12 @@ impl<'a> Tour<'a> {
                 step.answer.clone(),
             ]
         };
-        let rows: Vec<_> = self.steps.iter().map(row).collect();
+        let head = ["", "step", "time", "answer and Cache-Status"]
+            .map(str::to_owned)
+            .to_vec();
+        let rows: Vec<_> = std::iter::once(head)
+            .chain(self.steps.iter().map(row))
+            .collect();
         output::table(&rows, &[2])
     }
 

@@ -19,6 +19,10 @@ pub(crate) async fn run(args: GetArgs) -> Result<(), Failure> {
     }
     match found.state {
         "fresh" | "stale" => Ok(()),
+        "absent" => Err(Failure::negative(format!(
+            "nothing is stored under {}",
+            found.key
+        ))),
         state => Err(Failure::negative(format!(
             "{} is {state}: {}",
             found.key, found.reason

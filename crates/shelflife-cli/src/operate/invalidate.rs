@@ -25,9 +25,9 @@ pub(crate) async fn run(args: InvalidateArgs) -> Result<(), Failure> {
             "soft": args.soft,
         }));
     }
-    let became = if args.soft { "stale" } else { "dead" };
+    let how = if args.soft { "softly " } else { "" };
     output::line(format!(
-        "{} made {became}, receipt {receipt}",
+        "{how}invalidated {}, receipt {receipt}",
         describe(&args.what)
     ))
 }

@@ -44,7 +44,7 @@ fn is_fresh(answer: &Answer) -> bool {
 fn stale_answers_last_as_long_as_their_window_then_it_is_503_until_the_file_is_back() {
     let scratch = Scratch::new();
     let (path, away) = (scratch.path("demo.sqlite"), scratch.path("away.sqlite"));
-    let demo = Demo::start(&path, &["--ttl", "300ms", "--stale", "2s"]);
+    let demo = Demo::start(&path, &["--ttl", "300ms", "--stale", "3s"]);
     let before = demo.get("/users/1");
     fs::rename(&path, &away).unwrap();
 

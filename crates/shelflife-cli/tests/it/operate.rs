@@ -60,7 +60,7 @@ fn get_of_nothing_usable_ends_with_1_and_says_why() {
     let nobody = run(&["get", "user:4711", "--redis", &url]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(
-        stderr(&nobody).contains("user:4711 is absent"),
+        stderr(&nobody).contains("nothing is stored under user:4711"),
         "{nobody:?}"
     );
 

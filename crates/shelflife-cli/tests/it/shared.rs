@@ -1,7 +1,11 @@
 //! Two processes on one server.
 
+use std::sync::Barrier;
+use std::thread;
+
 use shelflife_testkit::RedisServer;
 
+use crate::http;
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, run_json};
 
@@ -22,6 +26,35 @@ fn a_second_process_hits_what_the_first_one_filled() {
     assert!(shared.cache_status().ends_with("detail=l2"), "{shared:?}");
     assert_eq!(shared.body, filled.body);
     assert_eq!(second.queries(), 0);
+}
+
+#[test]
+fn callers_of_two_processes_share_one_load() {
+    const CALLERS_EACH: usize = 32;
+    let scratch = Scratch::new();
+    let path = scratch.path("demo.sqlite");
+    let server = RedisServer::start();
+    let url = server.url();
+    let demos = [0, 1].map(|_| Demo::start(&path, &["--redis", &url]));
+    let addresses = demos.each_ref().map(|demo| demo.address.as_str());
+    let barrier = Barrier::new(2 * CALLERS_EACH);
+    let ask = |address| {
+        barrier.wait();
+        http::send(address, "GET", "/users/3", "").status
+    };
+    thread::scope(|scope| {
+        let ask = &ask;
+        let mut callers = Vec::new();
+        for address in addresses {
+            callers.extend((0..CALLERS_EACH).map(|_| scope.spawn(move || ask(address))));
+        }
+        assert!(
+            callers
+                .into_iter()
+                .all(|caller| caller.join().unwrap() == 200)
+        );
+    });
+    assert_eq!(demos.iter().map(Demo::queries).sum::<u64>(), 1);
 }
 
 #[test]
