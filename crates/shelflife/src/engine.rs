@@ -1,7 +1,9 @@
 //! The engine: reads, loads, fills and invalidations, by the protocol.
 //!
 //! ```text
-//! read.rs        the life of a read: L1, flight, L2, lease, load
+//! read.rs        the life of a read: L1, flight, landing
+//! near.rs        what L1 has for a read
+//! fly.rs         a flight: the store, the lease, the load
 //! judge.rs       from what a store saw to what a read may have
 //! flight.rs      one load per key per process
 //! load.rs        running a loader: timeouts, panics, the lease kept alive
@@ -32,10 +34,12 @@ use crate::validity::Touched;
 pub(crate) mod events;
 mod fill;
 pub(crate) mod flight;
+mod fly;
 mod invalidate;
 mod judge;
 pub(crate) mod load;
 mod many;
+pub(crate) mod near;
 pub(crate) mod read;
 mod resync;
 mod throttle;

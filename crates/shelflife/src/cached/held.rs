@@ -8,33 +8,26 @@
 use std::borrow::{Borrow, Cow};
 
 /// `&T`, for a load: `&str` as a `String`, `&[T]` as a `Vec`, any other `T` by `Clone`.
-pub fn copied<T: Copyable + ?Sized>(borrowed: &T) -> T::Copy {
-    borrowed.copied()
+pub fn copied<T: ToOwned + ?Sized>(borrowed: &T) -> T::Owned {
+    borrowed.to_owned()
 }
 
-/// What a cached function may borrow: `ToOwned`, with the reason why.
+/// `&self`, for a load.
+pub fn copied_self<T: Owner>(this: &T) -> T {
+    this.clone()
+}
+
+/// What a cached method may borrow as `self`.
 #[diagnostic::on_unimplemented(
-    message = "a cached function can't borrow `{Self}`, which is not `Clone`",
+    message = "a cached method can't borrow a `{Self}`, which is not `Clone`",
     label = "borrowed here",
-    note = "a load may outlive the caller that began it, so it owns a copy of what the function borrows",
-    note = "derive `Clone` for `{Self}` (cheap when its fields are handles), or take it by value, in an `Arc`"
+    note = "a load may outlive the caller that began it, so it owns a copy of `self`",
+    note = "derive `Clone` for `{Self}` (cheap when its fields are handles), or take `self: Arc<Self>`"
 )]
-pub trait Copyable {
-    /// The copy; borrows as the original.
-    type Copy;
-
-    /// Makes one.
-    fn copied(&self) -> Self::Copy;
-}
+pub trait Owner: Clone {}
 
 #[diagnostic::do_not_recommend]
-impl<T: ToOwned + ?Sized> Copyable for T {
-    type Copy = T::Owned;
-
-    fn copied(&self) -> T::Owned {
-        self.to_owned()
-    }
-}
+impl<T: Clone> Owner for T {}
 
 /// A type that borrows without being a reference, such as `Option<&str>`.
 #[diagnostic::on_unimplemented(

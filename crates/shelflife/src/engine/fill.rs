@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::flight::Result_;
+use super::flight::Offer;
+use super::fly::LeaseGuard;
 use super::judge::Candidate;
 use super::load::Adapted;
 use super::read::Ask;
@@ -13,7 +14,6 @@ use crate::epoch::Epoch;
 use crate::key::Tag;
 use crate::policy::{Policy, TAGS};
 use crate::reason::Reason;
-use crate::record::Token;
 use crate::status::Status;
 use crate::store::{Body, Entry, Filled};
 use crate::validity::Meta;
@@ -28,20 +28,19 @@ pub(super) struct Prepared {
 }
 
 impl Engine {
-    /// Stores a loaded value under our lease. Gives the result, and whether the lease is no longer ours
-    /// to give back.
+    /// Stores a loaded value under our lease.
     pub(super) async fn fill(
         &self,
         ask: &Ask,
         live: Live,
         adapted: Adapted,
-        token: Token,
+        mut lease: LeaseGuard,
         (since, known_at): (Epoch, Moment),
         cost: Duration,
-    ) -> (Result_, bool) {
+    ) -> Offer {
         let tags = with_adapted(&ask.tags, &adapted.tags);
         // Not filled: known good up to the epoch before its load, and not for L1.
-        let unfilled = |reason| Result_ {
+        let unfilled = |reason| Offer {
             live: live.clone(),
             tags: tags.clone().into(),
             good: Some(since),
@@ -50,14 +49,14 @@ impl Engine {
         };
         if adapted.no_store {
             self.counters.because(Reason::NoStore);
-            return (unfilled(Reason::NoStore), false);
+            return unfilled(Reason::NoStore);
         }
         let prepared = match self.prepare(&live, &ask.policy, &adapted, tags.clone(), since, cost) {
             Ok(prepared) => prepared,
             Err(reason) => {
                 bump(&self.counters.fills_refused);
                 self.counters.because(reason);
-                return (unfilled(reason), false);
+                return unfilled(reason);
             }
         };
         let Prepared {
@@ -73,7 +72,7 @@ impl Engine {
             body,
             keep,
         };
-        let reason = match self.store.fill(entry, token).await {
+        let reason = match self.store.fill(entry, lease.token()).await {
             Ok(Filled::Stored(clock)) => {
                 bump(&self.counters.fills);
                 let left = meta.fresh_until.saturating_sub(meta.created);
@@ -89,7 +88,8 @@ impl Engine {
                 result.known_at = sent;
                 result.status.stored = true;
                 result.status.ttl = i64::try_from(left).ok();
-                return (result, true);
+                lease.disarm();
+                return result;
             }
             Ok(Filled::Overtaken(_)) => Reason::Overtaken,
             Ok(Filled::LeaseLost(_)) => Reason::LeaseLost,
@@ -101,10 +101,10 @@ impl Engine {
         };
         bump(&self.counters.fills_refused);
         self.counters.because(reason);
-        (
-            unfilled(reason),
-            matches!(reason, Reason::Overtaken | Reason::LeaseLost),
-        )
+        if matches!(reason, Reason::Overtaken | Reason::LeaseLost) {
+            lease.disarm();
+        }
+        unfilled(reason)
     }
 
     /// A value made ready for the store: encoded, measured, with the facts of its fill.

@@ -25,10 +25,10 @@ use crate::value::Live;
 
 const SHARDS: usize = 32;
 
-/// A value as a flight, L1 or the store hands it over: with what is needed to ask whether it is good
-/// for a read.
+/// A result in the protocol's sense (PROTOCOL §1), offered to a read: a value with what is needed to ask
+/// whether it is good for that read.
 #[derive(Clone)]
-pub(crate) struct Result_ {
+pub(crate) struct Offer {
     pub(crate) live: Live,
     pub(crate) tags: Arc<[Tag]>,
     /// Up to which epoch nothing has invalidated it; `None` when no clock could be read.
@@ -41,7 +41,7 @@ pub(crate) struct Result_ {
 /// How a flight ended.
 #[derive(Clone)]
 pub(crate) enum Landing {
-    Landed(Result_),
+    Landed(Offer),
     /// The load failed; `cut_off` when it ran because the store was away.
     Failed {
         failure: Failure,
@@ -181,7 +181,7 @@ mod tests {
         let key: Arc<str> = "k".into();
         let leader = lead(&flights, &key);
         let waiting = [join(&flights, &key), join(&flights, &key)];
-        let result = Result_ {
+        let result = Offer {
             live: Arc::new(7_u8),
             tags: [].into(),
             good: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::flight::Result_;
+use super::flight::Offer;
 use super::read::Ask;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
@@ -66,14 +66,14 @@ impl Engine {
     }
 
     /// A value from the store as a result: good up to the clock that was read before it.
-    pub(super) fn store_result(
+    pub(super) fn offer_from_store(
         &self,
         candidate: &Candidate,
         stale: Option<Reason>,
         snapshot: &Snapshot,
-    ) -> Result_ {
+    ) -> Offer {
         let left = self.time_left(&candidate.meta);
-        Result_ {
+        Offer {
             live: candidate.live.clone(),
             tags: candidate.meta.tags.clone().into(),
             good: Some(snapshot.clock),
@@ -103,7 +103,7 @@ impl Engine {
     pub(super) fn good_for_read(
         &self,
         key: &str,
-        result: &Result_,
+        result: &Offer,
         floor: Floor,
         began: Moment,
     ) -> Touched {

@@ -1,11 +1,13 @@
 //! Several keys at once: one round trip to read, one load for what is missing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
 use super::Engine;
-use super::flight::{Boarding, Landing, Leader, Result_};
+use super::flight::{Boarding, Landing, Leader};
+use super::fly::{LeaseGuard, unfilled};
 use super::judge::Judged;
 use super::load::{BoxFuture, Failure, SourceError};
 use super::read::{Answer, Ask, Level, answer_of};
@@ -13,9 +15,8 @@ use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::reason::Reason;
-use crate::record::Token;
 use crate::status::{Outcome, Status};
-use crate::store::{Begun, StoreResult, Wanted};
+use crate::store::{Begun, StoreResult};
 use crate::validity::{Floor, Touched};
 use crate::value::Live;
 
@@ -33,7 +34,7 @@ struct Ours {
     ask: Ask,
     leader: Leader,
     /// `None` when the store is away.
-    lease: Option<(Token, (Epoch, Moment))>,
+    right: Option<(LeaseGuard, (Epoch, Moment))>,
 }
 
 impl Engine {
@@ -82,7 +83,7 @@ impl Engine {
             found.push(match self.judge(ask, &snapshot) {
                 Judged::Dead(_) => None,
                 Judged::Usable(candidate, stale) => {
-                    let result = self.store_result(&candidate, stale, &snapshot);
+                    let result = self.offer_from_store(&candidate, stale, &snapshot);
                     let good = self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
                     (good == Touched::No).then(|| {
                         self.keep(ask, &candidate, &snapshot);
@@ -150,17 +151,17 @@ impl Engine {
                 Boarding::Join(flight) => joined.push((at, flight)),
             }
         }
-        let leased = join_all(
+        let taken = join_all(
             leads
                 .into_iter()
-                .map(|(at, leader)| self.lease(at, &asks[at], leader)),
+                .map(|(at, leader)| self.take(at, &asks[at], leader)),
         );
         let (mut ours, mut left) = (Vec::new(), Vec::new());
-        for outcome in leased.await {
+        for outcome in taken.await {
             match outcome {
-                Leased::Ours(mine) => ours.push(*mine),
-                Leased::There(at, answer) => answers[at] = Some(answer),
-                Leased::Held(at) => left.push(at),
+                Taken::Ours(mine) => ours.push(*mine),
+                Taken::There(at, answer) => answers[at] = Some(answer),
+                Taken::Held(at) => left.push(at),
             }
         }
         if !ours.is_empty() {
@@ -192,47 +193,47 @@ impl Engine {
         Ok(left)
     }
 
-    async fn lease(self: &Arc<Self>, at: usize, ask: &Ask, leader: Leader) -> Leased {
-        let wanted = Wanted {
-            token: Token::random(),
-            lease: ask.policy.lease,
-        };
-        let Ok((snapshot, judged)) = self.snapshot(ask, wanted).await else {
-            return Leased::Ours(Box::new(Ours {
+    async fn take(self: &Arc<Self>, at: usize, ask: &Ask, leader: Leader) -> Taken {
+        let mut lease = LeaseGuard::new(self, ask);
+        let cut_off = |leader| {
+            Taken::Ours(Box::new(Ours {
                 at,
                 ask: ask.clone(),
                 leader,
-                lease: None,
-            }));
+                right: None,
+            }))
         };
+        let Ok((snapshot, judged)) = self.snapshot(ask, lease.arm()).await else {
+            bump(&self.counters.store_errors);
+            return cut_off(leader);
+        };
+        if !snapshot.granted {
+            lease.disarm();
+        }
         if let Judged::Usable(candidate, None) = judged {
-            let result = self.store_result(&candidate, None, &snapshot);
+            let result = self.offer_from_store(&candidate, None, &snapshot);
             self.keep(ask, &candidate, &snapshot);
             let answer = answer_of(&result);
             leader.land(Landing::Landed(result));
-            return Leased::There(at, answer);
+            return Taken::There(at, answer);
         }
-        let granted = snapshot.granted
-            || matches!(
-                self.store
-                    .begin(&ask.key, snapshot.slot.seen(), wanted)
-                    .await,
-                Ok(Begun::Granted)
-            );
-        if !granted {
-            return Leased::Held(at);
+        match self.lease(ask, &snapshot, &mut lease).await {
+            Ok(Begun::Granted) => {}
+            Ok(Begun::Changed | Begun::Held) => return Taken::Held(at),
+            Err(_) => return cut_off(leader),
         }
-        let lease = self
-            .since(ask, &snapshot)
-            .await
-            .ok()
-            .map(|since| (wanted.token, since));
-        Leased::Ours(Box::new(Ours {
-            at,
-            ask: ask.clone(),
-            leader,
-            lease,
-        }))
+        match self.since(ask, &snapshot).await {
+            Ok(since) => {
+                let right = Some((lease, since));
+                Taken::Ours(Box::new(Ours {
+                    at,
+                    ask: ask.clone(),
+                    leader,
+                    right,
+                }))
+            }
+            Err(_) => cut_off(leader),
+        }
     }
 
     async fn load_batch(
@@ -245,7 +246,7 @@ impl Engine {
         let positions = ours.iter().map(|mine| mine.at).collect();
         let leases: Vec<_> = ours
             .iter()
-            .filter_map(|mine| mine.lease.map(|(token, _)| (mine.ask.key.clone(), token)))
+            .filter_map(|mine| Some((mine.ask.key.clone(), mine.right.as_ref()?.0.token())))
             .collect();
         let policy = ours
             .first()
@@ -263,10 +264,10 @@ impl Engine {
             Ok(values) => values,
             Err(failure) => {
                 bump(&self.counters.load_failures);
-                for mine in ours {
-                    self.give_back(&mine).await;
-                    let cut_off = mine.lease.is_none();
-                    mine.leader.land(Landing::Failed {
+                for Ours { leader, right, .. } in ours {
+                    // The guard gives the lease back.
+                    let cut_off = right.is_none();
+                    leader.land(Landing::Failed {
                         failure: failure.clone(),
                         cut_off,
                     });
@@ -275,51 +276,31 @@ impl Engine {
             }
         };
         let cost = self.clock.now().since(began);
-        let mut values: std::collections::HashMap<usize, Live> = values.into_iter().collect();
-        let fills = ours.into_iter().map(|mine| {
-            let live = values.remove(&mine.at);
-            let adapted = adapted.clone();
-            async move {
+        let mut values: HashMap<usize, Live> = values.into_iter().collect();
+        let fills = ours.into_iter().filter_map(
+            |Ours {
+                 at,
+                 ask,
+                 leader,
+                 right,
+             }| {
                 // What does not exist lands as abandoned: whoever waited asks for himself.
-                let Some(live) = live else {
-                    self.give_back(&mine).await;
-                    return None;
-                };
-                let Ours {
-                    at,
-                    ask,
-                    leader,
-                    lease,
-                } = mine;
-                let result = match lease {
-                    Some((token, since)) => {
-                        let (result, released) =
-                            self.fill(&ask, live, adapted, token, since, cost).await;
-                        if !released {
-                            let _ = self.store.release(&ask.key, token).await;
+                let live = values.remove(&at)?;
+                let adapted = adapted.clone();
+                Some(async move {
+                    let result = match right {
+                        Some((lease, since)) => {
+                            self.fill(&ask, live, adapted, lease, since, cost).await
                         }
-                        result
-                    }
-                    None => Result_ {
-                        live,
-                        tags: ask.tags.clone(),
-                        good: None,
-                        known_at: began,
-                        status: Status::miss(Reason::StoreUnavailable),
-                    },
-                };
-                let answer = answer_of(&result);
-                leader.land(Landing::Landed(result));
-                Some((at, answer))
-            }
-        });
-        Ok(join_all(fills).await.into_iter().flatten().collect())
-    }
-
-    async fn give_back(&self, mine: &Ours) {
-        if let Some((token, _)) = mine.lease {
-            let _ = self.store.release(&mine.ask.key, token).await;
-        }
+                        None => unfilled(&ask, live, began),
+                    };
+                    let answer = answer_of(&result);
+                    leader.land(Landing::Landed(result));
+                    (at, answer)
+                })
+            },
+        );
+        Ok(join_all(fills).await)
     }
 
     fn near_fresh(&self, ask: &Ask) -> Option<Answer> {
@@ -333,7 +314,7 @@ impl Engine {
     }
 }
 
-enum Leased {
+enum Taken {
     Ours(Box<Ours>),
     /// Another filled it meanwhile.
     There(usize, Answer),

@@ -1,0 +1,318 @@
+//! A flight, from boarding to its landing: the store, the lease, the load, the fill (PROTOCOL §4).
+//!
+//! The leader goes to the store itself; once it holds the lease, the load runs in a task of its own,
+//! which lands the flight whether its caller is still there or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Engine;
+use super::flight::{Flight, Landing, Leader, Offer};
+use super::judge::{Candidate, Judged};
+use super::load::{Failure, Loader};
+use super::read::{Answer, Ask, Replace, TRIES, answer_of};
+use crate::clock::Moment;
+use crate::counters::bump;
+use crate::epoch::Epoch;
+use crate::reason::Reason;
+use crate::record::Token;
+use crate::status::{Outcome, Status};
+use crate::store::{Begun, Snapshot, StoreError, StoreResult, Wanted};
+use crate::validity::{Floor, Touched};
+
+/// Between two looks at a lease that another process holds.
+const POLL_LEAST: Duration = Duration::from_millis(2);
+const POLL_MOST: Duration = Duration::from_millis(25);
+
+/// How the flight of a leader went.
+pub(super) enum Flown {
+    /// The store had it.
+    Answered(Offer),
+    /// A load is under way; the stale value that the store had meanwhile.
+    Loading(Flight, Option<Answer>),
+}
+
+/// What is to be done with what the store has.
+enum Weighed {
+    Serve(Offer),
+    /// Load; the stale value may be served meanwhile.
+    Load(Option<Offer>),
+    /// An invalidation of this process came between: look again.
+    Overlapped,
+}
+
+/// The right to load: what a load needs to fill.
+pub(super) struct Right {
+    lease: LeaseGuard,
+    /// The epoch from which the load counts, and when it was read.
+    since: (Epoch, Moment),
+}
+
+/// A lease that may be ours. Dropped armed, it is given back: neither a cancelled read nor a failed
+/// load may leave one behind.
+pub(super) struct LeaseGuard {
+    engine: Arc<Engine>,
+    key: Arc<str>,
+    wanted: Wanted,
+    armed: bool,
+}
+
+impl LeaseGuard {
+    pub(super) fn new(engine: &Arc<Engine>, ask: &Ask) -> Self {
+        let wanted = Wanted {
+            token: Token::random(),
+            lease: ask.policy.lease,
+        };
+        Self {
+            engine: engine.clone(),
+            key: ask.key.clone(),
+            wanted,
+            armed: false,
+        }
+    }
+
+    /// What to ask the store for; from now on it may be ours.
+    pub(super) fn arm(&mut self) -> Wanted {
+        self.armed = true;
+        self.wanted
+    }
+
+    pub(super) fn disarm(&mut self) {
+        self.armed = false;
+    }
+
+    pub(super) fn token(&self) -> Token {
+        self.wanted.token
+    }
+}
+
+impl Drop for LeaseGuard {
+    fn drop(&mut self) {
+        if self.armed && tokio::runtime::Handle::try_current().is_ok() {
+            let (engine, key, token) = (self.engine.clone(), self.key.clone(), self.wanted.token);
+            self.engine.detach(async move {
+                // If the store is away, the lease ends by its own time.
+                let _ = engine.store.release(&key, token).await;
+            });
+        }
+    }
+}
+
+impl Engine {
+    /// From boarding to an answer of the store, or to a load under way.
+    pub(super) async fn fly(self: &Arc<Self>, leader: Leader, ask: &Ask, loader: Loader) -> Flown {
+        let mut lease = LeaseGuard::new(self, ask);
+        let mut pause = POLL_LEAST;
+        let mut overlaps = 0;
+        loop {
+            let (snapshot, judged) = match self.snapshot(ask, lease.arm()).await {
+                Ok(seen) => seen,
+                Err(error) => return self.load_cut_off(leader, ask, loader, None, &error),
+            };
+            if !snapshot.granted {
+                lease.disarm();
+            }
+            let stale = match self.weigh(ask, judged, &snapshot) {
+                Weighed::Serve(result) => {
+                    leader.land(Landing::Landed(result.clone()));
+                    return Flown::Answered(result);
+                }
+                Weighed::Overlapped if overlaps < TRIES => {
+                    overlaps += 1;
+                    continue;
+                }
+                Weighed::Overlapped => None,
+                Weighed::Load(stale) => stale,
+            };
+            match self.lease(ask, &snapshot, &mut lease).await {
+                Ok(Begun::Granted) => {
+                    let stale = stale.as_ref().map(answer_of);
+                    return match self.since(ask, &snapshot).await {
+                        Ok(since) => self.begin_load(
+                            leader,
+                            ask,
+                            loader,
+                            Some(Right { lease, since }),
+                            stale,
+                        ),
+                        Err(error) => self.load_cut_off(leader, ask, loader, stale, &error),
+                    };
+                }
+                Ok(Begun::Changed) => {}
+                Ok(Begun::Held) => {
+                    if let Some(result) = stale {
+                        let result = as_stale(result, Reason::LeaseHeld);
+                        leader.land(Landing::Landed(result.clone()));
+                        return Flown::Answered(result);
+                    }
+                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    pause = (pause * 2).min(POLL_MOST);
+                }
+                Err(error) => {
+                    let stale = stale.as_ref().map(answer_of);
+                    return self.load_cut_off(leader, ask, loader, stale, &error);
+                }
+            }
+        }
+    }
+
+    /// What the store has, judged; the lease is placed if it has nothing.
+    pub(super) async fn snapshot(
+        self: &Arc<Self>,
+        ask: &Ask,
+        wanted: Wanted,
+    ) -> StoreResult<(Snapshot, Judged)> {
+        let snapshot = self.store.read(&ask.key, &ask.tags, Some(wanted)).await?;
+        self.belong_to(snapshot.clock).await?;
+        let judged = self.judge(ask, &snapshot);
+        Ok((snapshot, judged))
+    }
+
+    fn weigh(&self, ask: &Ask, judged: Judged, snapshot: &Snapshot) -> Weighed {
+        let (candidate, stale) = match judged {
+            Judged::Usable(candidate, stale) => (candidate, stale),
+            Judged::Dead(reason) => {
+                self.counters.because(reason);
+                return Weighed::Load(None);
+            }
+        };
+        let result = self.offer_from_store(&candidate, stale, snapshot);
+        let touched = self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
+        if touched == Touched::Hard {
+            return Weighed::Overlapped;
+        }
+        self.keep(ask, &candidate, snapshot);
+        if ask.replace == Replace::Anything {
+            return Weighed::Load(None);
+        }
+        let fresh = stale.is_none() && touched == Touched::No;
+        if fresh && !ask.replace.replaces(candidate.meta.fill) {
+            return Weighed::Serve(result);
+        }
+        if self.throttle.holds(&ask.key, self.clock.now()) {
+            return Weighed::Serve(as_stale(result, Reason::LoadThrottled));
+        }
+        Weighed::Load(Some(result))
+    }
+
+    /// Places our lease, unless the read has already. A guard that is not granted is disarmed.
+    pub(super) async fn lease(
+        &self,
+        ask: &Ask,
+        snapshot: &Snapshot,
+        lease: &mut LeaseGuard,
+    ) -> StoreResult<Begun> {
+        if snapshot.granted {
+            return Ok(Begun::Granted);
+        }
+        let begun = self
+            .store
+            .begin(&ask.key, snapshot.slot.seen(), lease.arm())
+            .await?;
+        if begun != Begun::Granted {
+            lease.disarm();
+        }
+        Ok(begun)
+    }
+
+    /// The epoch from which a load counts, noted before it begins, and when it was read. Records of
+    /// tags that are missing are made now: made at the fill they would be newer than the load.
+    pub(super) async fn since(
+        &self,
+        ask: &Ask,
+        snapshot: &Snapshot,
+    ) -> StoreResult<(Epoch, Moment)> {
+        if snapshot.tags_known {
+            return Ok((snapshot.clock, snapshot.sent));
+        }
+        let sent = self.clock.now();
+        let keep = ask.policy.ttl + ask.policy.stale;
+        Ok((self.store.ensure_tags(&ask.tags, keep).await?, sent))
+    }
+
+    fn load_cut_off(
+        self: &Arc<Self>,
+        leader: Leader,
+        ask: &Ask,
+        loader: Loader,
+        stale: Option<Answer>,
+        error: &StoreError,
+    ) -> Flown {
+        bump(&self.counters.store_errors);
+        tracing::debug!(%error, "load without the store");
+        self.begin_load(leader, ask, loader, None, stale)
+    }
+
+    /// Starts the load in a task of its own, which lands the flight. Without the right to fill the
+    /// store is away.
+    fn begin_load(
+        self: &Arc<Self>,
+        leader: Leader,
+        ask: &Ask,
+        loader: Loader,
+        right: Option<Right>,
+        stale: Option<Answer>,
+    ) -> Flown {
+        let flight = leader.passenger();
+        let (engine, ask) = (self.clone(), ask.clone());
+        self.detach(async move {
+            let cut_off = right.is_none();
+            leader.land(match engine.load_and_fill(&ask, loader, right).await {
+                Ok(result) => Landing::Landed(result),
+                Err(failure) => Landing::Failed { failure, cut_off },
+            });
+        });
+        Flown::Loading(flight, stale)
+    }
+
+    async fn load_and_fill(
+        self: &Arc<Self>,
+        ask: &Ask,
+        loader: Loader,
+        right: Option<Right>,
+    ) -> Result<Offer, Failure> {
+        let began = self.clock.now();
+        bump(&self.counters.loads);
+        let held = right.as_ref().map(|right| (&*ask.key, right.lease.wanted));
+        let (loaded, adapted) = self.run(loader, ask.policy.hard_timeout, held).await;
+        let live = match loaded {
+            Ok(live) => live,
+            Err(failure) => {
+                // The guard gives the lease back.
+                bump(&self.counters.load_failures);
+                self.throttle
+                    .until(&ask.key, self.clock.now().plus(ask.policy.throttle));
+                return Err(failure);
+            }
+        };
+        self.throttle.lift(&ask.key);
+        let cost = self.clock.now().since(began);
+        let Some(Right { lease, since }) = right else {
+            return Ok(unfilled(ask, live, began));
+        };
+        Ok(self.fill(ask, live, adapted, lease, since, cost).await)
+    }
+
+    /// Puts a value from the store into L1.
+    pub(super) fn keep(&self, ask: &Ask, candidate: &Candidate, snapshot: &Snapshot) {
+        let early = |cost| ask.policy.early_by(cost, fastrand::f64());
+        self.keep_local(&ask.key, candidate, early, snapshot.clock, snapshot.sent);
+    }
+}
+
+/// A value that was loaded while the store was away: no clock is known.
+pub(super) fn unfilled(ask: &Ask, live: crate::value::Live, began: Moment) -> Offer {
+    Offer {
+        live,
+        tags: ask.tags.clone(),
+        good: None,
+        known_at: began,
+        status: Status::miss(Reason::StoreUnavailable),
+    }
+}
+
+fn as_stale(mut result: Offer, reason: Reason) -> Offer {
+    result.status.reason = reason;
+    result.status.outcome = Outcome::Stale;
+    result
+}

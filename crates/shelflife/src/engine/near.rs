@@ -1,0 +1,114 @@
+//! What L1 has for a read.
+//!
+//! Must not: wait, or ask the store.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::judge::schema_fits;
+use super::read::{Answer, Ask, Level, Replace};
+use crate::clock::Moment;
+use crate::local::Resident;
+use crate::reason::Reason;
+use crate::status::{Outcome, Status, Tier};
+use crate::validity::Validity;
+
+/// What L1 has for a read.
+pub(super) enum Near {
+    Answer(Answer),
+    /// Fresh, but it is time to refresh it.
+    Early(Answer, u64),
+    /// To be served as stale.
+    Stale(Answer),
+    /// Not trusted, or not for this floor: of use only when the source fails and the store is away.
+    LastResort(Answer),
+    Nothing,
+}
+
+impl Engine {
+    /// The hot path: an entry of L1 that answers as it is.
+    #[inline]
+    pub(crate) fn hit(
+        &self,
+        key: &str,
+        level: Level,
+        schema: u32,
+    ) -> Option<(Arc<Resident>, Moment)> {
+        let resident = self.local.get(key)?;
+        let now = self.clock.now();
+        let answers = (level == Level::Bounded || self.store.is_private())
+            && resident.answers(now)
+            && schema_fits(schema, resident.schema);
+        if !answers {
+            return None;
+        }
+        self.counters.l1_hits.add();
+        Some((resident, now))
+    }
+
+    /// What L1 has for this read.
+    pub(super) fn near(&self, ask: &Ask) -> Near {
+        if ask.replace != Replace::Nothing {
+            return Near::Nothing;
+        }
+        let Some(resident) = self.local.get(&ask.key) else {
+            return Near::Nothing;
+        };
+        let now = self.clock.now();
+        let Ok(live) = ask.kind.adopt(&resident.live) else {
+            return Near::Nothing;
+        };
+        if !schema_fits(ask.policy.schema, resident.schema) {
+            return Near::Nothing;
+        }
+        let answer = |outcome, reason| Answer {
+            live,
+            status: near_status(&resident, outcome, reason, now),
+        };
+        let in_reach = ask.level == Level::Bounded || self.store.is_private();
+        let trusted = in_reach && now < resident.trusted_until;
+        match resident.validity(now) {
+            Validity::Dead(_) => Near::Nothing,
+            _ if !trusted => Near::LastResort(answer(Outcome::Stale, Reason::LoadFailed)),
+            Validity::Stale(reason) => Near::Stale(answer(Outcome::Stale, reason)),
+            Validity::Fresh if now < resident.refresh_at => {
+                Near::Answer(answer(Outcome::Hit, Reason::Fresh))
+            }
+            Validity::Fresh => Near::Early(answer(Outcome::Hit, Reason::Fresh), resident.fill),
+        }
+    }
+
+    /// A fresh resident as the answer of a read.
+    pub(super) fn answer_near(
+        &self,
+        ask: &Ask,
+        resident: &Resident,
+        now: Moment,
+    ) -> Option<Answer> {
+        let live = ask.kind.adopt(&resident.live).ok()?;
+        let fits = schema_fits(ask.policy.schema, resident.schema);
+        let status = near_status(resident, Outcome::Hit, Reason::Fresh, now);
+        fits.then_some(Answer { live, status })
+    }
+}
+
+pub(crate) fn near_status(
+    resident: &Resident,
+    outcome: Outcome,
+    reason: Reason,
+    now: Moment,
+) -> Status {
+    Status {
+        outcome,
+        tier: Some(Tier::L1),
+        reason,
+        ttl: Some(ms_until(resident.fresh_until, now)),
+        stored: false,
+        collapsed: false,
+    }
+}
+
+fn ms_until(end: Moment, now: Moment) -> i64 {
+    let ms = (i128::from(end.0) - i128::from(now.0)).div_euclid(1_000_000);
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
