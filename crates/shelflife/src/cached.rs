@@ -23,7 +23,7 @@ use crate::{Cache, Error, ErrorKind, Key, LoadError, Policy, Receipt, Tag, Value
 mod held;
 #[path = "cached/shape.rs"]
 mod shape;
-pub use held::{Borrowing, KeptCow, KeptOption, KeptVec, Owner, copied, copied_self};
+pub use held::{Borrowing, KeptCow, KeptOption, KeptVec, Load, Owns, copied, copied_self};
 pub use shape::{ByOk, ByValue, Failure, Fallible, Plain, Returned, Whole, limit};
 
 /// Where one call looks, under which name and which policy, and whether it may answer from there.

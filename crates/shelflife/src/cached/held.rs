@@ -13,21 +13,34 @@ pub fn copied<T: ToOwned + ?Sized>(borrowed: &T) -> T::Owned {
 }
 
 /// `&self`, for a load.
-pub fn copied_self<T: Owner>(this: &T) -> T {
-    this.clone()
+pub fn copied_self<T>(this: &T) -> T
+where
+    Load: Owns<T>,
+{
+    Load::copied(this)
 }
 
-/// What a cached method may borrow as `self`.
+/// A load, as one that owns.
+pub enum Load {}
+
+/// What a load can own of a `&self`.
 #[diagnostic::on_unimplemented(
-    message = "a cached method can't borrow a `{Self}`, which is not `Clone`",
+    message = "a cached method can't borrow a `{T}`, which is not `Clone`",
     label = "borrowed here",
     note = "a load may outlive the caller that began it, so it owns a copy of `self`",
-    note = "derive `Clone` for `{Self}` (cheap when its fields are handles), or take `self: Arc<Self>`"
+    note = "derive `Clone` for `{T}` (cheap when its fields are handles), or take `self: Arc<Self>`"
 )]
-pub trait Owner: Clone {}
+pub trait Owns<T> {
+    /// The copy.
+    fn copied(this: &T) -> T;
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: Clone> Owner for T {}
+impl<T: Clone> Owns<T> for Load {
+    fn copied(this: &T) -> T {
+        this.clone()
+    }
+}
 
 /// A type that borrows without being a reference, such as `Option<&str>`.
 #[diagnostic::on_unimplemented(

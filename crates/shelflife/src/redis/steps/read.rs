@@ -1,0 +1,205 @@
+//! Reads: clock, entry and tags in one command, and the lease in the same round trip.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use redis::{Cmd, Value};
+
+use super::{BATCH, RedisStore, millis};
+use crate::key::Tag;
+use crate::record::Record;
+use crate::redis::{reply, scripts};
+use crate::store::{Body, Held, Slot, Snapshot, StoreError, StoreResult, Wanted};
+use crate::validity::TagRecord;
+
+impl RedisStore {
+    pub(crate) async fn read(
+        &self,
+        key: &str,
+        hints: &[Tag],
+        wanted: Option<Wanted>,
+    ) -> StoreResult<Snapshot> {
+        let name = self.names.entry(key);
+        let mut mget = redis::cmd("MGET");
+        mget.arg(&self.names.clock).arg(&name);
+        for tag in hints {
+            mget.arg(self.names.tag(tag.as_str()));
+        }
+        // A read that finds no clock has it made, and reads again: `good` is a clock from before the GET.
+        for _ in 0..3 {
+            let sent = self.clock.now();
+            let (got, granted) = match wanted {
+                None => (self.link.call(&mget).await?, false),
+                Some(wanted) => self.read_or_lease(&mget, &name, key, wanted).await?,
+            };
+            let mut items = reply::array("MGET", got)?.into_iter();
+            let clock = items.next().as_ref().and_then(reply::clock);
+            let stored = items.next().unwrap_or(Value::Nil);
+            let Some(clock) = clock else {
+                self.clock().await?;
+                continue;
+            };
+            let tags: Vec<_> = items.map(|v| reply::tag(&v)).collect();
+            let tags_known = tags.iter().all(|t| t.is_some_and(|t| t.inc == clock.inc));
+            let slot = self.slot(key, stored, hints, tags).await?;
+            return Ok(Snapshot {
+                clock,
+                sent,
+                slot,
+                granted,
+                tags_known,
+            });
+        }
+        Err(StoreError::unavailable(
+            "the clock is lost as fast as it is made",
+        ))
+    }
+
+    /// The read, and in the same round trip our lease if there is nothing.
+    async fn read_or_lease(
+        &self,
+        mget: &Cmd,
+        name: &str,
+        key: &str,
+        wanted: Wanted,
+    ) -> StoreResult<(Value, bool)> {
+        let lease = self.lease_record(key, wanted);
+        let mut set = redis::cmd("SET");
+        set.arg(name)
+            .arg(lease)
+            .arg("NX")
+            .arg("PX")
+            .arg(millis(wanted.lease));
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(mget.clone()).add_command(set);
+        let mut got = self.link.call_all(&pipeline, 2).await?.into_iter();
+        let (read, placed) = (
+            got.next().unwrap_or(Value::Nil),
+            got.next().unwrap_or(Value::Nil),
+        );
+        Ok((read, placed == Value::Okay))
+    }
+
+    async fn slot(
+        &self,
+        key: &str,
+        stored: Value,
+        hints: &[Tag],
+        known: Vec<Option<TagRecord>>,
+    ) -> StoreResult<Slot> {
+        let Record {
+            meta,
+            lease,
+            payload,
+        } = match reply::entry(stored, key) {
+            None => return Ok(Slot::Empty),
+            Some(Err((reason, seen))) => return Ok(Slot::Bad { reason, seen }),
+            Some(Ok(record)) => record,
+        };
+        let Some(payload) = payload else {
+            return Ok(Slot::Leased);
+        };
+        let mut tags: Vec<Option<TagRecord>> = Vec::with_capacity(meta.tags.len());
+        let mut unknown = Vec::new();
+        for tag in &meta.tags {
+            let hinted = hints.iter().position(|hint| hint == tag);
+            if hinted.is_none() {
+                unknown.push(tags.len());
+            }
+            tags.push(hinted.and_then(|at| known.get(at).copied().flatten()));
+        }
+        if !unknown.is_empty() {
+            let mut mget = redis::cmd("MGET");
+            for &at in &unknown {
+                mget.arg(self.names.tag(meta.tags[at].as_str()));
+            }
+            let got = reply::array("MGET", self.link.call(&mget).await?)?;
+            for (at, value) in unknown.into_iter().zip(got) {
+                tags[at] = reply::tag(&value);
+            }
+        }
+        Ok(Slot::Value(Box::new(Held {
+            meta,
+            lease,
+            body: Body::Packed(payload),
+            tags,
+        })))
+    }
+
+    pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
+        let mut all = Vec::with_capacity(keys.len());
+        for batch in keys.chunks(BATCH) {
+            all.extend(self.read_batch(batch).await?);
+        }
+        Ok(all)
+    }
+
+    async fn read_batch(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
+        let names: Vec<String> = keys.iter().map(|key| self.names.entry(key)).collect();
+        let mut all: Vec<&str> = vec![&self.names.clock];
+        all.extend(names.iter().map(String::as_str));
+        for _ in 0..3 {
+            let sent = self.clock.now();
+            let got = self
+                .run(
+                    &scripts::READ_MANY,
+                    &all,
+                    &[self.names.tag_prefix.as_bytes()],
+                )
+                .await?;
+            let mut parts = reply::array("read_many", got)?
+                .into_iter()
+                .map(|v| reply::array("read_many", v));
+            let mut part = || parts.next().unwrap_or(Ok(Vec::new()));
+            let (raw, order, records) = (part()?, part()?, part()?);
+            let tags: HashMap<Tag, TagRecord> = order
+                .into_iter()
+                .zip(&records)
+                .filter_map(|(name, record)| {
+                    let name = reply::bytes(name)?;
+                    Some((
+                        Tag::from_canonical(std::str::from_utf8(&name).ok()?),
+                        reply::tag(record)?,
+                    ))
+                })
+                .collect();
+            let mut raw = raw.into_iter();
+            let Some(clock) = raw.next().as_ref().and_then(reply::clock) else {
+                self.clock().await?;
+                continue;
+            };
+            let slot = |(key, value): (&Arc<str>, Value)| Snapshot {
+                clock,
+                sent,
+                slot: slot_with(key, value, &tags),
+                granted: false,
+                tags_known: false,
+            };
+            return Ok(keys.iter().zip(raw).map(slot).collect());
+        }
+        Err(StoreError::unavailable(
+            "the clock is lost as fast as it is made",
+        ))
+    }
+}
+
+fn slot_with(key: &str, value: Value, tags: &HashMap<Tag, TagRecord>) -> Slot {
+    match reply::entry(value, key) {
+        None => Slot::Empty,
+        Some(Err((reason, seen))) => Slot::Bad { reason, seen },
+        Some(Ok(Record { payload: None, .. })) => Slot::Leased,
+        Some(Ok(Record {
+            meta,
+            lease,
+            payload: Some(payload),
+        })) => {
+            let tags = meta.tags.iter().map(|tag| tags.get(tag).copied()).collect();
+            Slot::Value(Box::new(Held {
+                meta,
+                lease,
+                body: Body::Packed(payload),
+                tags,
+            }))
+        }
+    }
+}
