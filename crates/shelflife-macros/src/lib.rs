@@ -26,14 +26,28 @@ use proc_macro::TokenStream;
 
 /// Caches what an async function or method returns.
 ///
-/// ```ignore
-/// #[cached(ttl = "5m", stale = "1h", key = "user:{id}", tags = ["user:{id}", "users"], skip(db))]
+/// ```
+/// use shelflife::{Cache, cached};
+/// # use shelflife::Error as ApiError;
+/// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// # struct User { id: u64 }
+/// # #[derive(Clone)]
+/// # struct Db;
+/// # impl Db { async fn load(&self, id: u64) -> Result<User, ApiError> { Ok(User { id }) } }
+///
+/// #[cached(ttl = "5m", stale = "1h", key = "user:{id}", tags = ["users"])]
 /// async fn user(db: &Db, id: u64) -> Result<User, ApiError> {
 ///     db.load(id).await
 /// }
 ///
-/// let user = user(&db, 42).await?;        // loads once, then answers from the cache
-/// user_invalidate(42).await?;             // the next call loads again
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let db = Db;
+/// Cache::memory().install();
+/// let first = user(&db, 42).await?;   // loads
+/// let again = user(&db, 42).await?;   // answers from the cache
+/// user_invalidate(42).await?;         // the next call loads again
+/// assert!(user_peek(42).await.is_none());
+/// # Ok::<_, ApiError>(()) }).unwrap();
 /// ```
 ///
 /// # Settings
@@ -41,7 +55,7 @@ use proc_macro::TokenStream;
 /// | setting | meaning |
 /// |---|---|
 /// | `key = "user:{id}"` | the entry's name. A placeholder is an argument, `self` or a const parameter, with fields and method calls: `{user.id}`, `{name.to_lowercase()}`, `{self.tenant}`. `{{` and `}}` are braces. Two placeholders need a `:` between them |
-/// | `namespace = "users"` | with `key`: its first level. Without: the key is `users:{function}:{arguments}` |
+/// | `namespace = "users"` | with `key`: its first level. Without: the key is `users:user(42)`, function and arguments |
 /// | `skip(db, token)` | without `key` every argument is part of the key; these are not |
 /// | `tags = ["user:{id}", "users"]` | names to invalidate by; placeholders as in `key` |
 /// | `cache = expr` | a `Cache`, or an `Arc` or `Option` of one: an argument, a field of `self`. Default: the one given to `Cache::install` |
@@ -53,8 +67,7 @@ use proc_macro::TokenStream;
 /// | `cache_err = "10s"` | keep an `Err` too, for so long. What is stored is then the whole `Result`, so the error must be serde-serializable |
 /// | `associated` | for a function of an `impl` block that takes no `self` |
 ///
-/// Without `key` and `namespace` a function's key starts with its module path and name; two functions
-/// of one name inside other functions' bodies share a module path and need a `key`. A method's type is
+/// Without `key` and `namespace` a function's key is `module::path::user(42)`; two functions of one name inside other functions' bodies share a module path and need a `key`. A method's type is
 /// unknown to the attribute, so a method needs `key` or `namespace`; `self` is part of a key only where
 /// a placeholder says so.
 ///

@@ -19,12 +19,8 @@ pub(super) fn answer(model: &Model, verb: &str) -> TokenStream {
     let shape = shape(model);
     let call = call(model, verb);
     let load = load(model);
-    let answer = Ident::new("answer", model.function.returns.span());
-    quote! {
-        #[allow(unused_imports)]
-        use ::shelflife::__private::Plain as _;
-        #shape.#answer(#call, #load).await
-    }
+    let asked = asked(model, "answer", quote!(#call, #load));
+    with_shapes(quote!(#shape #asked))
 }
 
 /// The body of `peek`.
@@ -35,11 +31,23 @@ pub(super) fn peek(model: &Model) -> TokenStream {
         "read",
         model.policy.iter().filter(|s| s.is_about_bytes()),
     );
-    let peek = Ident::new("peek", model.function.returns.span());
+    let asked = asked(model, "peek", call);
+    with_shapes(quote!(#shape #asked))
+}
+
+/// The shape's verb, at the return type: where the compiler says what that type lacks.
+fn asked(model: &Model, verb: &str, arguments: TokenStream) -> TokenStream {
+    let at = model.function.returns.span();
+    let verb = Ident::new(verb, at);
+    quote_spanned!(at=> .#verb(#arguments).await)
+}
+
+/// The trait by which a type that is no `Result` finds its shape.
+fn with_shapes(body: TokenStream) -> TokenStream {
     quote! {
         #[allow(unused_imports)]
         use ::shelflife::__private::Plain as _;
-        #shape.#peek(#call).await
+        #body
     }
 }
 
@@ -138,7 +146,7 @@ fn load(model: &Model) -> TokenStream {
             Held::Moved | Held::Kept => passed.push(quote!(#receiver)),
             Held::Copied => {
                 owned.push(
-                    quote_spanned!(at=> let #this = ::shelflife::__private::copied(#receiver);),
+                    quote_spanned!(at=> let #this = ::shelflife::__private::copied_self(#receiver);),
                 );
                 passed.push(quote!(&#this));
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use shelflife::{Cache, Invalidation, KeyPart, Tag, cached};
+use shelflife::{Cache, Codec, Invalidation, KeyPart, ManualClock, Tag, cached};
 use tokio::sync::Semaphore;
 
 mod keys;
@@ -23,8 +23,20 @@ struct Source {
 
 impl Source {
     fn new() -> Self {
+        Self::before(Cache::memory())
+    }
+
+    /// With a clock that the test moves, and whole ttls.
+    async fn timed() -> (Self, ManualClock) {
+        let clock = ManualClock::new();
+        let cache = Cache::builder().clock(&clock).jitter(0.0);
+        let cache = cache.ttl(Duration::from_secs(600)).build().await.unwrap();
+        (Self::before(cache), clock)
+    }
+
+    fn before(cache: Cache) -> Self {
         Self {
-            cache: Cache::memory(),
+            cache,
             loads: Arc::default(),
             tenant: "acme",
         }
@@ -252,7 +264,7 @@ async fn a_load_outlives_the_caller_that_began_it() {
 
 #[tokio::test]
 async fn the_installed_cache_is_the_default() {
-    #[cached(key = "answer", ttl = "5m", stale = Duration::from_secs(60))]
+    #[cached(key = "answer")]
     async fn answer() -> u32 {
         42
     }
@@ -261,12 +273,48 @@ async fn the_installed_cache_is_the_default() {
     cache.install();
     assert_eq!(answer().await, 42);
     assert_eq!(cache.get::<u32>("answer").await, Some(42));
-    let left = cache.ttl("answer").await.unwrap();
-    // Jitter may take a little.
-    assert!(
-        (Duration::from_secs(240)..=Duration::from_secs(300)).contains(&left),
-        "{left:?}"
-    );
+}
+
+#[cached(key = "brief", cache = source.cache, ttl = "10s", stale = Duration::from_secs(5))]
+async fn brief(source: &Source) -> u32 {
+    source.load()
+}
+
+#[tokio::test]
+async fn settings_change_the_policy_of_the_cache() {
+    let (source, clock) = Source::timed().await;
+    // Without a setting, the cache's own ttl.
+    user(&source, 1).await.unwrap();
+    clock.advance(Duration::from_secs(599));
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 1");
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(user(&source, 1).await.unwrap(), "user 1, load 2");
+
+    assert_eq!(brief(&source).await, 3);
+    clock.advance(Duration::from_secs(11));
+    // Stale: served, while one refresh runs.
+    assert_eq!(brief(&source).await, 3);
+    clock.advance(Duration::from_secs(16));
+    assert!(brief(&source).await > 3);
+}
+
+#[cached(
+    key = "every", cache = source.cache, ttl = 90, stale = "1m", negative_ttl = "5s",
+    soft_timeout = "5s", hard_timeout = "10s", lease = "3s", early = 0.0, jitter = 0.0,
+    codec = Codec::Json, schema = 7, stale_on_error = true,
+)]
+async fn every_setting(source: &Source) -> Result<u32, Failed> {
+    Ok(source.load())
+}
+
+#[tokio::test]
+async fn companions_read_what_the_function_writes_under_every_setting() {
+    let source = Source::new();
+    assert_eq!(every_setting(&source).await, Ok(1));
+    assert_eq!(every_setting_peek(&source).await, Some(Ok(1)));
+    let under = |schema| source.cache.entry("every").schema(schema);
+    assert_eq!(under(7).get::<u32>().await, Some(1));
+    assert_eq!(under(8).get::<u32>().await, None);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ trait Users {
     async fn user(&self, id: u32) -> u32;
 }
 
+#[derive(Clone)]
 struct Stored;
 
 impl Users for Stored {

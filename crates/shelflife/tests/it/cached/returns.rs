@@ -1,8 +1,10 @@
 //! Return types: what is kept of them, and what becomes of a load that gives nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use shelflife::{cached, current_load};
+use tokio::sync::Semaphore;
 
 use super::{Failed, Source};
 
@@ -50,36 +52,62 @@ async fn none_is_a_value() {
     assert_eq!(maybe_peek(&source, true).await, None);
 }
 
-#[cached(key = "short", cache = source.cache, ttl = "1h", negative_ttl = "10s", jitter = 0)]
+#[cached(key = "short", cache = source.cache, negative_ttl = "10s")]
 async fn briefly_missing(source: &Source) -> Answer<Option<u32>> {
-    source.load();
-    Ok(None)
+    let load = source.load();
+    Ok((load > 1).then_some(load))
 }
 
 #[tokio::test]
 async fn none_is_kept_for_its_own_time() {
-    let source = Source::new();
+    let (source, clock) = Source::timed().await;
     assert_eq!(briefly_missing(&source).await, Ok(None));
-    let left = source.cache.ttl("short").await.unwrap();
-    assert!(left <= Duration::from_secs(10), "{left:?}");
+    clock.advance(Duration::from_secs(9));
+    assert_eq!(briefly_missing(&source).await, Ok(None));
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(briefly_missing(&source).await, Ok(Some(2)));
+    clock.advance(Duration::from_secs(500));
+    assert_eq!(briefly_missing(&source).await, Ok(Some(2)));
 }
 
-#[cached(key = "kept:{until}", cache = source.cache, ttl = "1h", cache_err = "10s", jitter = 0.0)]
+#[cached(key = "kept:{until}", cache = source.cache, cache_err = "10s")]
 async fn kept_error(source: &Source, until: u32) -> Answer<u32> {
     fails_until_uncached(source, until).await
 }
 
 #[tokio::test]
 async fn an_error_is_kept_for_its_own_time_when_asked() {
-    let source = Source::new();
+    let (source, clock) = Source::timed().await;
     let failed = Err(Failed("load 1".to_owned()));
     assert_eq!(kept_error(&source, 2).await, failed);
+    clock.advance(Duration::from_secs(9));
     assert_eq!(kept_error(&source, 2).await, failed);
     assert_eq!(kept_error_peek(&source, 2).await, Some(failed));
-    let left = source.cache.ttl("kept:2").await.unwrap();
-    assert!(left <= Duration::from_secs(10), "{left:?}");
-    assert_eq!(kept_error_refresh(&source, 2).await, Ok(2));
-    assert!(source.cache.ttl("kept:2").await.unwrap() > Duration::from_secs(60));
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(kept_error(&source, 2).await, Ok(2));
+    clock.advance(Duration::from_secs(500));
+    assert_eq!(kept_error(&source, 2).await, Ok(2));
+}
+
+#[cached(key = "shared error", cache = source.cache)]
+async fn fails_behind(source: &Source, gate: &Arc<Semaphore>) -> Answer<u32> {
+    let load = source.load();
+    gate.acquire().await.unwrap().forget();
+    Err(Failed(format!("load {load}")))
+}
+
+#[tokio::test]
+async fn every_caller_of_one_load_gets_its_error() {
+    let (source, gate) = (Source::new(), Arc::new(Semaphore::new(0)));
+    let open = async {
+        // The callers are polled first: by now all of them wait.
+        gate.add_permits(1);
+    };
+    let call = || fails_behind(&source, &gate);
+    let (one, two, three, ()) = tokio::join!(biased; call(), call(), call(), open);
+    for failed in [one, two, three] {
+        assert_eq!(failed, Err(Failed("load 1".to_owned())));
+    }
 }
 
 #[cached(key = "panics", cache = source.cache)]
@@ -124,7 +152,7 @@ async fn a_load_that_takes_too_long_is_the_callers_own_error() {
     assert!(error.0.contains("20ms"), "{error}");
 }
 
-#[cached(key = "tuned", cache = source.cache, ttl = "1h", jitter = 0)]
+#[cached(key = "tuned", cache = source.cache)]
 async fn tuned(source: &Source) -> u32 {
     current_load().ttl(Duration::from_secs(5)).tag("later");
     source.load()
@@ -132,13 +160,11 @@ async fn tuned(source: &Source) -> u32 {
 
 #[tokio::test]
 async fn the_load_may_change_the_policy() {
-    let source = Source::new();
-    tuned(&source).await;
-    assert!(source.cache.ttl("tuned").await.unwrap() <= Duration::from_secs(5));
-    source
-        .cache
-        .invalidate(shelflife::Tag::from("later"))
-        .await
-        .unwrap();
+    let (source, clock) = Source::timed().await;
+    assert_eq!(tuned(&source).await, 1);
+    clock.advance(Duration::from_secs(6));
     assert_eq!(tuned(&source).await, 2);
+    let later = shelflife::Tag::from("later");
+    source.cache.invalidate(later).await.unwrap();
+    assert_eq!(tuned(&source).await, 3);
 }
