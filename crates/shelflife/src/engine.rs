@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! read.rs        the life of a read: L1, flight, landing
+//! look.rs        reads that never load
 //! near.rs        what L1 has for a read
 //! fly.rs         a flight: the store, the lease, the load
 //! judge.rs       from what a store saw to what a read may have
@@ -38,6 +39,7 @@ mod fly;
 mod invalidate;
 mod judge;
 pub(crate) mod load;
+mod look;
 mod many;
 pub(crate) mod near;
 pub(crate) mod read;

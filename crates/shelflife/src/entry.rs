@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::codec::Codec;
-use crate::engine::load::{Failure, Loader, SourceError};
+use crate::engine::load::{Chain, Failure, Loader, SourceError};
 use crate::engine::near::near_status;
 use crate::engine::read::Replace;
 use crate::engine::{Answer, Ask, Level, Writing};
@@ -17,7 +17,7 @@ use crate::error::{Error, LoadError};
 use crate::key::{Key, Tag, all_tags};
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::status::{Loaded, Lookup, Outcome, report};
+use crate::status::{Loaded, Lookup, Outcome, Status, report};
 use crate::value::{Kind, Live, Value, downcast, downcast_ref};
 
 /// One key under one policy. Made by [`Cache::entry`]; costs nothing until a verb is called.
@@ -142,6 +142,7 @@ impl<'a> Entry<'a> {
             level: self.level,
             kind: Kind::of::<T>(),
             replace,
+            inside: Chain::current(),
         }
     }
 
@@ -154,7 +155,7 @@ impl<'a> Entry<'a> {
             .engine
             .hit(self.key.as_str(), self.level, schema)?;
         let value = downcast_ref::<T>(&resident.live)?.clone();
-        report(|| near_status(&resident, Outcome::Hit, Reason::Fresh, now));
+        report(|| near_status(&resident, now));
         Some(value)
     }
 
@@ -259,7 +260,10 @@ impl<'a> Entry<'a> {
             .engine
             .read(self.ask::<T>(replace), erase(loader))
             .await;
-        let Answer { live, status } = answer.map_err(typed)?;
+        let Answer { live, status } = answer.map_err(|failure| {
+            report(|| Status::miss(Reason::LoadFailed));
+            typed(failure)
+        })?;
         report(|| status);
         let value = own(live).map_err(|reason| {
             LoadError::Foreign(format!(

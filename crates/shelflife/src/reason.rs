@@ -31,7 +31,7 @@ reasons! {
     PastFresh = "past_fresh",
     /// A soft invalidation named it: it may be served once more while a refresh runs.
     SoftInvalidated = "soft_invalidated",
-    /// Served stale because its load failed.
+    /// Its load failed; a stale value was served, if there was one.
     LoadFailed = "load_failed",
     /// Served stale because a load failed a moment ago, and loads are throttled.
     LoadThrottled = "load_throttled",

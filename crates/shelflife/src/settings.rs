@@ -12,6 +12,7 @@ use crate::policy::Policy;
 
 /// The variables that are not settings of their own.
 const URL_VARIABLES: [&str; 2] = ["SHELFLIFE_URL", "REDIS_URL"];
+/// `SHELFLIFE_TEST_*` is left to tests.
 const PREFIX: &str = "SHELFLIFE_";
 
 /// Everything that a cache can be told.
@@ -224,7 +225,10 @@ impl Settings {
         for (name, value) in variables {
             if let Some(at) = URL_VARIABLES.iter().position(|u| *u == name) {
                 urls[at] = Some(value).filter(|v| !v.is_empty());
-            } else if let Some(setting) = name.strip_prefix(PREFIX) {
+            } else if let Some(setting) = name
+                .strip_prefix(PREFIX)
+                .filter(|s| !s.starts_with("TEST_"))
+            {
                 self.apply(&setting.to_ascii_lowercase(), &name, &value)?;
             }
         }

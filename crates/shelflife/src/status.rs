@@ -59,6 +59,14 @@ impl Status {
         }
     }
 
+    /// The same answer, served as stale. What a soft invalidation marked has no fresh time left.
+    pub(crate) fn stale(mut self, reason: Reason) -> Self {
+        self.outcome = Outcome::Stale;
+        self.reason = reason;
+        self.ttl = self.ttl.filter(|ms| *ms < 0);
+        self
+    }
+
     /// What the read was answered with.
     pub fn outcome(&self) -> Outcome {
         self.outcome

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::Engine;
 use super::flight::Offer;
-use super::fly::LeaseGuard;
+use super::fly::Right;
 use super::judge::Candidate;
 use super::load::Adapted;
 use super::read::Ask;
-use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::key::Tag;
@@ -18,6 +17,13 @@ use crate::status::Status;
 use crate::store::{Body, Entry, Filled};
 use crate::validity::Meta;
 use crate::value::Live;
+
+/// What a load gave.
+pub(super) struct Loaded {
+    pub(super) live: Live,
+    pub(super) adapted: Adapted,
+    pub(super) cost: Duration,
+}
 
 /// A value made ready for a store.
 pub(super) struct Prepared {
@@ -29,15 +35,17 @@ pub(super) struct Prepared {
 
 impl Engine {
     /// Stores a loaded value under our lease.
-    pub(super) async fn fill(
-        &self,
-        ask: &Ask,
-        live: Live,
-        adapted: Adapted,
-        mut lease: LeaseGuard,
-        (since, known_at): (Epoch, Moment),
-        cost: Duration,
-    ) -> Offer {
+    pub(super) async fn fill(&self, ask: &Ask, loaded: Loaded, right: Right) -> Offer {
+        let Loaded {
+            live,
+            adapted,
+            cost,
+        } = loaded;
+        let Right {
+            mut lease,
+            since: (since, known_at),
+            why,
+        } = right;
         let tags = with_adapted(&ask.tags, &adapted.tags);
         // Not filled: known good up to the epoch before its load, and not for L1.
         let unfilled = |reason| Offer {
@@ -83,7 +91,7 @@ impl Engine {
                 };
                 let early = |cost| ask.policy.early_by(cost, fastrand::f64());
                 self.keep_local(&ask.key, &candidate, early, clock, sent);
-                let mut result = unfilled(Reason::Absent);
+                let mut result = unfilled(why);
                 result.good = Some(clock);
                 result.known_at = sent;
                 result.status.stored = true;

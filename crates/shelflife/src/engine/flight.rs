@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::watch;
 
@@ -20,6 +20,7 @@ use super::load::Failure;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::key::Tag;
+use crate::record::Token;
 use crate::status::Status;
 use crate::value::Live;
 
@@ -51,13 +52,28 @@ pub(crate) enum Landing {
     Abandoned,
 }
 
+/// The load of a flight, once it is under way with the right to fill.
+pub(crate) struct Underway {
+    /// The epoch from which it counts.
+    pub(crate) since: Epoch,
+    pub(crate) tags: Arc<[Tag]>,
+    pub(crate) token: Token,
+}
+
 /// A flight under way, as those who wait see it.
 #[derive(Clone)]
 pub(crate) struct Flight {
     landing: watch::Receiver<Option<Landing>>,
+    /// Set by the leader when the load begins; also what tells two flights of one key apart.
+    underway: Arc<OnceLock<Underway>>,
 }
 
 impl Flight {
+    /// The load, once it is under way with the right to fill.
+    pub(crate) fn underway(&self) -> Option<&Underway> {
+        self.underway.get()
+    }
+
     /// Waits until it has landed. Dropping the future leaves the flight as it is.
     pub(crate) async fn landed(mut self) -> Landing {
         match self.landing.wait_for(Option::is_some).await {
@@ -105,13 +121,26 @@ impl Flights {
             return Boarding::Join(flight.clone());
         }
         let (landing, receiver) = watch::channel(None);
-        board.insert(key.clone(), Flight { landing: receiver });
+        let underway = Arc::new(OnceLock::new());
+        let flight = Flight {
+            landing: receiver,
+            underway: underway.clone(),
+        };
+        board.insert(key.clone(), flight);
         Boarding::Lead(Leader {
             shards: self.shards.clone(),
             at,
             key: key.clone(),
             landing,
+            underway,
         })
+    }
+
+    /// Takes a flight off the board before it has landed: nobody boards it any more. Whether it was
+    /// still there.
+    pub(crate) fn strike(&self, key: &Arc<str>, flight: &Flight) -> bool {
+        let at = self.hasher.hash_one(key) as usize % SHARDS;
+        strike(&mut lock(&self.shards[at]), key, &flight.underway)
     }
 
     /// How many flights are under way.
@@ -126,9 +155,25 @@ pub(crate) struct Leader {
     at: usize,
     key: Arc<str>,
     landing: watch::Sender<Option<Landing>>,
+    underway: Arc<OnceLock<Underway>>,
+}
+
+fn strike(board: &mut Board, key: &Arc<str>, underway: &Arc<OnceLock<Underway>>) -> bool {
+    let there = board
+        .get(key)
+        .is_some_and(|f| Arc::ptr_eq(&f.underway, underway));
+    if there {
+        board.remove(key);
+    }
+    there
 }
 
 impl Leader {
+    /// Tells that the load is under way.
+    pub(crate) fn begun(&self, load: Underway) {
+        let _ = self.underway.set(load);
+    }
+
     /// Ends the flight.
     pub(crate) fn land(self, landing: Landing) {
         self.leave_board();
@@ -139,11 +184,12 @@ impl Leader {
     pub(crate) fn passenger(&self) -> Flight {
         Flight {
             landing: self.landing.subscribe(),
+            underway: self.underway.clone(),
         }
     }
 
     fn leave_board(&self) {
-        lock(&self.shards[self.at]).remove(&self.key);
+        strike(&mut lock(&self.shards[self.at]), &self.key, &self.underway);
     }
 }
 
@@ -194,6 +240,22 @@ mod tests {
         }
         assert_eq!(flights.count(), 0);
         drop(lead(&flights, &key));
+    }
+
+    #[tokio::test]
+    async fn a_struck_flight_lands_for_those_on_board_and_leaves_its_successor_alone() {
+        let flights = Flights::default();
+        let key: Arc<str> = "k".into();
+        let old = lead(&flights, &key);
+        let on_board = join(&flights, &key);
+        assert!(flights.strike(&key, &on_board));
+        let new = lead(&flights, &key);
+        assert!(!flights.strike(&key, &on_board), "only once");
+        drop(old);
+        assert!(matches!(on_board.landed().await, Landing::Abandoned));
+        assert_eq!(flights.count(), 1, "the successor still flies");
+        drop(new);
+        assert_eq!(flights.count(), 0);
     }
 
     #[tokio::test]

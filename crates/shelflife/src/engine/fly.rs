@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::flight::{Flight, Landing, Leader, Offer};
+use super::fill::Loaded;
+use super::flight::{Flight, Landing, Leader, Offer, Underway};
 use super::judge::{Candidate, Judged};
 use super::load::{Failure, Loader};
 use super::read::{Answer, Ask, Replace, TRIES, answer_of};
@@ -16,7 +17,7 @@ use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::reason::Reason;
 use crate::record::Token;
-use crate::status::{Outcome, Status};
+use crate::status::Status;
 use crate::store::{Begun, Snapshot, StoreError, StoreResult, Wanted};
 use crate::validity::{Floor, Touched};
 
@@ -35,17 +36,19 @@ pub(super) enum Flown {
 /// What is to be done with what the store has.
 enum Weighed {
     Serve(Offer),
-    /// Load; the stale value may be served meanwhile.
-    Load(Option<Offer>),
+    /// Load, and why; the stale value may be served meanwhile.
+    Load(Option<Offer>, Reason),
     /// An invalidation of this process came between: look again.
     Overlapped,
 }
 
 /// The right to load: what a load needs to fill.
 pub(super) struct Right {
-    lease: LeaseGuard,
+    pub(super) lease: LeaseGuard,
     /// The epoch from which the load counts, and when it was read.
-    since: (Epoch, Moment),
+    pub(super) since: (Epoch, Moment),
+    /// Why there is a load at all.
+    pub(super) why: Reason,
 }
 
 /// A lease that may be ours. Dropped armed, it is given back: neither a cancelled read nor a failed
@@ -81,6 +84,10 @@ impl LeaseGuard {
         self.armed = false;
     }
 
+    pub(super) fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
     pub(super) fn token(&self) -> Token {
         self.wanted.token
     }
@@ -112,7 +119,7 @@ impl Engine {
             if !snapshot.granted {
                 lease.disarm();
             }
-            let stale = match self.weigh(ask, judged, &snapshot) {
+            let (stale, why) = match self.weigh(ask, judged, &snapshot) {
                 Weighed::Serve(result) => {
                     leader.land(Landing::Landed(result.clone()));
                     return Flown::Answered(result);
@@ -121,8 +128,8 @@ impl Engine {
                     overlaps += 1;
                     continue;
                 }
-                Weighed::Overlapped => None,
-                Weighed::Load(stale) => stale,
+                Weighed::Overlapped => (None, Reason::Touched),
+                Weighed::Load(stale, why) => (stale, why),
             };
             match self.lease(ask, &snapshot, &mut lease).await {
                 Ok(Begun::Granted) => {
@@ -132,7 +139,7 @@ impl Engine {
                             leader,
                             ask,
                             loader,
-                            Some(Right { lease, since }),
+                            Some(Right { lease, since, why }),
                             stale,
                         ),
                         Err(error) => self.load_cut_off(leader, ask, loader, stale, &error),
@@ -171,10 +178,7 @@ impl Engine {
     fn weigh(&self, ask: &Ask, judged: Judged, snapshot: &Snapshot) -> Weighed {
         let (candidate, stale) = match judged {
             Judged::Usable(candidate, stale) => (candidate, stale),
-            Judged::Dead(reason) => {
-                self.counters.because(reason);
-                return Weighed::Load(None);
-            }
+            Judged::Dead(reason) => return Weighed::Load(None, reason),
         };
         let result = self.offer_from_store(&candidate, stale, snapshot);
         let touched = self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
@@ -183,7 +187,7 @@ impl Engine {
         }
         self.keep(ask, &candidate, snapshot);
         if ask.replace == Replace::Anything {
-            return Weighed::Load(None);
+            return Weighed::Load(None, Reason::RefreshAsked);
         }
         let fresh = stale.is_none() && touched == Touched::No;
         if fresh && !ask.replace.replaces(candidate.meta.fill) {
@@ -192,7 +196,7 @@ impl Engine {
         if self.throttle.holds(&ask.key, self.clock.now()) {
             return Weighed::Serve(as_stale(result, Reason::LoadThrottled));
         }
-        Weighed::Load(Some(result))
+        Weighed::Load(Some(result), stale.unwrap_or(Reason::PastFresh))
     }
 
     /// Places our lease, unless the read has already. A guard that is not granted is disarmed.
@@ -255,6 +259,14 @@ impl Engine {
     ) -> Flown {
         let flight = leader.passenger();
         let (engine, ask) = (self.clone(), ask.clone());
+        if let Some(Right { lease, since, .. }) = &right {
+            let (tags, token) = (ask.tags.clone(), lease.token());
+            leader.begun(Underway {
+                since: since.0,
+                tags,
+                token,
+            });
+        }
         self.detach(async move {
             let cut_off = right.is_none();
             leader.land(match engine.load_and_fill(&ask, loader, right).await {
@@ -274,7 +286,7 @@ impl Engine {
         let began = self.clock.now();
         bump(&self.counters.loads);
         let held = right.as_ref().map(|right| (&*ask.key, right.lease.wanted));
-        let (loaded, adapted) = self.run(loader, ask.policy.hard_timeout, held).await;
+        let (loaded, adapted) = self.run(ask, loader, held).await;
         let live = match loaded {
             Ok(live) => live,
             Err(failure) => {
@@ -287,10 +299,15 @@ impl Engine {
         };
         self.throttle.lift(&ask.key);
         let cost = self.clock.now().since(began);
-        let Some(Right { lease, since }) = right else {
+        let Some(right) = right else {
             return Ok(unfilled(ask, live, began));
         };
-        Ok(self.fill(ask, live, adapted, lease, since, cost).await)
+        let loaded = Loaded {
+            live,
+            adapted,
+            cost,
+        };
+        Ok(self.fill(ask, loaded, right).await)
     }
 
     /// Puts a value from the store into L1.
@@ -312,7 +329,6 @@ pub(super) fn unfilled(ask: &Ask, live: crate::value::Live, began: Moment) -> Of
 }
 
 fn as_stale(mut result: Offer, reason: Reason) -> Offer {
-    result.status.reason = reason;
-    result.status.outcome = Outcome::Stale;
+    result.status = result.status.stale(reason);
     result
 }

@@ -48,7 +48,11 @@ impl Engine {
             Validity::Fresh => None,
         };
         match self.open(ask, held) {
-            Ok(candidate) => Judged::Usable(candidate, stale),
+            Ok(mut candidate) => {
+                // L1's cells may be younger than the tag's invalidation: the mark goes along.
+                candidate.meta.softened |= stale == Some(Reason::SoftInvalidated);
+                Judged::Usable(candidate, stale)
+            }
             Err(reason) => Judged::Dead(reason),
         }
     }
@@ -72,24 +76,20 @@ impl Engine {
         stale: Option<Reason>,
         snapshot: &Snapshot,
     ) -> Offer {
-        let left = self.time_left(&candidate.meta);
+        let status = Status {
+            outcome: Outcome::Hit,
+            tier: Some(Tier::L2),
+            reason: Reason::Fresh,
+            ttl: Some(self.time_left(&candidate.meta)),
+            stored: false,
+            collapsed: false,
+        };
         Offer {
             live: candidate.live.clone(),
             tags: candidate.meta.tags.clone().into(),
             good: Some(snapshot.clock),
             known_at: snapshot.sent,
-            status: Status {
-                outcome: if stale.is_some() {
-                    Outcome::Stale
-                } else {
-                    Outcome::Hit
-                },
-                tier: Some(Tier::L2),
-                reason: stale.unwrap_or(Reason::Fresh),
-                ttl: Some(left),
-                stored: false,
-                collapsed: false,
-            },
+            status: stale.map_or(status, |reason| status.stale(reason)),
         }
     }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::Engine;
+use super::read::Ask;
 use crate::key::Tag;
-use crate::record::Token;
 use crate::store::Wanted;
 use crate::value::Live;
 
@@ -49,6 +49,33 @@ pub(crate) struct Adapted {
 
 tokio::task_local! {
     static ADAPTED: RefCell<Adapted>;
+    static INSIDE: Option<Arc<Chain>>;
+}
+
+/// The loads inside which something runs, the innermost first.
+pub(crate) struct Chain {
+    keys: Vec<Arc<str>>,
+    outer: Option<Arc<Chain>>,
+}
+
+impl Chain {
+    /// The loads inside which the caller runs.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        INSIDE.try_with(Clone::clone).ok().flatten()
+    }
+
+    /// Whether a key is being loaded by one of them.
+    pub(crate) fn holds(&self, key: &str) -> bool {
+        self.keys.iter().any(|k| &**k == key)
+            || self.outer.as_ref().is_some_and(|outer| outer.holds(key))
+    }
+
+    fn inside<'a>(asks: impl Iterator<Item = &'a Ask>) -> Option<Arc<Self>> {
+        let mut asks = asks.peekable();
+        let outer = asks.peek()?.inside.clone();
+        let keys = asks.map(|ask| ask.key.clone()).collect();
+        Some(Arc::new(Self { keys, outer }))
+    }
 }
 
 /// The load that is under way, seen from inside its loader. Get it with [`current_load`].
@@ -112,38 +139,32 @@ impl Engine {
     /// Runs a loader to its end, its panic or its hard timeout, and extends the lease meanwhile.
     pub(super) async fn run(
         &self,
+        ask: &Ask,
         loader: Loader,
-        hard_timeout: Option<Duration>,
         lease: Option<(&str, Wanted)>,
     ) -> (Result<Live, Failure>, Adapted) {
-        watch(
-            async { loader().await },
-            hard_timeout,
-            self.keep_alive(lease),
-        )
-        .await
+        let chain = Chain::inside(std::iter::once(ask));
+        let hard_timeout = ask.policy.hard_timeout;
+        let load = async { loader().await };
+        watch(chain, load, hard_timeout, self.keep_alive(lease)).await
     }
 
-    /// The same for a load of several keys, each with its lease.
+    /// The same for a load of several keys, under the policy of the first.
     pub(super) async fn run_batch<T>(
         &self,
+        asks: &[Ask],
         load: BoxFuture<Result<T, SourceError>>,
-        hard_timeout: Option<Duration>,
-        leases: &[(Arc<str>, Token)],
-        lease: Duration,
+        leases: &[(Arc<str>, Wanted)],
     ) -> (Result<T, Failure>, Adapted) {
-        let alive = leases.iter().map(|(key, token)| {
-            let wanted = Wanted {
-                token: *token,
-                lease,
-            };
-            self.keep_alive(Some((&**key, wanted)))
-        });
+        let alive = leases
+            .iter()
+            .map(|(key, wanted)| self.keep_alive(Some((&**key, *wanted))));
         let alive = async {
             futures_util::future::join_all(alive).await;
             std::future::pending().await
         };
-        watch(load, hard_timeout, alive).await
+        let hard_timeout = asks.first().and_then(|ask| ask.policy.hard_timeout);
+        watch(Chain::inside(asks.iter()), load, hard_timeout, alive).await
     }
 
     /// Extends the lease every third of its time, for ever. A lost token is the fill's to find out.
@@ -162,6 +183,7 @@ impl Engine {
 
 /// Runs a load until its end, its panic or its timeout; `alive` runs beside it.
 async fn watch<T>(
+    chain: Option<Arc<Chain>>,
     load: impl Future<Output = Result<T, SourceError>>,
     hard_timeout: Option<Duration>,
     alive: impl Future<Output = ()>,
@@ -170,6 +192,7 @@ async fn watch<T>(
         let outcome = AssertUnwindSafe(load).catch_unwind().await;
         (outcome, ADAPTED.with(RefCell::take))
     });
+    let watched = INSIDE.scope(chain, watched);
     let ended = tokio::select! {
         ended = watched => Some(ended),
         () = alive => None,

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Engine;
+use super::fill::Loaded;
 use super::flight::{Boarding, Landing, Leader};
-use super::fly::{LeaseGuard, unfilled};
+use super::fly::{LeaseGuard, Right, unfilled};
 use super::judge::Judged;
 use super::load::{BoxFuture, Failure, SourceError};
 use super::read::{Answer, Ask, Level, answer_of};
-use crate::clock::Moment;
 use crate::counters::bump;
-use crate::epoch::Epoch;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};
 use crate::store::{Begun, StoreResult};
@@ -34,7 +33,7 @@ struct Ours {
     ask: Ask,
     leader: Leader,
     /// `None` when the store is away.
-    right: Option<(LeaseGuard, (Epoch, Moment))>,
+    right: Option<Right>,
 }
 
 impl Engine {
@@ -224,7 +223,11 @@ impl Engine {
         }
         match self.since(ask, &snapshot).await {
             Ok(since) => {
-                let right = Some((lease, since));
+                let right = Some(Right {
+                    lease,
+                    since,
+                    why: Reason::Absent,
+                });
                 Taken::Ours(Box::new(Ours {
                     at,
                     ask: ask.clone(),
@@ -244,22 +247,12 @@ impl Engine {
         let began = self.clock.now();
         bump(&self.counters.loads);
         let positions = ours.iter().map(|mine| mine.at).collect();
+        let asks: Vec<Ask> = ours.iter().map(|mine| mine.ask.clone()).collect();
         let leases: Vec<_> = ours
             .iter()
-            .filter_map(|mine| Some((mine.ask.key.clone(), mine.right.as_ref()?.0.token())))
+            .filter_map(|mine| Some((mine.ask.key.clone(), mine.right.as_ref()?.lease.wanted())))
             .collect();
-        let policy = ours
-            .first()
-            .map(|mine| mine.ask.policy.clone())
-            .unwrap_or_default();
-        let (loaded, adapted) = self
-            .run_batch(
-                loader(positions),
-                policy.hard_timeout,
-                &leases,
-                policy.lease,
-            )
-            .await;
+        let (loaded, adapted) = self.run_batch(&asks, loader(positions), &leases).await;
         let values = match loaded {
             Ok(values) => values,
             Err(failure) => {
@@ -289,8 +282,13 @@ impl Engine {
                 let adapted = adapted.clone();
                 Some(async move {
                     let result = match right {
-                        Some((lease, since)) => {
-                            self.fill(&ask, live, adapted, lease, since, cost).await
+                        Some(right) => {
+                            let loaded = Loaded {
+                                live,
+                                adapted,
+                                cost,
+                            };
+                            self.fill(&ask, loaded, right).await
                         }
                         None => unfilled(&ask, live, began),
                     };

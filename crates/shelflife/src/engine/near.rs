@@ -61,20 +61,23 @@ impl Engine {
         if !schema_fits(ask.policy.schema, resident.schema) {
             return Near::Nothing;
         }
-        let answer = |outcome, reason| Answer {
+        let status = near_status(&resident, now);
+        let fresh = Answer {
+            live: live.clone(),
+            status,
+        };
+        let stale = |reason| Answer {
             live,
-            status: near_status(&resident, outcome, reason, now),
+            status: status.stale(reason),
         };
         let in_reach = ask.level == Level::Bounded || self.store.is_private();
         let trusted = in_reach && now < resident.trusted_until;
         match resident.validity(now) {
             Validity::Dead(_) => Near::Nothing,
-            _ if !trusted => Near::LastResort(answer(Outcome::Stale, Reason::LoadFailed)),
-            Validity::Stale(reason) => Near::Stale(answer(Outcome::Stale, reason)),
-            Validity::Fresh if now < resident.refresh_at => {
-                Near::Answer(answer(Outcome::Hit, Reason::Fresh))
-            }
-            Validity::Fresh => Near::Early(answer(Outcome::Hit, Reason::Fresh), resident.fill),
+            _ if !trusted => Near::LastResort(stale(Reason::LoadFailed)),
+            Validity::Stale(reason) => Near::Stale(stale(reason)),
+            Validity::Fresh if now < resident.refresh_at => Near::Answer(fresh),
+            Validity::Fresh => Near::Early(fresh, resident.fill),
         }
     }
 
@@ -87,21 +90,17 @@ impl Engine {
     ) -> Option<Answer> {
         let live = ask.kind.adopt(&resident.live).ok()?;
         let fits = schema_fits(ask.policy.schema, resident.schema);
-        let status = near_status(resident, Outcome::Hit, Reason::Fresh, now);
+        let status = near_status(resident, now);
         fits.then_some(Answer { live, status })
     }
 }
 
-pub(crate) fn near_status(
-    resident: &Resident,
-    outcome: Outcome,
-    reason: Reason,
-    now: Moment,
-) -> Status {
+/// The status of a read that a fresh resident answers.
+pub(crate) fn near_status(resident: &Resident, now: Moment) -> Status {
     Status {
-        outcome,
+        outcome: Outcome::Hit,
         tier: Some(Tier::L1),
-        reason,
+        reason: Reason::Fresh,
         ttl: Some(ms_until(resident.fresh_until, now)),
         stored: false,
         collapsed: false,

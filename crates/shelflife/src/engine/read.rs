@@ -25,16 +25,15 @@ use tokio::time::Instant;
 use super::Engine;
 use super::flight::{Boarding, Flight, Landing, Leader, Offer};
 use super::fly::Flown;
-use super::judge::Judged;
-use super::load::{Failure, Loader};
+use super::load::{Chain, Failure, Loader};
 use super::near::Near;
+use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Receipt;
 use crate::key::Tag;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};
-use crate::store::StoreResult;
 use crate::validity::{Floor, Touched};
 use crate::value::{Kind, Live};
 
@@ -66,6 +65,8 @@ pub(crate) struct Ask {
     pub(crate) kind: Kind,
     /// What a load must replace, though it may be fresh.
     pub(crate) replace: Replace,
+    /// The loads inside which this read runs: it can't wait for one of them.
+    pub(crate) inside: Option<Arc<Chain>>,
 }
 
 /// Which stored value does not satisfy a read, though it may be fresh.
@@ -97,117 +98,26 @@ pub(crate) struct Answer {
 }
 
 impl Engine {
-    /// A read that never loads.
-    pub(crate) async fn lookup(self: &Arc<Self>, ask: &Ask) -> (Option<Answer>, Status) {
-        if let Near::Answer(answer) | Near::Early(answer, _) = self.near(ask) {
-            self.counters.answered(&answer.status);
-            let status = answer.status;
-            return (Some(answer), status);
-        }
-        let (answer, status) = match self.look(ask).await {
-            Ok(found) => found,
-            Err(error) => {
-                bump(&self.counters.store_errors);
-                tracing::debug!(%error, "read without the store");
-                (None, Status::miss(Reason::StoreUnavailable))
-            }
-        };
-        self.counters.answered(&status);
-        (answer, status)
-    }
-
-    async fn look(self: &Arc<Self>, ask: &Ask) -> StoreResult<(Option<Answer>, Status)> {
-        for _ in 0..TRIES {
-            let began = self.clock.now();
-            let snapshot = self.store.read(&ask.key, &ask.tags, None).await?;
-            self.belong_to(snapshot.clock).await?;
-            let (candidate, stale) = match self.judge(ask, &snapshot) {
-                Judged::Dead(reason) => return Ok((None, Status::miss(reason))),
-                Judged::Usable(candidate, stale) => (candidate, stale),
-            };
-            let result = self.offer_from_store(&candidate, stale, &snapshot);
-            match self.good_for_read(&ask.key, &result, Floor::LOCAL, began) {
-                Touched::Hard => continue,
-                touched => {
-                    self.keep(ask, &candidate, &snapshot);
-                    let answer = as_stale_if(touched, answer_of(&result));
-                    let status = answer.status;
-                    return Ok((Some(answer), status));
-                }
-            }
-        }
-        Ok((None, Status::miss(Reason::Touched)))
-    }
-
     /// A read that loads what is missing. One load per key per cluster.
     pub(crate) async fn read(
         self: &Arc<Self>,
         ask: Ask,
         loader: Loader,
     ) -> Result<Answer, Failure> {
-        let answer = self.read_inner(ask, loader).await;
-        if let Ok(answer) = &answer {
-            self.counters.answered(&answer.status);
-        }
+        let reading = Reading {
+            began: self.clock.now(),
+            patience: ask.policy.hard_timeout.map(|after| Instant::now() + after),
+            floor: self.floor(ask.level).await,
+            engine: self.clone(),
+            ask,
+            stale: None,
+            last_resort: None,
+        };
+        let answer = reading.run(loader).await;
+        let failed = Status::miss(Reason::LoadFailed);
+        self.counters
+            .answered(answer.as_ref().map_or(&failed, |answer| &answer.status));
         answer
-    }
-
-    async fn read_inner(self: &Arc<Self>, ask: Ask, loader: Loader) -> Result<Answer, Failure> {
-        let began = self.clock.now();
-        let patience = ask.policy.hard_timeout.map(|after| Instant::now() + after);
-        let floor = self.floor(ask.level).await;
-        let mut tries = 0;
-        while tries < TRIES {
-            let (mut stale, mut last_resort) = (None, None);
-            match self.near(&ask) {
-                Near::Answer(answer) => return Ok(answer),
-                Near::Early(answer, fill) => {
-                    self.refresh(&ask, Replace::Fill(fill), loader);
-                    return Ok(answer);
-                }
-                Near::Stale(answer) => stale = Some(answer),
-                Near::LastResort(answer) => last_resort = Some(answer),
-                Near::Nothing => {}
-            }
-            if let Some(answer) = &stale
-                && self.throttle.holds(&ask.key, self.clock.now())
-            {
-                return Ok(because(answer, Reason::LoadThrottled));
-            }
-            let (flight, joined) = match self.flights.board(&ask.key) {
-                Boarding::Join(flight) => (flight, true),
-                Boarding::Lead(leader) => {
-                    return self
-                        .lead(leader, ask, loader, stale, last_resort, patience)
-                        .await;
-                }
-            };
-            debug_assert!(joined);
-            let forced = ask.replace == Replace::Anything;
-            let landing = match self.wait(&ask, flight, stale.as_ref(), patience).await {
-                Err(answer) => return answer,
-                Ok(landing) => landing,
-            };
-            match landing {
-                // What was under way when a refresh was asked for does not count.
-                _ if forced => continue,
-                Landing::Abandoned => continue,
-                Landing::Failed { failure, cut_off } => {
-                    return rescue(&ask, failure, cut_off, stale, last_resort);
-                }
-                Landing::Landed(result) => {
-                    match self.good_for_read(&ask.key, &result, floor, began) {
-                        Touched::Hard => tries += 1,
-                        touched => {
-                            let mut answer = as_stale_if(touched, answer_of(&result));
-                            answer.status.collapsed = answer.status.outcome == Outcome::Miss;
-                            return Ok(answer);
-                        }
-                    }
-                }
-            }
-        }
-        self.load_alone(&ask, loader).await
     }
 
     /// What a read at this level must honour. Without the tail, a floor is the clock on the primary;
@@ -219,86 +129,24 @@ impl Engine {
         self.store.clock().await.map_or(Floor::LOCAL, Floor::at)
     }
 
-    /// Leads a flight for a read: to the store and, if that has nothing, through the load.
-    async fn lead(
-        self: &Arc<Self>,
-        leader: Leader,
-        ask: Ask,
-        loader: Loader,
-        stale: Option<Answer>,
-        last_resort: Option<Answer>,
-        patience: Option<Instant>,
-    ) -> Result<Answer, Failure> {
-        if let Some(answer) = stale {
-            // The answer is there already: the flight goes on without its caller.
-            let flight = leader.passenger();
-            let (engine, on_board) = (self.clone(), ask.clone());
-            self.detach(async move { drop(engine.fly(leader, &on_board, loader).await) });
-            return match self.wait(&ask, flight, Some(&answer), patience).await {
-                Err(answer) => answer,
-                Ok(landing) => taken(&ask, landing, Some(answer), last_resort),
+    /// Boards a flight. One whose load this process knows to be outdated is left to those who wait for
+    /// it: its lease is given back, and the caller leads anew.
+    async fn board(&self, ask: &Ask) -> Boarding {
+        loop {
+            let flight = match self.flights.board(&ask.key) {
+                Boarding::Join(flight) => flight,
+                lead @ Boarding::Lead(_) => return lead,
             };
-        }
-        let flying = self.fly(leader, &ask, loader);
-        let flown = match patience {
-            Some(end) => match tokio::time::timeout_at(end, flying).await {
-                Ok(flown) => flown,
-                Err(_) => {
-                    return Err(Failure::TimedOut(
-                        ask.policy.hard_timeout.unwrap_or_default(),
-                    ));
-                }
-            },
-            None => flying.await,
-        };
-        match flown {
-            Flown::Answered(result) => Ok(answer_of(&result)),
-            Flown::Loading(flight, stale) => {
-                match self.wait(&ask, flight, stale.as_ref(), patience).await {
-                    Err(answer) => answer,
-                    // Our own load began after this read did: it is taken without the question.
-                    Ok(landing) => taken(&ask, landing, stale, last_resort),
-                }
+            let outdated = flight
+                .underway()
+                .filter(|load| self.touched(&ask.key, &load.tags, load.since) == Touched::Hard);
+            let Some(load) = outdated else {
+                return Boarding::Join(flight);
+            };
+            if self.flights.strike(&ask.key, &flight) {
+                let _ = self.store.release(&ask.key, load.token).await;
             }
         }
-    }
-
-    /// Waits for a landing: up to the soft timeout when a stale value can stand in, else up to the
-    /// read's patience. `Err` is the answer to give instead.
-    async fn wait(
-        &self,
-        ask: &Ask,
-        flight: Flight,
-        stale: Option<&Answer>,
-        patience: Option<Instant>,
-    ) -> Result<Landing, Result<Answer, Failure>> {
-        if let Some(answer) = stale {
-            let soft = ask.policy.soft_timeout.unwrap_or_default();
-            let slow = || {
-                Ok(if soft.is_zero() {
-                    answer.clone()
-                } else {
-                    because(answer, Reason::LoadSlow)
-                })
-            };
-            if soft.is_zero() {
-                return Err(slow());
-            }
-            return tokio::time::timeout(soft, flight.landed())
-                .await
-                .map_err(|_| slow());
-        }
-        let Some(end) = patience else {
-            return Ok(flight.landed().await);
-        };
-        let timed_out = || {
-            Err(Failure::TimedOut(
-                ask.policy.hard_timeout.unwrap_or_default(),
-            ))
-        };
-        tokio::time::timeout_at(end + GRACE, flight.landed())
-            .await
-            .map_err(|_| timed_out())
     }
 
     /// Starts a refresh in the background, unless somebody flies already.
@@ -307,79 +155,207 @@ impl Engine {
             return;
         }
         if let Boarding::Lead(leader) = self.flights.board(&ask.key) {
-            let (engine, ask) = (
-                self.clone(),
-                Ask {
-                    replace,
-                    ..ask.clone()
+            let ask = Ask {
+                replace,
+                ..ask.clone()
+            };
+            self.fly_alone(leader, ask, loader);
+        }
+    }
+
+    /// Flies without a caller.
+    fn fly_alone(self: &Arc<Self>, leader: Leader, ask: Ask, loader: Loader) {
+        let engine = self.clone();
+        self.detach(async move { drop(engine.fly(leader, &ask, loader).await) });
+    }
+}
+
+/// A read under way.
+struct Reading {
+    engine: Arc<Engine>,
+    ask: Ask,
+    began: Moment,
+    /// When the read is given up, as its load is.
+    patience: Option<Instant>,
+    floor: Floor,
+    /// What may be served as stale.
+    stale: Option<Answer>,
+    /// What may be served when the source fails while the store is away.
+    last_resort: Option<Answer>,
+}
+
+impl Reading {
+    async fn run(mut self, loader: Loader) -> Result<Answer, Failure> {
+        let engine = self.engine.clone();
+        let mut tries = 0;
+        while tries < TRIES {
+            (self.stale, self.last_resort) = (None, None);
+            match engine.near(&self.ask) {
+                Near::Answer(answer) => return Ok(answer),
+                Near::Early(answer, fill) => {
+                    engine.refresh(&self.ask, Replace::Fill(fill), loader);
+                    return Ok(answer);
+                }
+                Near::Stale(answer) => self.stale = Some(answer),
+                Near::LastResort(answer) => self.last_resort = Some(answer),
+                Near::Nothing => {}
+            }
+            let throttled = engine.throttle.holds(&self.ask.key, engine.clock.now());
+            if let Some(answer) = self.stale.as_ref().filter(|_| throttled) {
+                return Ok(because(answer, Reason::LoadThrottled));
+            }
+            if self
+                .ask
+                .inside
+                .as_ref()
+                .is_some_and(|chain| chain.holds(&self.ask.key))
+            {
+                // A loader that reads its own key would wait for itself.
+                break;
+            }
+            let flight = match engine.board(&self.ask).await {
+                Boarding::Join(flight) => flight,
+                Boarding::Lead(leader) => return self.lead(leader, loader).await,
+            };
+            match self.wait(flight).await? {
+                // What was under way when a refresh was asked for does not count.
+                _ if self.ask.replace == Replace::Anything => {}
+                Waited::Landing(Landing::Abandoned) => {}
+                Waited::Landing(Landing::Landed(offer)) => match self.question(&offer) {
+                    Touched::Hard => tries += 1,
+                    touched => return Ok(collapsed(as_stale_if(touched, answer_of(&offer)))),
                 },
-            );
-            self.detach(async move { drop(engine.fly(leader, &ask, loader).await) });
+                ended => return self.taken(ended),
+            }
+        }
+        self.load_alone(loader).await
+    }
+
+    /// Whether what a flight landed with is good for this read.
+    fn question(&self, offer: &Offer) -> Touched {
+        self.engine
+            .good_for_read(&self.ask.key, offer, self.floor, self.began)
+    }
+
+    /// Leads a flight: to the store and, if that has nothing, through the load.
+    async fn lead(mut self, leader: Leader, loader: Loader) -> Result<Answer, Failure> {
+        let engine = self.engine.clone();
+        if self.stale.is_some() {
+            // The answer is there already: the flight goes on without its caller.
+            let flight = leader.passenger();
+            engine.fly_alone(leader, self.ask.clone(), loader);
+            let ended = self.wait(flight).await?;
+            return self.taken(ended);
+        }
+        let flying = engine.fly(leader, &self.ask, loader);
+        let flown = match self.patience {
+            Some(end) => tokio::time::timeout_at(end, flying)
+                .await
+                .map_err(|_| self.timed_out())?,
+            None => flying.await,
+        };
+        match flown {
+            Flown::Answered(offer) => Ok(answer_of(&offer)),
+            Flown::Loading(flight, stale) => {
+                self.stale = stale;
+                let ended = self.wait(flight).await?;
+                // Our own load began after this read did: it is taken without the question.
+                self.taken(ended)
+            }
+        }
+    }
+
+    /// Waits for a landing: up to the soft timeout when a stale value can stand in, else up to the
+    /// read's patience.
+    async fn wait(&self, flight: Flight) -> Result<Waited, Failure> {
+        if self.stale.is_some() {
+            let soft = self.ask.policy.soft_timeout.unwrap_or_default();
+            if soft.is_zero() {
+                return Ok(Waited::Slow);
+            }
+            let landed = tokio::time::timeout(soft, flight.landed()).await;
+            return Ok(landed.map_or(Waited::Slow, Waited::Landing));
+        }
+        let landing = match self.patience {
+            Some(end) => tokio::time::timeout_at(end + GRACE, flight.landed())
+                .await
+                .map_err(|_| self.timed_out())?,
+            None => flight.landed().await,
+        };
+        Ok(Waited::Landing(landing))
+    }
+
+    fn timed_out(&self) -> Failure {
+        Failure::TimedOut(self.ask.policy.hard_timeout.unwrap_or_default())
+    }
+
+    /// What a landing is to the caller of its load.
+    fn taken(&self, ended: Waited) -> Result<Answer, Failure> {
+        match ended {
+            Waited::Slow => match &self.stale {
+                Some(answer) if self.ask.policy.soft_timeout.is_none() => Ok(answer.clone()),
+                Some(answer) => Ok(because(answer, Reason::LoadSlow)),
+                None => Err(self.timed_out()),
+            },
+            Waited::Landing(Landing::Landed(offer)) => Ok(answer_of(&offer)),
+            Waited::Landing(Landing::Failed { failure, cut_off }) => self.rescue(failure, cut_off),
+            Waited::Landing(Landing::Abandoned) => {
+                let dropped = "the load was dropped before its end".into();
+                self.rescue(Failure::Panicked(dropped), false)
+            }
+        }
+    }
+
+    /// A stale value in place of a failed load, if there is one and the policy lets it. What L1 no
+    /// longer trusts counts only while the store is away (PROTOCOL §9, exception 2).
+    fn rescue(&self, failure: Failure, cut_off: bool) -> Result<Answer, Failure> {
+        let last_resort = self.last_resort.as_ref().filter(|_| cut_off);
+        match self.stale.as_ref().or(last_resort) {
+            Some(answer) if self.ask.policy.stale_on_error => {
+                Ok(because(answer, Reason::LoadFailed))
+            }
+            _ => Err(failure),
         }
     }
 
     /// Loads for this read alone: not shared, not stored.
-    async fn load_alone(&self, ask: &Ask, loader: Loader) -> Result<Answer, Failure> {
-        bump(&self.counters.loads);
-        let (loaded, _) = self.run(loader, ask.policy.hard_timeout, None).await;
-        loaded.map(|live| Answer {
-            live,
-            status: Status::miss(Reason::Touched),
-        })
+    async fn load_alone(&self, loader: Loader) -> Result<Answer, Failure> {
+        bump(&self.engine.counters.loads);
+        let loaded = self.engine.run(&self.ask, loader, None).await.0;
+        let status = Status::miss(Reason::Touched);
+        loaded.map(|live| Answer { live, status })
     }
 }
 
-pub(super) fn answer_of(result: &Offer) -> Answer {
+/// How waiting for a flight ended.
+enum Waited {
+    Landing(Landing),
+    /// The soft timeout came first.
+    Slow,
+}
+
+pub(super) fn answer_of(offer: &Offer) -> Answer {
     Answer {
-        live: result.live.clone(),
-        status: result.status,
+        live: offer.live.clone(),
+        status: offer.status,
     }
 }
 
-fn as_stale_if(touched: Touched, mut answer: Answer) -> Answer {
+pub(super) fn as_stale_if(touched: Touched, mut answer: Answer) -> Answer {
     if touched == Touched::Soft {
-        answer.status.outcome = Outcome::Stale;
-        answer.status.reason = Reason::SoftInvalidated;
+        answer.status = answer.status.stale(Reason::SoftInvalidated);
     }
     answer
 }
 
 fn because(answer: &Answer, reason: Reason) -> Answer {
-    let mut answer = answer.clone();
-    answer.status.reason = reason;
-    answer.status.outcome = Outcome::Stale;
+    Answer {
+        live: answer.live.clone(),
+        status: answer.status.stale(reason),
+    }
+}
+
+fn collapsed(mut answer: Answer) -> Answer {
+    answer.status.collapsed = answer.status.outcome == Outcome::Miss;
     answer
-}
-
-/// What the caller of a load gets from its landing.
-fn taken(
-    ask: &Ask,
-    landing: Landing,
-    stale: Option<Answer>,
-    last_resort: Option<Answer>,
-) -> Result<Answer, Failure> {
-    match landing {
-        Landing::Landed(result) => Ok(answer_of(&result)),
-        Landing::Failed { failure, cut_off } => rescue(ask, failure, cut_off, stale, last_resort),
-        Landing::Abandoned => {
-            let failure = Failure::Panicked("the load was dropped before its end".into());
-            rescue(ask, failure, false, stale, last_resort)
-        }
-    }
-}
-
-/// A stale value in place of a failed load, if there is one and the policy lets it. What L1 no longer
-/// trusts counts only while the store is away (PROTOCOL §9, exception 2).
-fn rescue(
-    ask: &Ask,
-    failure: Failure,
-    cut_off: bool,
-    stale: Option<Answer>,
-    last_resort: Option<Answer>,
-) -> Result<Answer, Failure> {
-    let stand_in = stale.or(last_resort.filter(|_| cut_off));
-    match stand_in {
-        Some(answer) if ask.policy.stale_on_error => Ok(because(&answer, Reason::LoadFailed)),
-        _ => Err(failure),
-    }
 }

@@ -1,0 +1,57 @@
+//! Reads that never load: L1, then the store.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::judge::Judged;
+use super::near::Near;
+use super::read::{Answer, Ask, TRIES, answer_of, as_stale_if};
+use crate::counters::bump;
+use crate::reason::Reason;
+use crate::status::Status;
+use crate::store::StoreResult;
+use crate::validity::{Floor, Touched};
+
+impl Engine {
+    /// What is stored for a read, fresh or stale. Without the store: nothing.
+    pub(crate) async fn lookup(self: &Arc<Self>, ask: &Ask) -> (Option<Answer>, Status) {
+        let (answer, status) = match self.near(ask) {
+            Near::Answer(answer) | Near::Early(answer, _) => {
+                let status = answer.status;
+                (Some(answer), status)
+            }
+            Near::Stale(_) | Near::LastResort(_) | Near::Nothing => {
+                self.look(ask).await.unwrap_or_else(|error| {
+                    bump(&self.counters.store_errors);
+                    tracing::debug!(%error, "read without the store");
+                    (None, Status::miss(Reason::StoreUnavailable))
+                })
+            }
+        };
+        self.counters.answered(&status);
+        (answer, status)
+    }
+
+    async fn look(self: &Arc<Self>, ask: &Ask) -> StoreResult<(Option<Answer>, Status)> {
+        for _ in 0..TRIES {
+            let snapshot = self.store.read(&ask.key, &ask.tags, None).await?;
+            self.belong_to(snapshot.clock).await?;
+            let (candidate, stale) = match self.judge(ask, &snapshot) {
+                Judged::Dead(reason) => return Ok((None, Status::miss(reason))),
+                Judged::Usable(candidate, stale) => (candidate, stale),
+            };
+            let offer = self.offer_from_store(&candidate, stale, &snapshot);
+            // The clock was read after this read began, so every floor is reached; what this process
+            // knows is asked.
+            let touched = self.good_for_read(&ask.key, &offer, Floor::LOCAL, snapshot.sent);
+            if touched == Touched::Hard {
+                continue;
+            }
+            self.keep(ask, &candidate, &snapshot);
+            let answer = as_stale_if(touched, answer_of(&offer));
+            let status = answer.status;
+            return Ok((Some(answer), status));
+        }
+        Ok((None, Status::miss(Reason::Touched)))
+    }
+}
