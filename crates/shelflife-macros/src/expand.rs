@@ -11,7 +11,7 @@ use crate::mention;
 use crate::model::Model;
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
-use syn::{Attribute, FnArg, Ident, Pat, Signature, parse_quote};
+use syn::{Attribute, FnArg, Ident, Meta, Pat, Signature, parse_quote};
 
 /// Everything that stands in place of the function.
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -70,12 +70,21 @@ fn uncached(model: &Model) -> TokenStream {
 }
 
 /// Attributes that hold for every function made, not only for the one with the body.
-fn shared_attrs(function: &Function) -> impl Iterator<Item = &Attribute> {
+///
+/// An `expect` is met by that one; for the others it becomes an `allow`.
+fn shared_attrs(function: &Function) -> Vec<Attribute> {
     const SHARED: [&str; 5] = ["cfg", "cfg_attr", "allow", "must_use", "deprecated"];
-    function
-        .attrs
-        .iter()
-        .filter(|attr| SHARED.iter().any(|name| attr.path().is_ident(name)))
+    let shared = |attr: &Attribute| {
+        if let Meta::List(list) = &attr.meta
+            && list.path.is_ident("expect")
+        {
+            let lints = &list.tokens;
+            return Some(parse_quote!(#[allow(#lints)]));
+        }
+        let shared = SHARED.iter().any(|name| attr.path().is_ident(name));
+        shared.then(|| attr.clone())
+    };
+    function.attrs.iter().filter_map(shared).collect()
 }
 
 /// The signature under another name; `mut` and the arguments' attributes are the body's business.
@@ -159,6 +168,7 @@ mod tests {
                 /// Says what.
                 #[cfg(feature = "x")]
                 #[instrument]
+                #[expect(lint)]
                 async fn a() -> u8 { 42 }
             },
         );
@@ -169,9 +179,12 @@ mod tests {
                 .map(|a| a.path().to_token_stream().to_string()),
             other => panic!("{}", other.to_token_stream()),
         };
-        assert_eq!(Vec::from_iter(attrs(0)), ["doc", "cfg"]);
-        assert_eq!(Vec::from_iter(attrs(1)), ["doc", "cfg", "instrument"]);
-        assert_eq!(Vec::from_iter(attrs(2)), ["doc", "cfg", "allow"]);
+        assert_eq!(Vec::from_iter(attrs(0)), ["doc", "cfg", "allow"]);
+        assert_eq!(
+            Vec::from_iter(attrs(1)),
+            ["doc", "cfg", "instrument", "expect"]
+        );
+        assert_eq!(Vec::from_iter(attrs(2)), ["doc", "cfg", "allow", "allow"]);
         let bodies = file.to_token_stream().to_string().matches("42").count();
         assert_eq!(bodies, 1);
     }
