@@ -1,7 +1,7 @@
 //! The handshake: is this a server that can be used, and is it the primary?
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerErrorKind};
+use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerErrorKind, Value};
 
 use crate::error::ErrorKind;
 use crate::store::{StoreError, StoreResult};
@@ -12,6 +12,7 @@ pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResul
     let value = connection
         .req_packed_command(&info)
         .await
+        .and_then(Value::extract_error)
         .map_err(|e| refusal(&e))?;
     let text = String::from_redis_value(value)
         .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
