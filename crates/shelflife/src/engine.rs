@@ -18,7 +18,7 @@
 //!
 //! Must not: know HTTP, Redis, codecs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::task::TaskTracker;
@@ -62,6 +62,9 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
+    /// When this process's last invalidation was confirmed, in ns of its clock; only moves forward. What
+    /// has no epoch to compare, because it was loaded without the store, is compared with this.
+    invalidated: AtomicU64,
     /// One resync at a time.
     resync: tokio::sync::Mutex<()>,
     /// Loads and refreshes that outlive their callers; closing waits for them.
@@ -84,6 +87,7 @@ impl Engine {
             counters: Counters::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
+            invalidated: AtomicU64::new(0),
             resync: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             closed: AtomicBool::new(false),

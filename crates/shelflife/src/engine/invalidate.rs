@@ -4,6 +4,7 @@
 //! it done. Once begun it is finished, even if its caller goes away.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Engine;
 use crate::counters::bump;
@@ -51,6 +52,8 @@ impl Engine {
     /// Memory, then cells and L1; a receipt of another incarnation begins a resync.
     pub(super) async fn apply_own(&self, epoch: Epoch, what: &Arc<Invalidation>) {
         self.memory().note(epoch, what);
+        self.invalidated
+            .fetch_max(self.clock.now().0, Ordering::SeqCst);
         self.local.apply(epoch, what);
         // If the store is away now, memory stays closed, and with it L1.
         let _ = self.belong_to(epoch).await;

@@ -4,6 +4,7 @@
 //! a result is good for this read.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Engine;
@@ -111,8 +112,10 @@ impl Engine {
             return Touched::Hard;
         }
         let Some(good) = result.good else {
-            // No clock could be read: shared only while its load is younger than Δ, and by no floor.
-            return if floor.epoch.is_none() {
+            // No clock could be read: shared only while its load is younger than Δ and than any
+            // invalidation of our own, and by no floor.
+            let invalidated = Moment(self.invalidated.load(Ordering::SeqCst));
+            return if floor.epoch.is_none() && result.known_at > invalidated {
                 Touched::No
             } else {
                 Touched::Hard
