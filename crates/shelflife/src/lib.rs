@@ -43,6 +43,8 @@ mod engine;
 mod entry;
 mod epoch;
 mod error;
+#[cfg(test)]
+mod golden;
 mod inspect;
 mod invalidation;
 mod key;

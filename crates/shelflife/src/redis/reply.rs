@@ -54,8 +54,11 @@ pub(super) fn clock(value: &Value) -> Option<Epoch> {
 }
 
 fn epoch(inc: &str, tick: &str) -> Option<Epoch> {
-    let inc = (inc.len() == 16).then(|| u64::from_str_radix(inc, 16).ok())??;
-    Some(Epoch::new(inc, tick.parse().ok()?))
+    // The scripts write 16 lower-case digits, and count in Lua's numbers.
+    let plain = inc.len() == 16 && !inc.bytes().any(|b| b.is_ascii_uppercase());
+    let inc = plain.then(|| u64::from_str_radix(inc, 16).ok())??;
+    let tick = tick.parse().ok().filter(|tick| *tick < 1 << 53)?;
+    Some(Epoch::new(inc, tick))
 }
 
 /// The record of a tag as it is stored: `<inc> <hard> <soft>`. `None` for none or garbage.
@@ -135,6 +138,8 @@ mod tests {
             "00000000000000ff",
             "00000000000000ff -1 x",
             "00000000000000ff 1 ",
+            "00000000000000FF 1 0",
+            "00000000000000ff 9007199254740992 0",
         ] {
             assert!(tag(&bulk(garbage)).is_none(), "{garbage}");
         }

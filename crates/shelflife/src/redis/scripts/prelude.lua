@@ -24,8 +24,14 @@ end
 
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
 
-local inc, tick, known = string.match(read(KEYS[1]) or '', '^(%x+) (%d+) (%x*)$')
-tick = tonumber(tick)
+-- A tick, or nil for text that is none: from 2^53 on Lua could not count.
+local function as_tick(text)
+  local n = tonumber(text)
+  return n and n < 2 ^ 53 and n or nil
+end
+
+local inc, tick, known = string.match(read(KEYS[1]) or '', '^([0-9a-f]+) (%d+) (%x*)$')
+tick = inc and #inc == 16 and as_tick(tick) or nil
 
 local function save()
   redis.call('SET', KEYS[1], inc .. ' ' .. digits(tick) .. ' ' .. replid)
@@ -69,8 +75,9 @@ end
 
 local function tag_record(key)
   local of, hard, soft = string.match(read(key) or '', '^(%x+) (%d+) (%d+)$')
-  if of == inc then
-    return tonumber(hard), tonumber(soft)
+  hard, soft = as_tick(hard), as_tick(soft)
+  if of == inc and hard and soft then
+    return hard, soft
   end
 end
 
