@@ -8,4 +8,9 @@
 
 mod cached;
 mod contract;
+mod damage;
+mod faults;
+mod gate;
+mod loads;
+mod races;
 mod stores;

@@ -1,0 +1,554 @@
+//! Redis stopped, frozen, killed, slow, cut off, forgetful or forbidding. Reads go on; writes tell the
+//! truth; and when it is over, everything works again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use shelflife::{Builder, Cache, Error, ErrorKind, Invalidation, Outcome, Reason};
+use shelflife_testkit::{Proxy, RedisServer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::gate::{Gate, soon, until};
+
+const TIMEOUT: Duration = Duration::from_millis(200);
+/// What a read may take on top of its timeouts on a loaded machine.
+const SLACK: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(3600);
+
+fn builder(url: impl Into<String>) -> Builder {
+    Cache::builder()
+        .url(url)
+        .namespace("test")
+        .jitter(0.0)
+        .timeout(TIMEOUT)
+        .connect_timeout(TIMEOUT)
+}
+
+/// A read that must give a value, and how long it took.
+async fn timed(cache: &Cache, key: &str, value: u32) -> (u32, Duration) {
+    let began = Instant::now();
+    let got = soon(cache.get_or_load(key, Gate::open().loader(value))).await;
+    (got.unwrap(), began.elapsed())
+}
+
+/// All the verbs while the store is away.
+async fn assert_degraded(cache: &Cache) {
+    for key in ["cold:1", "cold:2", "cold:1", "cold:3", "cold:4"] {
+        let (value, took) = timed(cache, key, 7).await;
+        assert_eq!(value, 7);
+        assert!(took < TIMEOUT * 4 + SLACK, "a read took {took:?}");
+    }
+    let began = Instant::now();
+    assert_eq!(cache.get::<u32>("absent").await, None);
+    assert!(!cache.exists("absent").await);
+    assert_eq!(cache.get_many::<u32, _>(["a", "b"]).await, [None, None]);
+    let strict = cache.entry("strict").strict();
+    assert_eq!(
+        strict
+            .get_or_load(Gate::open().loader(1_u32))
+            .await
+            .unwrap(),
+        1
+    );
+    let many = cache.get_or_load_many(
+        [1_u32, 2],
+        |c, id| c.entry(format!("many:{id}")),
+        |ids| async { Ok::<_, Infallible>(ids.into_iter().map(|id| (id, id)).collect()) },
+    );
+    assert_eq!(many.await.unwrap().len(), 2);
+    assert!(
+        began.elapsed() < TIMEOUT * 20 + SLACK,
+        "reads took {:?}",
+        began.elapsed()
+    );
+    let began = Instant::now();
+    unavailable(cache.set("k", 1_u32).await);
+    unavailable(cache.delete("k").await);
+    unavailable(cache.invalidate(Invalidation::new().tag("t")).await);
+    unavailable(cache.invalidate(Invalidation::new().pattern("a*b")).await);
+    unavailable(cache.entry("k").begin_write().await);
+    unavailable(cache.ping().await);
+    assert!(
+        began.elapsed() < TIMEOUT * 12 + SLACK,
+        "refusals took {:?}",
+        began.elapsed()
+    );
+}
+
+fn unavailable<T: std::fmt::Debug>(outcome: Result<T, Error>) {
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+/// Waits until the store is back, then uses it.
+async fn assert_recovers(cache: &Cache) {
+    until(|| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        cache.ping().await.is_ok()
+    })
+    .await;
+    // The first calls after a pause may still meet what the pause left behind.
+    until(|| async { cache.invalidate(Invalidation::new().all()).await.is_ok() }).await;
+    until(|| async {
+        let loaded = cache
+            .entry("after")
+            .lookup_or_load(Gate::open().loader(1_u32))
+            .await
+            .unwrap();
+        loaded.status.stored() || loaded.status.outcome() == Outcome::Hit
+    })
+    .await;
+    assert_eq!(cache.get::<u32>("after").await, Some(1));
+    cache.set("after", 2_u32).await.unwrap();
+    assert_eq!(cache.entry("after").strict().get::<u32>().await, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_costs_timeouts_and_nothing_else() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.set("warm", 1_u32).await.unwrap();
+    server.stop();
+    assert_eq!(
+        cache.get::<u32>("warm").await,
+        Some(1),
+        "L1 answers within its window"
+    );
+    assert_degraded(&cache).await;
+    server.resume();
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_costs_nothing_and_comes_back_empty() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.set("warm", 1_u32).await.unwrap();
+    server.kill();
+    assert_degraded(&cache).await;
+    server.restart();
+    assert_recovers(&cache).await;
+    assert_eq!(cache.get::<u32>("warm").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_there_at_the_start_is_used_once_it_is() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let began = Instant::now();
+    let cache = builder(server.url()).build().await.unwrap();
+    assert!(began.elapsed() < TIMEOUT * 4 + SLACK);
+    assert_degraded(&cache).await;
+    server.restart();
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_freezes_in_mid_load_does_not_hold_the_value_back() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    let gate = Gate::closed();
+    let (reader, loader) = (cache.clone(), gate.loader(7_u32));
+    let read = tokio::spawn(async move { reader.entry("k").lookup_or_load(loader).await.unwrap() });
+    gate.entered().await;
+    server.stop();
+    gate.release();
+    let began = Instant::now();
+    let loaded = soon(read).await.unwrap();
+    assert!(began.elapsed() < TIMEOUT * 3 + SLACK);
+    assert_eq!((loaded.value, loaded.status.stored()), (7, false));
+    assert_eq!(loaded.status.reason(), Reason::StoreUnavailable);
+    server.resume();
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_share_one_load_while_the_server_is_away() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    server.kill();
+    let gate = Gate::closed();
+    let callers: Vec<_> = (0..32)
+        .map(|_| {
+            let (cache, loader) = (cache.clone(), gate.loader(7_u32));
+            tokio::spawn(async move { cache.get_or_load("k", loader).await.unwrap() })
+        })
+        .collect();
+    gate.entered().await;
+    // All are on board before the flight lands: they are spawned, and need no answer of the store.
+    while callers.iter().any(|c| c.is_finished()) || cache.stats().flights != 1 {
+        tokio::task::yield_now().await;
+    }
+    gate.release();
+    for caller in callers {
+        assert_eq!(soon(caller).await.unwrap(), 7);
+    }
+    assert!(gate.loads() <= 2, "{} loads", gate.loads());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_value_stands_in_while_source_and_server_are_away() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url())
+        .window(Duration::from_millis(1))
+        .build()
+        .await
+        .unwrap();
+    let entry = cache.entry("k").stale(LONG).soft_timeout(LONG);
+    entry.set(1_u32).await.unwrap();
+    server.kill();
+    until(|| async { entry.get::<u32>().await.is_none() }).await;
+    let failing = || std::future::ready(Err::<u32, _>("the source is gone"));
+    let served = soon(entry.lookup_or_load(failing)).await.unwrap();
+    assert_eq!((served.value, served.status.outcome()), (1, Outcome::Stale));
+    assert_eq!(served.status.reason(), Reason::LoadFailed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_go_on_while_the_server_is_killed_and_restarted_under_load() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    let source = Arc::new(AtomicU64::new(0));
+    let over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..8_u64)
+        .map(|seed| {
+            let (cache, source, over) = (cache.clone(), source.clone(), over.clone());
+            tokio::spawn(async move {
+                let mut random = fastrand::Rng::with_seed(seed);
+                let (mut reads, mut slowest) = (0, Duration::ZERO);
+                while !over.load(Ordering::SeqCst) {
+                    let key = format!("k:{}", random.u8(..20));
+                    let from = source.clone();
+                    let began = Instant::now();
+                    let load =
+                        move || async move { Ok::<_, Infallible>(from.load(Ordering::SeqCst)) };
+                    soon(cache.get_or_load(&key, load)).await.unwrap();
+                    slowest = slowest.max(began.elapsed());
+                    reads += 1;
+                    if random.u8(..10) == 0 {
+                        let now = source.fetch_add(1, Ordering::SeqCst) + 1;
+                        let done = cache.delete(&key).await.is_ok();
+                        let after = cache.entry(&key).get::<u64>().await;
+                        assert!(!done || after.is_none_or(|v| v >= now), "{after:?} < {now}");
+                    }
+                }
+                (reads, slowest)
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        server.kill();
+        until(|| async { cache.ping().await.is_err() }).await;
+        server.restart();
+        until(|| async { cache.ping().await.is_ok() }).await;
+        server.stop();
+        until(|| async { cache.ping().await.is_err() }).await;
+        server.resume();
+        until(|| async { cache.ping().await.is_ok() }).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    for reader in readers {
+        let (reads, slowest) = soon(reader).await.unwrap();
+        assert!(reads > 0);
+        assert!(slowest < TIMEOUT * 6 + SLACK, "a read took {slowest:?}");
+    }
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_are_made_again() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    let cache = builder(proxy.url()).connections(3).build().await.unwrap();
+    for _ in 0..5 {
+        proxy.cut();
+        assert_eq!(timed(&cache, "k", 1).await.0, 1);
+        assert_recovers(&cache).await;
+    }
+    proxy.refuse(true).await;
+    proxy.cut();
+    until(|| async { cache.ping().await.is_err() }).await;
+    assert_degraded(&cache).await;
+    proxy.refuse(false).await;
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_swallows_everything_costs_timeouts() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    let cache = builder(proxy.url()).build().await.unwrap();
+    proxy.freeze(true);
+    assert_degraded(&cache).await;
+    proxy.freeze(false);
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_network_slows_and_breaks_nothing() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    proxy.delay(Duration::from_millis(10));
+    let cache = builder(proxy.url())
+        .timeout(Duration::from_secs(10))
+        .connect_timeout(Duration::from_secs(10))
+        .build()
+        .await
+        .unwrap();
+    assert_recovers(&cache).await;
+    assert_eq!(cache.stats().store_errors, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgot_its_scripts_is_taught_them_again() {
+    let server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    for round in 0..3_u32 {
+        server.cli(&["SCRIPT", "FLUSH", "SYNC"]);
+        cache.set("k", round).await.unwrap();
+        server.cli(&["SCRIPT", "FLUSH", "SYNC"]);
+        assert_eq!(cache.entry("k").strict().get::<u32>().await, Some(round));
+        server.cli(&["SCRIPT", "FLUSH", "SYNC"]);
+        assert_eq!(cache.get_many::<u32, _>(["k", "l"]).await[1], None);
+        server.cli(&["SCRIPT", "FLUSH", "SYNC"]);
+        cache
+            .invalidate(Invalidation::new().key("k"))
+            .await
+            .unwrap();
+        server.cli(&["SCRIPT", "FLUSH", "SYNC"]);
+        let loaded = cache
+            .entry("k")
+            .lookup_or_load(Gate::open().loader(1_u32))
+            .await
+            .unwrap();
+        assert!(loaded.status.stored());
+    }
+    assert_eq!(cache.stats().store_errors, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_comes_late_never_reaches_another_caller() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    // A window of no use: every read goes to the server.
+    let cache = builder(proxy.url())
+        .window(Duration::from_nanos(1))
+        .timeout(Duration::from_secs(10))
+        .build()
+        .await
+        .unwrap();
+    for i in 0..50_u32 {
+        cache.set(format!("k:{i}"), i).await.unwrap();
+    }
+    proxy.delay(Duration::from_millis(3));
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut answered = 0;
+    for _ in 0..20 {
+        let reads: Vec<_> = (0..100)
+            .map(|_| {
+                let (cache, i) = (cache.clone(), random.u32(..50));
+                let patience = Duration::from_micros(random.u64(..20_000));
+                tokio::spawn(async move {
+                    let key = format!("k:{i}");
+                    let read = cache.entry(&key).strict().get::<u32>().await;
+                    let gave_up = tokio::time::timeout(patience, cache.get::<u32>(&key)).await;
+                    for found in [Some(read), gave_up.ok()].into_iter().flatten() {
+                        assert_eq!(found, Some(i));
+                    }
+                })
+            })
+            .collect();
+        for (at, read) in reads.into_iter().enumerate() {
+            if at % 3 == 0 {
+                read.abort();
+            }
+            match read.await {
+                Ok(()) => answered += 1,
+                Err(ended) => assert!(ended.is_cancelled(), "{ended}"),
+            }
+        }
+    }
+    assert!(answered > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_timed_out_connection_says_later_is_not_taken_for_an_answer() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.address()).await;
+    let cache = builder(proxy.url())
+        .window(Duration::from_nanos(1))
+        .build()
+        .await
+        .unwrap();
+    for i in 0..20_u32 {
+        cache.set(format!("k:{i}"), i).await.unwrap();
+    }
+    for _ in 0..3 {
+        proxy.freeze(true);
+        assert_eq!(
+            cache.get::<u32>("k:1").await,
+            None,
+            "nothing is known in time"
+        );
+        proxy.freeze(false);
+        for i in 0..20_u32 {
+            let found = cache.get::<u32>(format!("k:{i}")).await;
+            assert!(found.is_none_or(|v| v == i), "{found:?} for {i}");
+        }
+        until(|| async { cache.get::<u32>("k:3").await == Some(3) }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_credentials_are_an_error_that_hides_them() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]);
+    builder(server.url())
+        .build()
+        .await
+        .unwrap()
+        .set("k", 1_u32)
+        .await
+        .unwrap();
+    for userinfo in [":wrong@", "", "nobody:wrong@"] {
+        let url = format!("redis://{userinfo}{}", server.address());
+        let error = builder(url).build().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{userinfo}: {error}");
+        assert!(!error.to_string().contains("wrong@"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_may_not_write_is_told_so() {
+    let server = RedisServer::start();
+    server.cli(&[
+        "ACL",
+        "SETUSER",
+        "reader",
+        "on",
+        ">secret",
+        "~*",
+        "+@read",
+        "+@connection",
+        "+info",
+    ]);
+    let url = format!("redis://reader:secret@{}", server.address());
+    let error = builder(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_not_taken_for_a_primary() {
+    let (primary, replica) = (RedisServer::start(), RedisServer::start());
+    replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    let cache = builder(replica.url()).build().await.unwrap();
+    unavailable(cache.set("k", 1_u32).await);
+    assert_eq!(timed(&cache, "k", 1).await.0, 1);
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_becomes_a_replica_is_left_alone_until_it_is_one_again() {
+    let (server, primary) = (RedisServer::start(), RedisServer::start());
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    server.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    unavailable(cache.invalidate(Invalidation::new().key("k")).await);
+    assert_eq!(
+        cache.get::<u32>("k").await,
+        None,
+        "not confirmed, but this process lets go of it"
+    );
+    assert_eq!(timed(&cache, "k", 2).await.0, 2);
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_still_invalidates() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.entry("k").tag("t").set(1_u32).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    cache
+        .invalidate(Invalidation::new().tag("t"))
+        .await
+        .unwrap();
+    assert_eq!(cache.entry("k").strict().get::<u32>().await, None);
+    assert_eq!(timed(&cache, "k", 2).await.0, 2);
+    cache
+        .invalidate(Invalidation::new().key("k"))
+        .await
+        .unwrap();
+    cache
+        .invalidate(Invalidation::new().pattern("a*b"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_too_old_is_an_error_that_names_both_versions() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = client.read(&mut bytes).await {
+                    let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+                    for command in text.split('*').skip(1) {
+                        let info = "# Server\r\nredis_version:6.2.14\r\n";
+                        let reply = match command.contains("INFO\r\nserver")
+                            || command.contains("$4\r\nINFO")
+                        {
+                            true => format!("${}\r\n{info}\r\n", info.len()),
+                            false => "+OK\r\n".to_owned(),
+                        };
+                        if client.write_all(reply.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let error = builder(format!("redis://{address}"))
+        .build()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains("6.2.14") && message.contains("7.0"),
+        "{message}"
+    );
+    serving.abort();
+}
+
+/// A load that ran without the store has no epoch: an invalidation that is confirmed meanwhile, because
+/// the store came back, must still keep it from those who come after.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_begun_without_the_store_is_not_shared_after_an_invalidation() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url()).window(LONG).build().await.unwrap();
+    cache.set("other", 1_u32).await.unwrap();
+    server.kill();
+    until(|| async { cache.ping().await.is_err() }).await;
+    let gate = Gate::closed();
+    let (reader, loader) = (cache.clone(), gate.loader(1_u32));
+    let old = tokio::spawn(async move { reader.get_or_load("k", loader).await.unwrap() });
+    gate.entered().await;
+    server.restart();
+    until(|| async { cache.invalidate(Invalidation::new().key("k")).await.is_ok() }).await;
+    let mut late = Box::pin(cache.get_or_load("k", Gate::open().loader(2_u32)));
+    let first = futures_util::poll!(&mut late);
+    gate.release();
+    let got = match first {
+        std::task::Poll::Ready(got) => got,
+        std::task::Poll::Pending => soon(late).await,
+    };
+    assert_eq!(got.unwrap(), 2);
+    old.await.unwrap();
+}
