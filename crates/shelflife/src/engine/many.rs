@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::Engine;
 use super::fill::Loaded;
-use super::flight::{Boarding, Landing, Leader};
+use super::flight::{Boarding, Flight, Landing, Leader};
 use super::fly::{LeaseGuard, Right, unfilled};
 use super::judge::Judged;
 use super::load::{BoxFuture, Failure, SourceError};
-use super::read::{Answer, Ask, Level, answer_of};
+use super::read::{Answer, Ask, GRACE, Level, answer_of};
 use crate::counters::bump;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};
@@ -100,6 +101,7 @@ impl Engine {
         asks: Vec<Ask>,
         loader: Batch,
     ) -> Result<Vec<Option<Answer>>, Failure> {
+        let begun = Instant::now();
         let mut answers = self.lookup_many(&asks).await;
         let mut stale: Vec<Option<Answer>> = answers
             .iter_mut()
@@ -112,14 +114,22 @@ impl Engine {
             if missing.is_empty() {
                 return Ok(answers);
             }
-            match self.round(&asks, &missing, &loader, &mut answers).await {
+            match self
+                .round(&asks, &missing, &loader, &mut answers, begun)
+                .await
+            {
                 Ok(left) => missing = left,
                 Err(failure) => return stand_in(answers, &mut stale, &asks, &missing, failure),
             }
         }
         // Others hold on to these: loaded for this call alone.
         bump(&self.counters.loads);
-        match loader(missing.clone()).await {
+        let wanted: Vec<Ask> = missing.iter().map(|&at| asks[at].clone()).collect();
+        let loaded = self
+            .run_batch(&wanted, loader(missing.clone()), &[])
+            .await
+            .0;
+        match loaded {
             Ok(values) => {
                 for (at, live) in values {
                     answers[at] = Some(Answer {
@@ -129,7 +139,7 @@ impl Engine {
                 }
                 Ok(answers)
             }
-            Err(error) => stand_in(answers, &mut stale, &asks, &missing, Failure::Source(error)),
+            Err(failure) => stand_in(answers, &mut stale, &asks, &missing, failure),
         }
     }
 
@@ -141,6 +151,7 @@ impl Engine {
         missing: &[usize],
         loader: &Batch,
         answers: &mut [Option<Answer>],
+        begun: Instant,
     ) -> Result<Vec<usize>, Failure> {
         let began = self.clock.now();
         let (mut leads, mut joined) = (Vec::new(), Vec::new());
@@ -179,7 +190,7 @@ impl Engine {
             tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(5..=25))).await;
         }
         for (at, flight) in joined {
-            match flight.landed().await {
+            match landed_by(flight, &asks[at], begun).await? {
                 Landing::Landed(result)
                     if self.good_for_read(&asks[at].key, &result, Floor::LOCAL, began)
                         == Touched::No =>
@@ -309,6 +320,16 @@ impl Engine {
             return None;
         }
         self.answer_near(ask, &resident, now)
+    }
+}
+
+/// Waits for another's flight, as long as a load of our own might take.
+async fn landed_by(flight: Flight, ask: &Ask, begun: Instant) -> Result<Landing, Failure> {
+    match ask.policy.hard_timeout {
+        None => Ok(flight.landed().await),
+        Some(after) => tokio::time::timeout_at(begun + after + GRACE, flight.landed())
+            .await
+            .map_err(|_| Failure::TimedOut(after)),
     }
 }
 

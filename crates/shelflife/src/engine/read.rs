@@ -40,7 +40,7 @@ use crate::value::{Kind, Live};
 /// How often a read starts over before it loads alone.
 pub(super) const TRIES: usize = 3;
 /// How much longer than its load a read waits, so that the load's own end is told first.
-const GRACE: std::time::Duration = std::time::Duration::from_millis(25);
+pub(super) const GRACE: std::time::Duration = std::time::Duration::from_millis(25);
 
 /// What a read must honour beyond what this process knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
