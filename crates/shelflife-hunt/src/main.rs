@@ -46,7 +46,12 @@ async fn main() -> Result<(), Failure> {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["load", key, callers] => {
-                let load = load(cache.clone(), source.clone(), key.to_owned(), callers.parse()?);
+                let load = load(
+                    cache.clone(),
+                    source.clone(),
+                    key.to_owned(),
+                    callers.parse()?,
+                );
                 tokio::spawn(load);
             }
             ["get", key] => show(cache.get(key).await),

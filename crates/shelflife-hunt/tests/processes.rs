@@ -34,7 +34,11 @@ fn open(server: &RedisServer, load: u64) {
 fn until_loads(server: &RedisServer, count: u64) -> Duration {
     let began = Instant::now();
     while loads(server) < count {
-        assert!(began.elapsed() < SOON, "{} loads, not {count}", loads(server));
+        assert!(
+            began.elapsed() < SOON,
+            "{} loads, not {count}",
+            loads(server)
+        );
         std::thread::yield_now();
     }
     began.elapsed()
@@ -64,8 +68,15 @@ fn sixty_four_cold_callers_on_each_of_two_processes_make_one_load() {
     until_loads(&server, 1);
     open(&server, 1);
     let said = both.each_mut().map(loaded);
-    assert!(said.iter().all(|s| s.starts_with("loaded [1] ")), "{said:?}");
-    assert_eq!(said.iter().filter(|s| s.contains("stored true")).count(), 1, "{said:?}");
+    assert!(
+        said.iter().all(|s| s.starts_with("loaded [1] ")),
+        "{said:?}"
+    );
+    assert_eq!(
+        said.iter().filter(|s| s.contains("stored true")).count(),
+        1,
+        "{said:?}"
+    );
     assert_eq!(loads(&server), 1);
     for child in &mut both {
         assert_eq!(asked(child, "get"), "got 1");
@@ -81,7 +92,10 @@ fn waiters_take_over_from_an_owner_that_was_killed() {
     begin(&mut waiter, 64);
     owner.kill();
     let took = until_loads(&server, 2);
-    assert!(took < LEASE + Duration::from_secs(3), "the take-over took {took:?}");
+    assert!(
+        took < LEASE + Duration::from_secs(3),
+        "the take-over took {took:?}"
+    );
     open(&server, 2);
     let said = loaded(&mut waiter);
     assert!(said.starts_with("loaded [2] stored true"), "{said}");
@@ -96,7 +110,11 @@ fn a_living_owner_is_not_taken_over_from() {
     until_loads(&server, 1);
     begin(&mut waiter, 1);
     std::thread::sleep(LEASE * 4);
-    assert_eq!(loads(&server), 1, "the lease outlives its term while its owner lives");
+    assert_eq!(
+        loads(&server),
+        1,
+        "the lease outlives its term while its owner lives"
+    );
     open(&server, 1);
     assert!(loaded(&mut owner).starts_with("loaded [1] stored true"));
     assert!(loaded(&mut waiter).starts_with("loaded [1] stored false"));
@@ -111,7 +129,10 @@ fn waiters_take_over_from_an_owner_that_sleeps_and_its_late_fill_is_refused() {
     begin(&mut waiter, 64);
     owner.stop();
     let took = until_loads(&server, 2);
-    assert!(took < LEASE + Duration::from_secs(3), "the take-over took {took:?}");
+    assert!(
+        took < LEASE + Duration::from_secs(3),
+        "the take-over took {took:?}"
+    );
     open(&server, 2);
     assert!(loaded(&mut waiter).starts_with("loaded [2] stored true"));
     owner.resume();
@@ -172,11 +193,20 @@ fn from_env(variables: &[(&str, &str)]) -> String {
 #[test]
 fn the_environment_names_the_server_or_there_is_none() {
     assert_eq!(from_env(&[]), "ready embedded default");
-    assert_eq!(from_env(&[("SHELFLIFE_NAMESPACE", "shop")]), "ready embedded shop");
+    assert_eq!(
+        from_env(&[("SHELFLIFE_NAMESPACE", "shop")]),
+        "ready embedded shop"
+    );
     let server = RedisServer::start();
     let url = format!("{}?namespace=by-url", server.url());
     assert_eq!(from_env(&[("REDIS_URL", &url)]), "ready redis by-url");
-    assert_eq!(from_env(&[("REDIS_URL", "redis://nowhere.invalid"), ("SHELFLIFE_URL", &url)]), "ready redis by-url");
+    assert_eq!(
+        from_env(&[
+            ("REDIS_URL", "redis://nowhere.invalid"),
+            ("SHELFLIFE_URL", &url)
+        ]),
+        "ready redis by-url"
+    );
 }
 
 #[test]

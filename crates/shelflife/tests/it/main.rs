@@ -12,5 +12,7 @@ mod damage;
 mod faults;
 mod gate;
 mod loads;
+mod peers;
 mod races;
+mod settings;
 mod stores;
