@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
-use shelflife::{Cache, Error, Invalidation, Loaded};
+use shelflife::{Cache, Invalidation, Loaded};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -31,7 +31,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> Result<(), Failure> {
     let cache = match Cache::from_env().await {
         Ok(cache) => cache,
-        Err(error) => return Ok(refused(&error)),
+        Err(error) => {
+            println!("refused {:?} {error}", error.kind());
+            return Ok(());
+        }
     };
     let source = match cache.redis() {
         Some(source) => source,
@@ -64,10 +67,6 @@ async fn main() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn refused(error: &Error) {
-    println!("refused {:?} {error}", error.kind());
 }
 
 fn show(value: Option<u64>) {
