@@ -24,6 +24,7 @@ async fn cold(server: &RedisServer) -> Cache {
     Cache::builder()
         .url(server.url())
         .namespace("test")
+        .timeout(Duration::from_secs(10))
         .jitter(0.0)
         .build()
         .await

@@ -252,10 +252,11 @@ on_both_stores! {
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         let eager = cache.entry("eager").policy(policy.throttle(Duration::ZERO));
         make_stale(&eager, 1).await;
-        for _ in 0..3 {
+        // A read that meets the lease of the load before it does not try; the next one does.
+        until(|| async {
             assert_eq!(eager.get_or_load(failing(&calls)).await.unwrap(), 1);
-        }
-        assert_eq!(calls.load(Ordering::SeqCst), 4);
+            calls.load(Ordering::SeqCst) >= 4
+        }).await;
     }
 
     async fn without_stale_on_error_the_error_comes_through(bench) {
@@ -392,14 +393,14 @@ on_both_stores! {
     async fn a_lease_holds_for_as_long_as_its_load_lives(bench) {
         if !bench.is_redis() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
-        let short = Policy::new().lease(Duration::from_millis(50));
+        let short = Policy::new().lease(Duration::from_millis(200));
         let gate = Gate::closed();
         let (owner, loader, policy) = (cache.clone(), gate.loader(1_u32), short.clone());
         let owner = tokio::spawn(async move { owner.entry("k").policy(policy).get_or_load(loader).await.unwrap() });
         gate.entered().await;
         let entry = other.entry("k").policy(short);
         let waiting = entry.lookup_or_load(Gate::open().loader(2_u32));
-        let many_leases = Duration::from_millis(600);
+        let many_leases = Duration::from_secs(1);
         let early = tokio::time::timeout(many_leases, Box::pin(waiting)).await;
         assert!(early.is_err(), "it did not wait for the owner: {early:?}");
         let waiting = tokio::spawn({
@@ -415,7 +416,7 @@ on_both_stores! {
     async fn leases_of_a_batch_hold_for_as_long_as_its_load_lives(bench) {
         if !bench.is_redis() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
-        let short = Policy::new().lease(Duration::from_millis(50));
+        let short = Policy::new().lease(Duration::from_millis(200));
         let gate = Gate::closed();
         let (owner, at, policy) = (cache.clone(), gate.clone(), short.clone());
         let owner = tokio::spawn(async move {
@@ -430,7 +431,7 @@ on_both_stores! {
         gate.entered().await;
         let entry = other.entry("k:2").policy(short);
         let waiting = entry.get_or_load(Gate::open().loader(0_u32));
-        assert!(tokio::time::timeout(Duration::from_millis(400), Box::pin(waiting)).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_secs(1), Box::pin(waiting)).await.is_err());
         gate.release();
         assert_eq!(owner.await.unwrap(), HashMap::from([(1, 10), (2, 20)]));
         assert_eq!(other.get::<u32>("k:2").await, Some(20));

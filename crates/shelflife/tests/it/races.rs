@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::poll;
 use shelflife::{Cache, Invalidation, ManualClock, Outcome, Reason};
+use shelflife_testkit::Proxy;
 
 use crate::gate::{Gate, soon, until};
 use crate::on_both_stores;
@@ -362,6 +363,34 @@ on_both_stores! {
         let all: Vec<_> = (0..4).map(|seed| tokio::spawn(worker(seed))).collect();
         for done in join_all(all).await {
             done.unwrap();
+        }
+    }
+
+    async fn a_read_that_an_own_invalidation_overtakes_gives_nothing_older(bench) {
+        if !bench.is_redis() { return; }
+        let writer = bench.cache().await;
+        let proxy = Proxy::start(bench.server().address()).await;
+        for what in hard() {
+            let cache = bench.builder().url(proxy.url()).timeout(Duration::from_secs(10)).build().await.unwrap();
+            writer.entry(KEY).tag(TAG).set("old".to_owned()).await.unwrap();
+            assert_eq!(cache.get::<String>("another").await, None);
+            let entry = cache.entry(KEY).tag(TAG);
+            let mut get = Box::pin(entry.get::<String>());
+            let mut many = Box::pin(cache.get_many::<String, _>([KEY]));
+            let mut load = Box::pin(entry.get_or_load(Gate::open().loader("new".to_owned())));
+            // Sent, and not looked at again until the invalidation, which is sent after, has returned.
+            proxy.freeze(true);
+            assert!(poll!(&mut get).is_pending());
+            assert!(poll!(&mut many).is_pending());
+            assert!(poll!(&mut load).is_pending());
+            let mut invalidating = Box::pin(cache.invalidate(what.clone()));
+            assert!(poll!(&mut invalidating).is_pending());
+            proxy.freeze(false);
+            soon(invalidating).await.unwrap();
+            assert_eq!(soon(get).await, None, "{what:?}");
+            assert_eq!(soon(many).await, [None], "{what:?}");
+            assert_eq!(soon(load).await.unwrap(), "new", "{what:?}");
+            assert_eq!(cache.get::<String>(KEY).await.as_deref(), Some("new"), "{what:?}");
         }
     }
 
