@@ -193,6 +193,22 @@ on_both_stores! {
         assert_eq!(cache.get::<String>(KEY).await.as_deref(), Some("written"));
     }
 
+    async fn an_announced_write_keeps_the_refresh_before_it_out(bench) {
+        let cache = bench.cache().await;
+        let entry = cache.entry(KEY).tag(TAG).stale(Duration::from_secs(60));
+        entry.set("first".to_owned()).await.unwrap();
+        cache.invalidate(Invalidation::new().key(KEY).soft()).await.unwrap();
+        let gate = Gate::closed();
+        assert_eq!(read(&cache, &gate, "refreshed").await.unwrap().value, "first");
+        gate.entered().await;
+        let write = entry.begin_write().await.unwrap();
+        gate.release();
+        until(|| async { cache.stats().flights == 0 }).await;
+        assert_gone(&[&cache], &Invalidation::new()).await;
+        assert!(write.finish("written".to_owned()).await.unwrap().1);
+        assert_eq!(cache.get::<String>(KEY).await.as_deref(), Some("written"));
+    }
+
     async fn a_dropped_write_leaves_the_key_free(bench) {
         let cache = bench.cache().await;
         drop(cache.entry(KEY).begin_write().await.unwrap());
