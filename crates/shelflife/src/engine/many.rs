@@ -316,7 +316,7 @@ impl Engine {
         let resident = self.local.get(&ask.key)?;
         let now = self.clock.now();
         let in_reach = ask.level == Level::Bounded || self.store.is_private();
-        if !in_reach || !resident.answers(now) {
+        if !in_reach || !self.local.answers(&resident, now) {
             return None;
         }
         self.answer_near(ask, &resident, now)

@@ -34,10 +34,11 @@ impl Engine {
         level: Level,
         schema: u32,
     ) -> Option<(Arc<Resident>, Moment)> {
-        let resident = self.local.get(key)?;
+        // Before the look-up: reading the clock waits for every load that is under way.
         let now = self.clock.now();
+        let resident = self.local.get(key)?;
         let answers = (level == Level::Bounded || self.store.is_private())
-            && resident.answers(now)
+            && self.local.answers(&resident, now)
             && schema_fits(schema, resident.schema);
         if !answers {
             return None;
