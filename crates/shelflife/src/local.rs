@@ -25,7 +25,9 @@ mod cells;
 use cells::{Cell, Cells};
 
 /// What an entry costs beside its key and value, in bytes: measured by `make bench`.
-const OVERHEAD: usize = 320;
+const OVERHEAD: usize = 448;
+/// What a tag costs that no other entry carries.
+const OWN_TAG: usize = 256;
 
 /// An entry in L1.
 // In this order a hit reads the first 64 bytes of its allocation, counts included, and no more.
@@ -45,6 +47,7 @@ pub(crate) struct Resident {
     /// The epoch read before its load began.
     pub(crate) epoch: Epoch,
     cells: Box<[Arc<Cell>]>,
+    /// Of its value, and of tags that it did not share when it came.
     bytes: usize,
     /// Names the fill that it came from.
     pub(crate) fill: u64,
@@ -164,13 +167,15 @@ impl Local {
         new: Newcomer,
     ) -> Arc<Resident> {
         let cells = self.cells.attach(tags);
+        let own_tags = cells.iter().filter(|cell| Arc::strong_count(cell) == 1);
+        let own_tags = own_tags.count();
         let resident = Arc::new(Resident {
             cells,
             ready: AtomicBool::new(false),
             passed_at: AtomicU64::new(NEVER_PASSED),
             softened: AtomicBool::new(new.softened),
             live: new.live,
-            bytes: new.bytes,
+            bytes: new.bytes + own_tags * OWN_TAG,
             epoch: new.epoch,
             fill: new.fill,
             schema: new.schema,
