@@ -178,7 +178,9 @@ impl Builder {
             use crate::redis::{Address, RedisStore};
             let address = Address::parse(url, &mut self.settings)?;
             let store = RedisStore::open(address, &self.settings, self.clock.clone()).await?;
-            Ok(self.assemble(Store::Redis(store)))
+            let cache = self.assemble(Store::Redis(store));
+            crate::engine::tail::start(&cache.engine).await;
+            Ok(cache)
         }
         #[cfg(not(feature = "redis"))]
         {

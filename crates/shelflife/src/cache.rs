@@ -2,13 +2,16 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::builder::Builder;
 use crate::counters::Stats;
 use crate::engine::Engine;
 use crate::engine::events::{Event, HandlerError};
+use crate::engine::load::BoxFuture;
 use crate::entry::Entry;
 use crate::epoch::Receipt;
 use crate::error::{Error, LoadError};
@@ -143,19 +146,18 @@ impl Cache {
         Entry::new(self, key.into()).get_or_load(loader).await
     }
 
-    /// Carries out an invalidation. When it has returned, nothing older is served by this process, nor
-    /// by any store; by other processes' L1 not later than Δ (the setting `window`, 1 s).
+    /// Carries out an invalidation when awaited. When that has returned, nothing older is served by this
+    /// process; by others not later than Δ (the setting `window`, 1 s), typically within milliseconds.
+    /// [`everywhere`](Invalidate::everywhere) waits for them.
     ///
-    /// Once begun it is carried out, even if the future is dropped.
-    ///
-    /// # Errors
-    ///
-    /// When the store did not confirm it: then it is *not done*, and may be asked for again.
-    pub async fn invalidate(&self, what: impl Into<Invalidation>) -> Result<Receipt, Error> {
-        self.engine
-            .invalidate(what.into(), None)
-            .await
-            .map(Receipt::new)
+    /// Once begun it is carried out, even if the future is dropped. Fails when the store did not
+    /// confirm it: then it is *not done*, and may be asked for again.
+    pub fn invalidate(&self, what: impl Into<Invalidation>) -> Invalidate<'_> {
+        let (engine, what) = (self.engine.clone(), what.into());
+        Invalidate {
+            cache: self,
+            work: Box::pin(async move { engine.invalidate(what, None).await.map(Receipt::new) }),
+        }
     }
 
     /// Registers a handler: what is to be invalidated when an event of this type is emitted.
@@ -180,7 +182,7 @@ impl Cache {
                     Some(outcome) => outcome.await,
                     None => Err(format!("two event types share the name {}", E::NAME).into()),
                 }
-            }) as crate::engine::load::BoxFuture<_>
+            }) as BoxFuture<_>
         };
         self.engine.events.add(E::NAME, Arc::new(erased));
     }
@@ -237,6 +239,44 @@ impl Cache {
     /// Reads after that run their loaders.
     pub async fn close(&self) {
         self.engine.close().await;
+    }
+}
+
+/// An invalidation about to be carried out: await it, or [`everywhere`](Self::everywhere).
+#[must_use = "an invalidation does nothing until it is awaited"]
+pub struct Invalidate<'a> {
+    cache: &'a Cache,
+    work: BoxFuture<Result<Receipt, Error>>,
+}
+
+impl Future for Invalidate<'_> {
+    type Output = Result<Receipt, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.work.as_mut().poll(cx)
+    }
+}
+
+impl std::fmt::Debug for Invalidate<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invalidate")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Invalidate<'_> {
+    /// Carries it out, and returns once every process that lives has applied it, at the latest Δ later,
+    /// when the window of one that is silent has closed. After that nothing older is served by anyone.
+    ///
+    /// # Errors
+    ///
+    /// When the store did not confirm it.
+    pub async fn everywhere(self) -> Result<Receipt, Error> {
+        let cache = self.cache;
+        let receipt = self.await?;
+        cache.engine.everywhere(receipt.epoch()).await;
+        Ok(receipt)
     }
 }
 

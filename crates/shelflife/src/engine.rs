@@ -13,7 +13,10 @@
 //! write.rs       set
 //! invalidate.rs  invalidations, and what this process does about its own
 //! events.rs      handlers that turn events into invalidations
-//! resync.rs      which incarnation memory belongs to
+//! resync.rs      which incarnation memory belongs to, and the window
+//! follow.rs      what the log and the answers to beats mean
+//! tail.rs        following the log, on a thread of its own
+//! everywhere.rs  waiting until every process has applied an invalidation
 //! ```
 //!
 //! Must not: know HTTP, Redis, codecs.
@@ -25,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Moment};
 use crate::counters::Counters;
+use crate::epoch::Epoch;
 use crate::key::Tag;
 use crate::local::Local;
 use crate::memory::Memory;
@@ -33,9 +37,12 @@ use crate::store::Store;
 use crate::validity::Touched;
 
 pub(crate) mod events;
+mod everywhere;
 mod fill;
 pub(crate) mod flight;
 mod fly;
+#[cfg(feature = "redis")]
+mod follow;
 mod invalidate;
 mod judge;
 pub(crate) mod load;
@@ -44,6 +51,8 @@ mod many;
 pub(crate) mod near;
 pub(crate) mod read;
 mod resync;
+#[cfg(feature = "redis")]
+pub(crate) mod tail;
 mod throttle;
 mod write;
 
@@ -67,6 +76,12 @@ pub(crate) struct Engine {
     invalidated: AtomicU64,
     /// One resync at a time.
     resync: tokio::sync::Mutex<()>,
+    /// Until when L1 may be trusted, as ns of the clock. Stored under memory's lock, read without.
+    window: AtomicU64,
+    /// Up to where the tail has applied the log. Held for a copy.
+    applied: Mutex<Option<Epoch>>,
+    /// This process among the members: its id, a random part, its Δ in ms.
+    pub(crate) member: String,
     /// Loads and refreshes that outlive their callers; closing waits for them.
     pub(crate) tasks: TaskTracker,
     closed: AtomicBool,
@@ -89,6 +104,14 @@ impl Engine {
             throttle: throttle::Throttle::default(),
             invalidated: AtomicU64::new(0),
             resync: tokio::sync::Mutex::new(()),
+            window: AtomicU64::new(if store.is_private() { u64::MAX } else { 0 }),
+            applied: Mutex::new(None),
+            member: format!(
+                "{}-{:08x}@{}",
+                std::process::id(),
+                fastrand::u32(..),
+                settings.window.as_millis()
+            ),
             tasks: TaskTracker::new(),
             closed: AtomicBool::new(false),
             store,
@@ -103,14 +126,14 @@ impl Engine {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn touched(&self, key: &str, tags: &[Tag], since: crate::epoch::Epoch) -> Touched {
+    fn touched(&self, key: &str, tags: &[Tag], since: Epoch) -> Touched {
         self.memory().touched(key, tags, since)
     }
 
-    /// Whether what was known at `known_at` may still be trusted by a read that began at `began`: Δ, or
-    /// for ever when no other process can have changed it.
-    fn trusts(&self, known_at: Moment, began: Moment) -> bool {
-        self.store.is_private() || began < known_at.plus(self.settings.window)
+    /// Whether what was known at `known_at` may be trusted by a read: until Δ after that, or when the
+    /// window was open as it began.
+    fn trusts(&self, known_at: Moment, due: judge::Due) -> bool {
+        due.window_open || due.began < known_at.plus(self.settings.window)
     }
 
     /// Until when L1 may trust what was known at `known_at`.

@@ -20,10 +20,6 @@ use crate::reason::Reason;
 use crate::status::{Loaded, Lookup, Outcome, Status, report};
 use crate::value::{Kind, Live, Value, downcast, downcast_ref};
 
-mod given;
-
-use given::Given;
-
 /// One key under one policy. Made by [`Cache::entry`]; costs nothing until a verb is called.
 #[derive(Clone)]
 #[must_use = "an entry does nothing until a verb such as `get_or_load` is called"]
@@ -32,7 +28,7 @@ pub struct Entry<'a> {
     key: Key<'a>,
     /// `None`: the cache's default.
     policy: Option<Arc<Policy>>,
-    tags: Given,
+    tags: Vec<Tag>,
     level: Level,
 }
 
@@ -42,7 +38,7 @@ impl<'a> Entry<'a> {
             cache,
             key,
             policy: None,
-            tags: Given::none(),
+            tags: Vec::new(),
             level: Level::Bounded,
         }
     }
@@ -115,9 +111,7 @@ impl<'a> Entry<'a> {
 
     /// Adds tags.
     pub fn tags<T: Into<Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        for tag in tags {
-            self.tags.push(tag.into());
-        }
+        self.tags.extend(tags.into_iter().map(Into::into));
         self
     }
 
@@ -140,7 +134,7 @@ impl<'a> Entry<'a> {
     pub(crate) fn ask<T: Value>(&self, replace: Replace) -> Ask {
         Ask {
             key: self.key.as_str().into(),
-            tags: all_tags(self.key.as_str(), self.tags.as_slice()).into(),
+            tags: all_tags(self.key.as_str(), &self.tags).into(),
             policy: self
                 .policy
                 .clone()
@@ -314,7 +308,7 @@ impl std::fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut s = f.debug_struct("Entry");
         s.field("key", &self.key)
-            .field("tags", &self.tags.as_slice())
+            .field("tags", &self.tags)
             .field("level", &self.level);
         s.finish_non_exhaustive()
     }

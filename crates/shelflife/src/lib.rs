@@ -32,6 +32,11 @@
 //! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `axum` for the
 //! axum integration.
 
+#![cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "what a shared store needs is not reached")
+)]
+
 mod builder;
 mod cache;
 mod clock;
@@ -72,7 +77,7 @@ mod redis;
 pub mod __private;
 
 pub use builder::Builder;
-pub use cache::Cache;
+pub use cache::{Cache, Invalidate};
 pub use clock::ManualClock;
 pub use codec::{Codec, Compression};
 pub use counters::Stats;
@@ -82,7 +87,7 @@ pub use engine::load::{CurrentLoad, current_load};
 pub use entry::{Entry, Write};
 pub use epoch::{Epoch, ParseEpochError, Receipt};
 pub use error::{Error, ErrorKind, LoadError};
-pub use inspect::{Inspection, Overview, Scan};
+pub use inspect::{Inspection, MemberState, Overview, Scan};
 pub use invalidation::Invalidation;
 pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
 pub use pattern::Pattern;

@@ -1,14 +1,14 @@
 //! L1: entries in the process, answered without waiting and without decoding.
 //!
 //! A resident carries its deadlines as moments of the process's clock, the epoch of its load, and the
-//! cells of its tags: shared counters that only move forward. A hit compares a few numbers, and looks at
-//! the cells only when any cell has been raised since they were last looked at; no lock is held, nothing
-//! is allocated. What is inserted is not *ready* until the engine has asked memory once more.
+//! cells of its tags: shared counters that only move forward. A hit compares a few numbers; no lock is
+//! held, nothing is allocated. What is inserted is not *ready* until the engine has asked memory once
+//! more.
 //!
 //! Must not: know Redis, decide who loads, wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -25,38 +25,28 @@ mod cells;
 use cells::{Cell, Cells};
 
 /// What an entry costs beside its key and value, in bytes: measured by `make bench`.
-const OVERHEAD: usize = 448;
-/// What a tag costs that no other entry carries.
-const OWN_TAG: usize = 256;
+const OVERHEAD: usize = 320;
 
 /// An entry in L1.
-// In this order a hit reads the first 64 bytes of its allocation, counts included, and no more.
-#[repr(C)]
 pub(crate) struct Resident {
+    pub(crate) live: Live,
+    pub(crate) bytes: usize,
+    /// The epoch read before its load began.
+    pub(crate) epoch: Epoch,
+    /// Names the fill that it came from.
+    pub(crate) fill: u64,
+    pub(crate) schema: u32,
+    pub(crate) fresh_until: Moment,
+    pub(crate) stale_until: Moment,
     /// From when on a hit also starts a refresh: the early one, at the latest the end of freshness.
     pub(crate) refresh_at: Moment,
     /// Until when this process may trust it without asking: Δ after its `good` was read.
     pub(crate) trusted_until: Moment,
-    /// The count of raises at which its cells were last seen not to be newer than its epoch.
-    passed_at: AtomicU64,
-    pub(crate) live: Live,
-    pub(crate) schema: u32,
+    cells: Box<[Arc<Cell>]>,
     /// Whether memory was asked after the insertion. Before that nobody may take it.
     ready: AtomicBool,
     softened: AtomicBool,
-    /// The epoch read before its load began.
-    pub(crate) epoch: Epoch,
-    cells: Box<[Arc<Cell>]>,
-    /// Of its value, and of tags that it did not share when it came.
-    bytes: usize,
-    /// Names the fill that it came from.
-    pub(crate) fill: u64,
-    pub(crate) fresh_until: Moment,
-    pub(crate) stale_until: Moment,
 }
-
-/// A count of raises that never comes: the cells have not been asked yet.
-const NEVER_PASSED: u64 = u64::MAX;
 
 /// What a new resident is made of.
 pub(crate) struct Newcomer {
@@ -74,26 +64,16 @@ pub(crate) struct Newcomer {
 }
 
 impl Resident {
-    /// Whether it answers a read as it is, but for its cells.
+    /// Whether it answers a read as it is, without further thought: the hot path. `window` is until
+    /// when this process may trust all of L1.
     #[inline]
-    fn answers(&self, now: Moment) -> bool {
+    pub(crate) fn answers(&self, now: Moment, window: Moment) -> bool {
         now < self.refresh_at
-            && now < self.trusted_until
+            && (now < window || now < self.trusted_until)
             // Acquire: pairs with the Release of `admit`, after which cells and value are complete.
             && self.ready.load(Ordering::Acquire)
             && !self.softened.load(Ordering::Relaxed)
-    }
-
-    /// Whether none of its cells is newer than its epoch; noted for this count of raises.
-    fn passes(&self, raises: u64) -> bool {
-        let passes = self
-            .cells
-            .iter()
-            .all(|cell| cell.newest() <= self.epoch.tick);
-        if passes {
-            self.passed_at.store(raises, Ordering::Relaxed);
-        }
-        passes
+            && self.cells.iter().all(|cell| cell.newest() <= self.epoch.tick)
     }
 
     /// Marks it soft: to be served as stale only.
@@ -149,16 +129,6 @@ impl Local {
         self.entries.get(key)
     }
 
-    /// Whether a resident answers a read as it is, without further thought: the hot path. Its cells are
-    /// looked at only if any cell has been raised since they last were.
-    #[inline]
-    pub(crate) fn answers(&self, resident: &Resident, now: Moment) -> bool {
-        // Read before the cells: what is raised after this reading counts as raised since.
-        let raises = self.cells.raises();
-        resident.answers(now)
-            && (resident.passed_at.load(Ordering::Relaxed) == raises || resident.passes(raises))
-    }
-
     /// Inserts an entry that is not ready yet, with the cells of its tags.
     pub(crate) fn insert(
         &self,
@@ -166,16 +136,12 @@ impl Local {
         tags: &[crate::key::Tag],
         new: Newcomer,
     ) -> Arc<Resident> {
-        let cells = self.cells.attach(tags);
-        let own_tags = cells.iter().filter(|cell| Arc::strong_count(cell) == 1);
-        let own_tags = own_tags.count();
         let resident = Arc::new(Resident {
-            cells,
+            cells: self.cells.attach(tags),
             ready: AtomicBool::new(false),
-            passed_at: AtomicU64::new(NEVER_PASSED),
             softened: AtomicBool::new(new.softened),
             live: new.live,
-            bytes: new.bytes + own_tags * OWN_TAG,
+            bytes: new.bytes,
             epoch: new.epoch,
             fill: new.fill,
             schema: new.schema,
@@ -199,26 +165,35 @@ impl Local {
             .remove_if(key, |there| Arc::ptr_eq(there, resident));
     }
 
-    /// Applies an invalidation: cells are raised, keys and matches of patterns removed. The caller has
-    /// told memory before.
+    /// Applies an invalidation: cells are raised, keys and matches of patterns removed, unless their
+    /// load began after it. The caller has told memory before.
     pub(crate) fn apply(&self, epoch: Epoch, what: &Invalidation) {
         for tag in &what.tags {
             self.cells.raise(tag, epoch.tick, what.soft);
         }
-        self.drop_keys(what);
+        self.drop_older(what, |resident| !resident.epoch.at_least(epoch));
     }
 
     /// Removes (or marks, when soft) what is named by key, and what a pattern matches.
     pub(crate) fn drop_keys(&self, what: &Invalidation) {
+        self.drop_older(what, |_| true);
+    }
+
+    fn drop_older(&self, what: &Invalidation, older: impl Fn(&Resident) -> bool) {
         for key in &what.keys {
-            match (what.soft, self.entries.peek(key.as_str())) {
-                (true, Some(resident)) => resident.soften(),
-                _ => drop(self.entries.remove(key.as_str())),
+            if what.soft {
+                if let Some(resident) = self.entries.peek(key.as_str()).filter(|r| older(r)) {
+                    resident.soften();
+                }
+            } else {
+                self.entries
+                    .remove_if(key.as_str(), |resident| older(resident));
             }
         }
         if !what.patterns.is_empty() {
+            let matches = |key: &str| what.patterns.iter().any(|p| p.matches(key));
             self.entries
-                .retain(|key, _| !what.patterns.iter().any(|p| p.matches(key)));
+                .retain(|key, resident| !(older(resident) && matches(key)));
         }
     }
 
@@ -253,44 +228,5 @@ impl Local {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.entries.weight()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::Tag;
-
-    fn newcomer(tick: u64) -> Newcomer {
-        Newcomer {
-            live: Arc::new(1_u64),
-            bytes: 1,
-            epoch: Epoch::new(1, tick),
-            fill: 1,
-            schema: 0,
-            fresh_until: Moment::NEVER,
-            stale_until: Moment::NEVER,
-            refresh_at: Moment::NEVER,
-            trusted_until: Moment::NEVER,
-            softened: false,
-        }
-    }
-
-    #[test]
-    fn a_raise_counts_also_for_what_has_answered_since_its_insertion() {
-        let (local, now) = (Local::with_limit(1 << 20), Moment(1));
-        let what = |tag: &str| Invalidation::new().tag(tag);
-        let resident = local.insert(&"k".into(), &[Tag::from("a")], newcomer(5));
-        assert!(!local.answers(&resident, now), "not ready");
-        local.admit(&resident);
-        assert!(local.answers(&resident, now));
-        let other = local.insert(&"l".into(), &[Tag::from("b")], newcomer(5));
-        local.apply(Epoch::new(1, 6), &what("b"));
-        local.admit(&other);
-        assert!(!local.answers(&other, now));
-        assert!(local.answers(&resident, now), "another's tag");
-        local.apply(Epoch::new(1, 7), &what("a"));
-        assert!(!local.answers(&resident, now));
-        assert!(!local.answers(&resident, now), "not once only");
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Memory {
     /// The newest of what `pending` had to drop, by incarnation.
     dropped: Option<Epoch>,
     names: usize,
+    /// How often it was closed: what was learned before the last time does not count after it.
+    generation: u64,
 }
 
 impl Default for Memory {
@@ -82,6 +84,7 @@ impl Memory {
             pending: VecDeque::new(),
             dropped: None,
             names: names.max(2),
+            generation: 0,
         }
     }
 
@@ -90,8 +93,19 @@ impl Memory {
         self.start
     }
 
+    /// How often it was closed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Makes what was asked before count no more.
+    pub(crate) fn forget_beats(&mut self) {
+        self.generation += 1;
+    }
+
     /// Forgets its position: from now on everything counts as touched, until it is opened.
     pub(crate) fn close(&mut self) {
+        self.generation += 1;
         self.start = None;
         self.tags.clear();
         self.keys.clear();

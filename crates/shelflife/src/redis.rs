@@ -5,6 +5,7 @@
 //! names.rs    what things are called in Redis
 //! reply.rs    from replies to facts
 //! scripts.rs  the atomic steps, in Lua
+//! log.rs      the log as a follower reads it, beats, members
 //! link.rs     connections: one or more lanes, their health and reconnection
 //! address.rs  URLs
 //! ```
@@ -13,10 +14,12 @@
 
 mod address;
 mod link;
+mod log;
 mod names;
 mod reply;
 mod scripts;
 mod steps;
 
 pub(crate) use address::Address;
+pub(crate) use log::LogLine;
 pub(crate) use steps::RedisStore;

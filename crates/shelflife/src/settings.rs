@@ -339,7 +339,11 @@ mod tests {
     fn every_setting_is_documented() {
         let page = include_str!("../../../docs/settings.md");
         for setting in TABLE {
-            assert!(page.contains(&format!("| `{}` |", setting.name)), "{}", setting.name);
+            assert!(
+                page.contains(&format!("| `{}` |", setting.name)),
+                "{}",
+                setting.name
+            );
         }
         let rows = page.lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, TABLE.len(), "the page names nothing else");

@@ -19,6 +19,8 @@ use crate::key::Tag;
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::record::{Lease, Payload, Token};
+#[cfg(feature = "redis")]
+pub(crate) use crate::redis::LogLine;
 use crate::validity::{Meta, TagRecord};
 use crate::value::{Kind, Live};
 
@@ -172,12 +174,57 @@ pub(crate) struct LoggedEvent {
     pub(crate) payload: String,
 }
 
+/// An entry of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogEntry {
+    pub(crate) epoch: Epoch,
+    /// The epoch before it; `None` for the first of an incarnation.
+    pub(crate) prev: Option<Epoch>,
+    pub(crate) hard: Invalidation,
+    pub(crate) soft: Invalidation,
+}
+
+/// What a beat is answered.
+#[derive(Clone, Debug)]
+pub(crate) struct BeatAnswer {
+    pub(crate) clock: Epoch,
+    /// The tick of the log's last entry, 0 for none.
+    pub(crate) last_logged: u64,
+    /// Which primary answered.
+    pub(crate) replid: String,
+}
+
+/// A process that follows the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    /// Its Δ.
+    pub(crate) window: Duration,
+    /// What it has applied; `None` while it resyncs, or of another incarnation.
+    pub(crate) applied: Option<u64>,
+    /// When it last beat, server time in ms.
+    pub(crate) beat: u64,
+}
+
+/// The processes that follow the log, as the server knows them.
+#[derive(Clone, Debug)]
+pub(crate) struct Members {
+    pub(crate) clock: Epoch,
+    /// Server time in ms.
+    pub(crate) now: u64,
+    /// Since when the list is kept, server time in ms; `None` when there is none.
+    pub(crate) since: Option<u64>,
+    pub(crate) all: Vec<Member>,
+}
+
 /// Why a store could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct StoreError {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
+    /// The server doesn't know the script: send its text.
+    pub(crate) no_script: bool,
 }
 
 impl StoreError {
@@ -185,6 +232,7 @@ impl StoreError {
         Self {
             kind,
             message: message.into(),
+            no_script: false,
         }
     }
 
@@ -340,6 +388,23 @@ impl Store {
         page: usize,
     ) -> StoreResult<(Vec<Listed>, Option<u64>)> {
         each_async!(self, s => s.list(literal_prefix, cursor, page))
+    }
+
+    /// The processes that follow the log. The embedded store has none but this one.
+    pub(crate) async fn members(&self) -> StoreResult<Members> {
+        match self {
+            Self::Embedded(s) => {
+                let clock = s.clock()?;
+                Ok(Members {
+                    clock,
+                    now: 0,
+                    since: None,
+                    all: Vec::new(),
+                })
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis(s) => s.members().await,
+        }
     }
 
     /// Frees what has expired in this process, without its being read.

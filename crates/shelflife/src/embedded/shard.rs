@@ -12,7 +12,7 @@ use crate::validity::Meta;
 use crate::value::Live;
 
 /// What an entry costs beside its key, tags and value, in bytes: measured by `make bench`.
-const OVERHEAD: u64 = 512;
+const OVERHEAD: u64 = 256;
 
 #[derive(Clone)]
 pub(super) struct Place {
@@ -42,7 +42,7 @@ struct ByBytes;
 impl Weighter<Arc<str>, Place> for ByBytes {
     fn weight(&self, key: &Arc<str>, place: &Place) -> u64 {
         let value = place.value.as_ref().map_or(0, |(meta, _, bytes)| {
-            let tags: usize = meta.tags.iter().map(|t| t.as_str().len() + 64).sum();
+            let tags: usize = meta.tags.iter().map(|t| t.as_str().len() + 16).sum();
             tags + bytes
         });
         OVERHEAD + (key.len() + value) as u64

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Engine;
 use super::fill::Loaded;
 use super::flight::{Flight, Landing, Leader, Offer, Underway};
-use super::judge::{Candidate, Judged};
+use super::judge::{Candidate, Due, Judged};
 use super::load::{Failure, Loader};
 use super::read::{Answer, Ask, Replace, TRIES, answer_of};
 use crate::clock::Moment;
@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::record::Token;
 use crate::status::Status;
 use crate::store::{Begun, Snapshot, StoreError, StoreResult, Wanted};
-use crate::validity::{Floor, Touched};
+use crate::validity::Touched;
 
 /// Between two looks at a lease that another process holds.
 const POLL_LEAST: Duration = Duration::from_millis(2);
@@ -82,6 +82,16 @@ impl LeaseGuard {
 
     pub(super) fn disarm(&mut self) {
         self.armed = false;
+    }
+
+    /// Gives the lease back now.
+    pub(super) async fn give_back(mut self) {
+        self.disarm();
+        let _ = self
+            .engine
+            .store
+            .release(&self.key, self.wanted.token)
+            .await;
     }
 
     pub(super) fn wanted(&self) -> Wanted {
@@ -181,7 +191,7 @@ impl Engine {
             Judged::Dead(reason) => return Weighed::Load(None, reason),
         };
         let result = self.offer_from_store(&candidate, stale, snapshot);
-        let touched = self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
+        let touched = self.good_for_read(&ask.key, &result, Due::of_primary(snapshot.sent));
         if touched == Touched::Hard {
             return Weighed::Overlapped;
         }
@@ -290,7 +300,10 @@ impl Engine {
         let live = match loaded {
             Ok(live) => live,
             Err(failure) => {
-                // The guard gives the lease back.
+                // Before the failure is told: who tries again then must not find it held.
+                if let Some(right) = right {
+                    right.lease.give_back().await;
+                }
                 bump(&self.counters.load_failures);
                 self.throttle
                     .until(&ask.key, self.clock.now().plus(ask.policy.throttle));

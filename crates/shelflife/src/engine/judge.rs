@@ -19,6 +19,27 @@ use crate::store::{Held, Slot, Snapshot};
 use crate::validity::{Floor, Meta, Touched, Validity, good_for, validity};
 use crate::value::Live;
 
+/// What a read must honour, fixed when it begins and kept through its retries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) floor: Floor,
+    pub(super) began: Moment,
+    /// Whether the window was open then: this process knew all that it had to know.
+    pub(super) window_open: bool,
+}
+
+impl Due {
+    /// What a read of the primary must honour that was sent at `sent`: its clock was read after that,
+    /// so every floor is reached, and what this process knows is left to ask.
+    pub(super) fn of_primary(sent: Moment) -> Self {
+        Self {
+            floor: Floor::LOCAL,
+            began: sent,
+            window_open: false,
+        }
+    }
+}
+
 /// What the slot of a key is worth to a read.
 pub(super) enum Judged {
     /// A value that may be served, and whether only as stale.
@@ -100,28 +121,22 @@ impl Engine {
         i64::try_from(i128::from(meta.fresh_until) - i128::from(now)).unwrap_or(i64::MAX)
     }
 
-    /// Whether a result may be handed to a read that began at `began` with this floor.
-    pub(super) fn good_for_read(
-        &self,
-        key: &str,
-        result: &Offer,
-        floor: Floor,
-        began: Moment,
-    ) -> Touched {
-        if floor.local && !self.trusts(result.known_at, began) {
+    /// Whether an offer may be handed to a read.
+    pub(super) fn good_for_read(&self, key: &str, result: &Offer, due: Due) -> Touched {
+        if due.floor.local && !self.trusts(result.known_at, due) {
             return Touched::Hard;
         }
         let Some(good) = result.good else {
             // No clock could be read: shared only while its load is younger than Δ and than any
             // invalidation of our own, and by no floor.
             let invalidated = Moment(self.invalidated.load(Ordering::SeqCst));
-            return if floor.epoch.is_none() && result.known_at > invalidated {
+            return if due.floor.epoch.is_none() && result.known_at > invalidated {
                 Touched::No
             } else {
                 Touched::Hard
             };
         };
-        good_for(floor, good, None, |since| {
+        good_for(due.floor, good, self.applied(), |since| {
             self.touched(key, &result.tags, since)
         })
     }

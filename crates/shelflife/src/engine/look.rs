@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::judge::Judged;
+use super::judge::{Due, Judged};
 use super::near::Near;
 use super::read::{Answer, Ask, TRIES, answer_of, as_stale_if};
 use crate::counters::bump;
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::store::StoreResult;
-use crate::validity::{Floor, Touched};
+use crate::validity::Touched;
 
 impl Engine {
     /// What is stored for a read, fresh or stale. Without the store: nothing.
     pub(crate) async fn lookup(self: &Arc<Self>, ask: &Ask) -> (Option<Answer>, Status) {
-        let (answer, status) = match self.near(ask) {
+        let (answer, status) = match self.near_for(ask) {
             Near::Answer(answer) | Near::Early(answer, _) => {
                 let status = answer.status;
                 (Some(answer), status)
@@ -41,9 +41,7 @@ impl Engine {
                 Judged::Usable(candidate, stale) => (candidate, stale),
             };
             let offer = self.offer_from_store(&candidate, stale, &snapshot);
-            // The clock was read after this read began, so every floor is reached; what this process
-            // knows is asked.
-            let touched = self.good_for_read(&ask.key, &offer, Floor::LOCAL, snapshot.sent);
+            let touched = self.good_for_read(&ask.key, &offer, Due::of_primary(snapshot.sent));
             if touched == Touched::Hard {
                 continue;
             }

@@ -10,14 +10,14 @@ use super::Engine;
 use super::fill::Loaded;
 use super::flight::{Boarding, Flight, Landing, Leader};
 use super::fly::{LeaseGuard, Right, unfilled};
-use super::judge::Judged;
+use super::judge::{Due, Judged};
 use super::load::{BoxFuture, Failure, SourceError};
 use super::read::{Answer, Ask, GRACE, Level, answer_of};
 use crate::counters::bump;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};
 use crate::store::{Begun, StoreResult};
-use crate::validity::{Floor, Touched};
+use crate::validity::Touched;
 use crate::value::Live;
 
 /// Loads the values of some of the keys that were asked for, given by position; what it leaves out does
@@ -25,7 +25,7 @@ use crate::value::Live;
 pub(crate) type Batch =
     Arc<dyn Fn(Vec<usize>) -> BoxFuture<Result<Vec<(usize, Live)>, SourceError>> + Send + Sync>;
 
-/// How often a batch looks again for what others were loading.
+/// How often a batch looks again for what other callers in this process were loading in vain.
 const ROUNDS: usize = 3;
 
 /// A key of a batch whose load is ours.
@@ -84,7 +84,8 @@ impl Engine {
                 Judged::Dead(_) => None,
                 Judged::Usable(candidate, stale) => {
                     let result = self.offer_from_store(&candidate, stale, &snapshot);
-                    let good = self.good_for_read(&ask.key, &result, Floor::LOCAL, snapshot.sent);
+                    let good =
+                        self.good_for_read(&ask.key, &result, Due::of_primary(snapshot.sent));
                     (good == Touched::No).then(|| {
                         self.keep(ask, &candidate, &snapshot);
                         answer_of(&result)
@@ -110,7 +111,8 @@ impl Engine {
         let mut missing: Vec<usize> = (0..asks.len())
             .filter(|&at| answers[at].is_none())
             .collect();
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
             if missing.is_empty() {
                 return Ok(answers);
             }
@@ -118,7 +120,12 @@ impl Engine {
                 .round(&asks, &missing, &loader, &mut answers, begun)
                 .await
             {
-                Ok(left) => missing = left,
+                Ok(left) => {
+                    // What another process is loading is waited for as long as any load would be.
+                    let wait = left.held && patient(&asks[missing[0]], begun);
+                    rounds += usize::from(!wait);
+                    missing = left.missing;
+                }
                 Err(failure) => return stand_in(answers, &mut stale, &asks, &missing, failure),
             }
         }
@@ -152,8 +159,8 @@ impl Engine {
         loader: &Batch,
         answers: &mut [Option<Answer>],
         begun: Instant,
-    ) -> Result<Vec<usize>, Failure> {
-        let began = self.clock.now();
+    ) -> Result<Left, Failure> {
+        let due = self.due_of_knowledge();
         let (mut leads, mut joined) = (Vec::new(), Vec::new());
         for &at in missing {
             match self.flights.board(&asks[at].key) {
@@ -166,12 +173,15 @@ impl Engine {
                 .into_iter()
                 .map(|(at, leader)| self.take(at, &asks[at], leader)),
         );
-        let (mut ours, mut left) = (Vec::new(), Vec::new());
+        let (mut ours, mut left) = (Vec::new(), Left::default());
         for outcome in taken.await {
             match outcome {
                 Taken::Ours(mine) => ours.push(*mine),
                 Taken::There(at, answer) => answers[at] = Some(answer),
-                Taken::Held(at) => left.push(at),
+                Taken::Held(at) => {
+                    left.held = true;
+                    left.missing.push(at);
+                }
             }
         }
         if !ours.is_empty() {
@@ -192,12 +202,11 @@ impl Engine {
         for (at, flight) in joined {
             match landed_by(flight, &asks[at], begun).await? {
                 Landing::Landed(result)
-                    if self.good_for_read(&asks[at].key, &result, Floor::LOCAL, began)
-                        == Touched::No =>
+                    if self.good_for_read(&asks[at].key, &result, due) == Touched::No =>
                 {
                     answers[at] = Some(answer_of(&result));
                 }
-                _ => left.push(at),
+                _ => left.missing.push(at),
             }
         }
         Ok(left)
@@ -269,8 +278,10 @@ impl Engine {
             Err(failure) => {
                 bump(&self.counters.load_failures);
                 for Ours { leader, right, .. } in ours {
-                    // The guard gives the lease back.
                     let cut_off = right.is_none();
+                    if let Some(right) = right {
+                        right.lease.give_back().await;
+                    }
                     leader.land(Landing::Failed {
                         failure: failure.clone(),
                         cut_off,
@@ -316,7 +327,7 @@ impl Engine {
         let resident = self.local.get(&ask.key)?;
         let now = self.clock.now();
         let in_reach = ask.level == Level::Bounded || self.store.is_private();
-        if !in_reach || !self.local.answers(&resident, now) {
+        if !in_reach || !resident.answers(now, self.window()) {
             return None;
         }
         self.answer_near(ask, &resident, now)
@@ -331,6 +342,21 @@ async fn landed_by(flight: Flight, ask: &Ask, begun: Instant) -> Result<Landing,
             .await
             .map_err(|_| Failure::TimedOut(after)),
     }
+}
+
+/// What is missing after a round.
+#[derive(Default)]
+struct Left {
+    missing: Vec<usize>,
+    /// Whether another process is loading some of it.
+    held: bool,
+}
+
+/// Whether a read that began then may go on waiting for others.
+fn patient(ask: &Ask, begun: Instant) -> bool {
+    ask.policy
+        .hard_timeout
+        .is_none_or(|limit| begun.elapsed() < limit)
 }
 
 enum Taken {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::judge::schema_fits;
+use super::judge::{Due, schema_fits};
 use super::read::{Answer, Ask, Level, Replace};
 use crate::clock::Moment;
 use crate::local::Resident;
@@ -34,11 +34,10 @@ impl Engine {
         level: Level,
         schema: u32,
     ) -> Option<(Arc<Resident>, Moment)> {
-        // Before the look-up: reading the clock waits for every load that is under way.
-        let now = self.clock.now();
         let resident = self.local.get(key)?;
+        let now = self.clock.now();
         let answers = (level == Level::Bounded || self.store.is_private())
-            && self.local.answers(&resident, now)
+            && resident.answers(now, self.window())
             && schema_fits(schema, resident.schema);
         if !answers {
             return None;
@@ -47,8 +46,14 @@ impl Engine {
         Some((resident, now))
     }
 
+    /// What L1 has for a read that asks nobody else for what it must honour.
+    pub(super) fn near_for(&self, ask: &Ask) -> Near {
+        self.due_at_once(ask.level)
+            .map_or(Near::Nothing, |due| self.near(ask, due))
+    }
+
     /// What L1 has for this read.
-    pub(super) fn near(&self, ask: &Ask) -> Near {
+    pub(super) fn near(&self, ask: &Ask, due: Due) -> Near {
         if ask.replace != Replace::Nothing {
             return Near::Nothing;
         }
@@ -71,8 +76,11 @@ impl Engine {
             live,
             status: status.stale(reason),
         };
-        let in_reach = ask.level == Level::Bounded || self.store.is_private();
-        let trusted = in_reach && now < resident.trusted_until;
+        let window_open = now < self.window();
+        let trusted = match due.floor.epoch {
+            None => window_open || now < resident.trusted_until,
+            Some(floor) => window_open && self.applied().is_some_and(|a| a.at_least(floor)),
+        };
         match resident.validity(now) {
             Validity::Dead(_) => Near::Nothing,
             _ if !trusted => Near::LastResort(stale(Reason::LoadFailed)),

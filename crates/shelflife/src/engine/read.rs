@@ -25,9 +25,9 @@ use tokio::time::Instant;
 use super::Engine;
 use super::flight::{Boarding, Flight, Landing, Leader, Offer};
 use super::fly::Flown;
+use super::judge::Due;
 use super::load::{Chain, Failure, Loader};
 use super::near::Near;
-use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Receipt;
 use crate::key::Tag;
@@ -105,9 +105,8 @@ impl Engine {
         loader: Loader,
     ) -> Result<Answer, Failure> {
         let reading = Reading {
-            began: self.clock.now(),
             patience: ask.policy.hard_timeout.map(|after| Instant::now() + after),
-            floor: self.floor(ask.level).await,
+            due: self.due(ask.level).await,
             engine: self.clone(),
             ask,
             stale: None,
@@ -120,13 +119,46 @@ impl Engine {
         answer
     }
 
-    /// What a read at this level must honour. Without the tail, a floor is the clock on the primary;
-    /// when that can't be had, the read loads, and shares only a load that is younger than Δ.
-    async fn floor(&self, level: Level) -> Floor {
-        if level == Level::Bounded || self.store.is_private() {
-            return Floor::LOCAL;
+    /// What a read at this level must honour. A floor is the clock on the primary, unless the window is
+    /// open and the level is content with what was applied. When the clock can't be had, the read
+    /// loads, and shares only a load that is younger than Δ.
+    async fn due(&self, level: Level) -> Due {
+        if let Some(due) = self.due_at_once(level) {
+            return due;
         }
-        self.store.clock().await.map_or(Floor::LOCAL, Floor::at)
+        let mut due = Due::of_primary(self.clock.now());
+        if let Ok(clock) = self.store.clock().await {
+            due.floor = Floor::at(clock);
+        }
+        due
+    }
+
+    /// The same where no clock is needed.
+    pub(super) fn due_at_once(&self, level: Level) -> Option<Due> {
+        let due = self.due_of_knowledge();
+        match level {
+            Level::Bounded => Some(due),
+            // There is no other process: what this one knows is all.
+            _ if self.store.is_private() => Some(due),
+            Level::Session(receipt) if due.window_open => Some(Due {
+                floor: Floor {
+                    local: true,
+                    epoch: Some(receipt.epoch()),
+                },
+                ..due
+            }),
+            Level::Session(_) | Level::Strict => None,
+        }
+    }
+
+    /// What a read must honour that is content with what this process knows.
+    pub(super) fn due_of_knowledge(&self) -> Due {
+        let began = self.clock.now();
+        Due {
+            floor: Floor::LOCAL,
+            began,
+            window_open: began < self.window(),
+        }
     }
 
     /// Boards a flight. One whose load this process knows to be outdated is left to those who wait for
@@ -174,10 +206,9 @@ impl Engine {
 struct Reading {
     engine: Arc<Engine>,
     ask: Ask,
-    began: Moment,
+    due: Due,
     /// When the read is given up, as its load is.
     patience: Option<Instant>,
-    floor: Floor,
     /// What may be served as stale.
     stale: Option<Answer>,
     /// What may be served when the source fails while the store is away.
@@ -190,7 +221,7 @@ impl Reading {
         let mut tries = 0;
         while tries < TRIES {
             (self.stale, self.last_resort) = (None, None);
-            match engine.near(&self.ask) {
+            match engine.near(&self.ask, self.due) {
                 Near::Answer(answer) => return Ok(answer),
                 Near::Early(answer, fill) => {
                     engine.refresh(&self.ask, Replace::Fill(fill), loader);
@@ -233,8 +264,7 @@ impl Reading {
 
     /// Whether what a flight landed with is good for this read.
     fn question(&self, offer: &Offer) -> Touched {
-        self.engine
-            .good_for_read(&self.ask.key, offer, self.floor, self.began)
+        self.engine.good_for_read(&self.ask.key, offer, self.due)
     }
 
     /// Leads a flight: to the store and, if that has nothing, through the load.

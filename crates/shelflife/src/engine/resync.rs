@@ -1,31 +1,38 @@
-//! Which incarnation memory belongs to.
+//! Which incarnation memory belongs to, and for how long L1 may be trusted.
 //!
-//! Memory opens with the first clock that is seen. When a clock of another incarnation turns up (the
-//! server was flushed, or lost its clock), memory closes, L1 is dropped, and memory opens again at a
-//! clock that is read after that. Until then everything counts as touched.
+//! Memory opens with the first clock that is seen, and again at the position of each resync of the tail.
+//! When a clock of another incarnation turns up (the server was flushed, or lost its clock), memory
+//! closes, the window with it, L1 is dropped, and memory opens again at a clock that is read after that.
+//! Until then everything counts as touched.
+//!
+//! The window is the tail's to open, and only for the generation of memory that it resynced: what came
+//! between closes it for answers that were asked before.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Engine;
+use crate::clock::Moment;
 use crate::epoch::Epoch;
+use crate::invalidation::Invalidation;
 use crate::store::StoreResult;
 
 impl Engine {
     /// Makes sure that memory belongs to the incarnation of `clock`, which was just seen.
     pub(super) async fn belong_to(&self, clock: Epoch) -> StoreResult<()> {
-        if self
-            .memory()
-            .start()
-            .is_some_and(|start| start.inc == clock.inc)
-        {
+        let belongs = || {
+            self.memory()
+                .start()
+                .is_some_and(|start| start.inc == clock.inc)
+        };
+        if belongs() {
             return Ok(());
         }
         let _one_at_a_time = self.resync.lock().await;
-        if self
-            .memory()
-            .start()
-            .is_some_and(|start| start.inc == clock.inc)
-        {
+        if belongs() {
             return Ok(());
         }
+        self.close_window();
         self.memory().close();
         self.local.clear();
         let position = self.store.clock().await?;
@@ -34,5 +41,75 @@ impl Engine {
         // What was admitted between the first drop and the opening was judged by nobody.
         self.local.clear();
         Ok(())
+    }
+
+    /// Closes the window, and drops the answers of beats that are under way.
+    pub(super) fn close_window(&self) {
+        let mut memory = self.memory();
+        memory.forget_beats();
+        self.window.store(0, Ordering::SeqCst);
+        self.set_applied(None);
+    }
+
+    /// Begins to follow the log at `position`: memory first, then L1 is dropped. Gives the generation
+    /// for which the window may be opened.
+    pub(super) fn begin_at(&self, position: Epoch) -> u64 {
+        let generation = {
+            let mut memory = self.memory();
+            memory.close();
+            memory.open(position);
+            self.window.store(0, Ordering::SeqCst);
+            memory.generation()
+        };
+        self.local.clear();
+        self.set_applied(Some(position));
+        generation
+    }
+
+    /// Opens the window until `end`, unless memory was closed since `generation`; tells whether it was
+    /// still that one.
+    pub(super) fn open_window(&self, generation: u64, end: Moment) -> bool {
+        let memory = self.memory();
+        let ours = memory.generation() == generation;
+        if ours {
+            self.window.fetch_max(end.0, Ordering::SeqCst);
+        }
+        ours
+    }
+
+    /// Applies an entry of the log: memory, then L1.
+    pub(super) fn apply_logged(&self, epoch: Epoch, hard: Invalidation, soft: Invalidation) {
+        for what in [Arc::new(hard), Arc::new(soft)] {
+            if !what.is_empty() {
+                self.memory().note(epoch, &what);
+                self.local.apply(epoch, &what);
+            }
+        }
+    }
+
+    /// Everything up to `epoch` has been applied, in the order of the log.
+    pub(super) fn has_applied(&self, epoch: Epoch) {
+        self.set_applied(Some(epoch));
+    }
+
+    fn set_applied(&self, epoch: Option<Epoch>) {
+        *self
+            .applied
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = epoch;
+    }
+
+    /// Up to where the log has been applied; `None` while it is not followed.
+    pub(super) fn applied(&self) -> Option<Epoch> {
+        *self
+            .applied
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Until when L1 may be trusted.
+    #[inline]
+    pub(super) fn window(&self) -> Moment {
+        Moment(self.window.load(Ordering::Acquire))
     }
 }

@@ -110,7 +110,7 @@ impl Link {
             runtime: tokio::runtime::Handle::current(),
         });
         for at in 0..shared.lanes.len() {
-            match shared.connect().await {
+            match shared.connect(Some(shared.timeout)).await {
                 Ok(connection) => shared.lanes[at].take_up(connection),
                 Err(error) if error.kind == ErrorKind::Unavailable => {
                     tracing::warn!(server = %shared.address.shown(), %error, "not reachable yet");
@@ -125,6 +125,16 @@ impl Link {
     /// A connection that is up, if any.
     pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
         self.shared.pick().map(|(_, _, connection)| connection)
+    }
+
+    /// How long to wait for an answer.
+    pub(super) fn timeout(&self) -> Duration {
+        self.shared.timeout
+    }
+
+    /// A connection of its own, without a response timeout, on the runtime of the caller.
+    pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
+        self.shared.connect(None).await
     }
 
     pub(super) async fn call(&self, cmd: &Cmd) -> StoreResult<Value> {
@@ -199,10 +209,13 @@ impl Shared {
         })
     }
 
-    async fn connect(&self) -> StoreResult<MultiplexedConnection> {
+    async fn connect(
+        &self,
+        response_timeout: Option<Duration>,
+    ) -> StoreResult<MultiplexedConnection> {
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.timeout))
+            .set_response_timeout(response_timeout)
             .set_pipeline_buffer_size(PIPELINE);
         // The driver's own limit does not cover every step of TLS and authentication.
         let connecting = self
@@ -212,7 +225,9 @@ impl Shared {
             .await
             .map_err(|_| StoreError::unavailable("connecting took too long"))?
             .map_err(|e| handshake::refusal(&e))?;
-        handshake::verify(&mut connection).await?;
+        tokio::time::timeout(self.connect_timeout, handshake::verify(&mut connection))
+            .await
+            .map_err(|_| StoreError::unavailable("the handshake took too long"))??;
         Ok(connection)
     }
 
@@ -279,7 +294,7 @@ async fn try_again(weak: &Weak<Shared>, at: usize) -> Option<bool> {
     let shared = weak
         .upgrade()
         .filter(|s| !s.closed.load(Ordering::SeqCst))?;
-    match shared.connect().await {
+    match shared.connect(Some(shared.timeout)).await {
         Ok(connection) => {
             // The mark first: a failure of the new connection must be able to start over.
             shared.lanes[at].reconnecting.store(false, Ordering::SeqCst);
@@ -292,4 +307,19 @@ async fn try_again(weak: &Weak<Shared>, at: usize) -> Option<bool> {
             Some(false)
         }
     }
+}
+
+/// What an error means that a server gave, or a connection that broke.
+pub(super) fn refused(error: &RedisError) -> StoreError {
+    if error.kind() == RedisKind::Server(ServerErrorKind::NoScript) {
+        let no_script = StoreError::unavailable(error.to_string());
+        return StoreError {
+            no_script: true,
+            ..no_script
+        };
+    }
+    if error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error() {
+        return StoreError::unavailable(error.to_string());
+    }
+    handshake::server_error(error)
 }

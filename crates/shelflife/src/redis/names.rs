@@ -8,6 +8,9 @@ use crate::key::shorten;
 pub(super) struct Names {
     pub(super) clock: String,
     pub(super) log: String,
+    pub(super) members_since: String,
+    pub(super) members_applied: String,
+    pub(super) members_beats: String,
     pub(super) tag_prefix: String,
     pub(super) entry_prefix: String,
 }
@@ -17,6 +20,9 @@ impl Names {
         Self {
             clock: format!("sl1:{{{namespace}}}:clock"),
             log: format!("sl1:{{{namespace}}}:log"),
+            members_since: format!("sl1:{{{namespace}}}:members:since"),
+            members_applied: format!("sl1:{{{namespace}}}:members:applied"),
+            members_beats: format!("sl1:{{{namespace}}}:members:beats"),
             tag_prefix: format!("sl1:{{{namespace}}}:t:"),
             entry_prefix: format!("sl1:{namespace}:e:"),
         }

@@ -48,6 +48,8 @@ scripts! { "scripts/prelude.lua":
     SET = "scripts/set.lua";
     BEGIN_WRITE = "scripts/begin_write.lua";
     WRITE = "scripts/write.lua";
+    BEAT = "scripts/beat.lua";
+    MEMBERS = "scripts/members.lua";
 }
 
 scripts! { "scripts/entry.lua":

@@ -34,8 +34,8 @@ const TAG_SLACK: Duration = Duration::from_secs(60);
 const BATCH: usize = 200;
 
 pub(crate) struct RedisStore {
-    link: Link,
-    names: Names,
+    pub(super) link: Link,
+    pub(super) names: Names,
     clock: Clock,
     /// Server ms minus the process's ms, as of the last answer that told the time.
     offset_ms: AtomicI64,
@@ -90,7 +90,12 @@ impl RedisStore {
             .map_err(|e| StoreError::new(ErrorKind::Store, format!("INFO gave no text: {e}")))
     }
 
-    async fn run(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> StoreResult<Value> {
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> StoreResult<Value> {
         let with = |mut cmd: Cmd| {
             cmd.arg(keys).arg(args);
             cmd

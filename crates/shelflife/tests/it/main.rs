@@ -16,3 +16,4 @@ mod peers;
 mod races;
 mod settings;
 mod stores;
+mod tail;

@@ -245,6 +245,25 @@ on_both_stores! {
         assert_eq!(soon(owner).await.unwrap().unwrap(), 1);
     }
 
+    async fn a_batch_takes_what_another_process_is_loading(bench) {
+        if !bench.is_redis() { return; }
+        let (cache, other) = (bench.cache().await, bench.cache().await);
+        let gate = Gate::closed();
+        let (owner, loader) = (cache.clone(), gate.loader(1_u32));
+        let owner = tokio::spawn(async move { owner.get_or_load("k:1", loader).await });
+        gate.entered().await;
+        let many = tokio::spawn(async move {
+            other.get_or_load_many([1_u32], |c, id| c.entry(format!("k:{id}")), |_| async {
+                Err::<std::collections::HashMap<u32, u32>, _>("it is being loaded already")
+            }).await
+        });
+        // Longer than the rounds that a batch would give other callers of its own process.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        gate.release();
+        assert_eq!(soon(owner).await.unwrap().unwrap(), 1);
+        assert_eq!(soon(many).await.unwrap().unwrap(), [(1, 1)].into());
+    }
+
     async fn own_writes_stay_in_l1(bench) {
         let cache = bench.cache().await;
         soon(cache.set("k", 1_u32)).await.unwrap();

@@ -1,0 +1,243 @@
+//! The tail: follows the log on a thread of its own, so that a busy executor can't fake health.
+//!
+//! ```text
+//! resync ─► read the log ─► apply, in order ─► applied
+//!   ▲   │                                        │
+//!   │   └─► beat, every Δ/4 ─► clock ≤ applied? ─┴─► the window opens until sent + Δ
+//!   └── gap, another incarnation or primary, a log that ends too early
+//! ```
+//!
+//! A connection that breaks is opened again and the log is read on from `applied`; the window closes by
+//! itself when beats stay away. It ends when the engine is gone.
+//!
+//! Must not: decide what an entry or a beat means (that is [`super::follow`]).
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Engine;
+use super::follow::{BeatSeen, Follower, Next, Verdict};
+use crate::clock::Moment;
+use crate::store::{BeatAnswer, LogEntry, LogLine, Store, StoreResult};
+
+/// Between two attempts to reach the log.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// At most so often is it told what was applied.
+const TELL: Duration = Duration::from_millis(5);
+/// How long a silent member stays listed, in windows.
+const LISTED: u32 = 60;
+
+/// Starts the tail of an engine whose store is shared, and waits until it follows the log or has found
+/// it out of reach.
+pub(crate) async fn start(engine: &Arc<Engine>) {
+    let weak = Arc::downgrade(engine);
+    let (first, tried) = oneshot::channel();
+    let body = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(follow(weak, first)),
+            Err(error) => {
+                tracing::error!(%error, "no runtime for the tail: L1 asks the store each window")
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("shelflife-tail".into())
+        .spawn(body)
+    {
+        tracing::error!(%error, "no thread for the tail: L1 asks the store each window");
+    }
+    // A tail that could not start has dropped its end.
+    let _ = tried.await;
+}
+
+async fn follow(engine: Weak<Engine>, first: oneshot::Sender<()>) {
+    let mut tail = Tail {
+        engine,
+        follower: None,
+        generation: 0,
+        first: Some(first),
+    };
+    let mut pause = PAUSE;
+    loop {
+        match tail.session().await {
+            Ok(Ended::Gone) => return,
+            // A session that got as far as to need a resync did reach the log.
+            Ok(Ended::Resync) => pause = PAUSE,
+            Err(error) => tracing::debug!(%error, "the log is out of reach"),
+        }
+        tail.first = None;
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        pause = (pause * 2).min(PAUSE_MOST);
+    }
+}
+
+/// How a session with the log ended.
+enum Ended {
+    /// Nobody wants the tail any more.
+    Gone,
+    /// The log can't be followed from where we are.
+    Resync,
+}
+
+struct Tail {
+    engine: Weak<Engine>,
+    /// `None` until a resync, and again when one is needed.
+    follower: Option<Follower>,
+    /// Memory's generation since the last resync: another one closes the window for our beats.
+    generation: u64,
+    /// Dropped when the first attempt has succeeded or failed.
+    first: Option<oneshot::Sender<()>>,
+}
+
+impl Tail {
+    /// One session: connect, resync if need be, follow until something breaks.
+    async fn session(&mut self) -> StoreResult<Ended> {
+        let Some((engine, line)) = self.connect().await? else {
+            return Ok(Ended::Gone);
+        };
+        let delta = engine.settings.window;
+        let (member, silent) = (engine.member.clone(), delta * LISTED);
+        if self.follower.is_none() {
+            self.resync(&engine, &line).await?;
+        }
+        self.first = None;
+        drop(engine);
+        let every = delta / 4;
+        let mut reading = Box::pin(line.read(self.position(), every));
+        let mut beating = Box::pin(self.beat(&line, &member, silent));
+        let mut answered = false;
+        let mut beat_at = Instant::now() + every;
+        let mut told_at = Instant::now();
+        loop {
+            tokio::select! {
+                entries = &mut reading => {
+                    let entries = entries?;
+                    let Some(engine) = self.engine.upgrade().filter(|e| !e.is_closed()) else {
+                        return Ok(Ended::Gone);
+                    };
+                    let any = !entries.is_empty();
+                    if !self.apply_all(&engine, entries) {
+                        return Ok(self.lost());
+                    }
+                    if any {
+                        // Somebody may be waiting for everyone to have applied it.
+                        beat_at = beat_at.min(told_at + TELL);
+                    }
+                    reading.set(line.read(self.position(), every));
+                }
+                answer = &mut beating, if !answered => {
+                    let (answer, sent) = answer?;
+                    answered = true;
+                    let Some(engine) = self.engine.upgrade() else {
+                        return Ok(Ended::Gone);
+                    };
+                    if !self.judge(&engine, &answer, sent) {
+                        return Ok(self.lost());
+                    }
+                }
+                () = tokio::time::sleep_until(beat_at), if answered => {
+                    beating.set(self.beat(&line, &member, silent));
+                    answered = false;
+                    told_at = Instant::now();
+                    beat_at = told_at + every;
+                }
+            }
+        }
+    }
+
+    /// The log can't be followed from where we are.
+    fn lost(&mut self) -> Ended {
+        self.follower = None;
+        Ended::Resync
+    }
+
+    async fn connect(&self) -> StoreResult<Option<(Arc<Engine>, LogLine)>> {
+        let Some(engine) = self.engine.upgrade().filter(|e| !e.is_closed()) else {
+            return Ok(None);
+        };
+        let line = match &engine.store {
+            Store::Embedded(_) => return Ok(None),
+            Store::Redis(store) => store.open_log().await?,
+        };
+        Ok(Some((engine, line)))
+    }
+
+    fn position(&self) -> u64 {
+        self.follower.as_ref().map_or(0, |f| f.applied().tick)
+    }
+
+    /// A beat with what has been applied; its answer comes with when it was sent.
+    fn beat(
+        &self,
+        line: &LogLine,
+        member: &str,
+        silent: Duration,
+    ) -> impl Future<Output = StoreResult<(BeatAnswer, Moment)>> + use<> {
+        let applied = self.follower.as_ref().map(Follower::applied);
+        let sent = self.engine.upgrade().map(|engine| engine.clock.now());
+        let beat = line.beat(member, applied, silent);
+        async move { Ok((beat.await?, sent.unwrap_or(Moment(0)))) }
+    }
+
+    /// PROTOCOL §8, resync: the window closes; a beat as *none* gives the position; then memory begins
+    /// there, L1 is dropped, and following begins there.
+    async fn resync(&mut self, engine: &Engine, line: &LogLine) -> StoreResult<()> {
+        engine.close_window();
+        let silent = engine.settings.window * LISTED;
+        let answer = line.beat(&engine.member, None, silent).await?;
+        self.generation = engine.begin_at(answer.clock);
+        let follower = Follower::at(answer.clock, answer.replid, engine.settings.window);
+        self.follower = Some(follower);
+        tracing::info!(position = %answer.clock, "following the log");
+        Ok(())
+    }
+
+    /// Applies entries in order; `false` when they can't be followed.
+    fn apply_all(&mut self, engine: &Engine, entries: Vec<LogEntry>) -> bool {
+        let Some(follower) = &mut self.follower else {
+            return false;
+        };
+        for entry in entries {
+            match follower.entry(entry.prev, entry.epoch) {
+                Next::Skip => {}
+                Next::Gap => return false,
+                Next::Apply => {
+                    engine.apply_logged(entry.epoch, entry.hard, entry.soft);
+                    let end = follower.has_applied(entry.epoch);
+                    engine.has_applied(entry.epoch);
+                    if let Some(end) = end
+                        && !engine.open_window(self.generation, end)
+                    {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Acts on an answer to a beat; `false` when a resync is needed.
+    fn judge(&mut self, engine: &Engine, answer: &BeatAnswer, sent: Moment) -> bool {
+        let Some(follower) = &mut self.follower else {
+            return false;
+        };
+        let seen = BeatSeen {
+            clock: answer.clock,
+            last_logged: answer.last_logged,
+            replid: &answer.replid,
+            sent,
+        };
+        match follower.beat(&seen) {
+            Verdict::Open(end) => engine.open_window(self.generation, end),
+            Verdict::Wait => true,
+            Verdict::Resync => false,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+-- KEYS: 3 when the list of members began, 4 members by applied tick, 5 members by last beat.
+-- Answers that time, or '' for none, then of each member its name, applied tick and last beat.
+local list = answer(read(KEYS[3]) or '')
+local beats = redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')
+for i = 1, #beats, 2 do
+  list[#list + 1] = beats[i]
+  list[#list + 1] = digits(tonumber(redis.call('ZSCORE', KEYS[4], beats[i]) or -1))
+  list[#list + 1] = digits(tonumber(beats[i + 1]))
+end
+return list
