@@ -3,13 +3,6 @@
 use serde::{Deserialize, Serialize};
 use shelflife::cached;
 
-struct NotSerde;
-
-#[cached]
-async fn not_serde() -> NotSerde {
-    NotSerde
-}
-
 #[derive(Serialize, Deserialize)]
 struct NotClone;
 
