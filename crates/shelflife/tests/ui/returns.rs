@@ -7,8 +7,8 @@ use shelflife::cached;
 struct NotClone;
 
 #[cached]
-async fn not_clone() -> Option<NotClone> {
-    None
+async fn not_clone() -> NotClone {
+    NotClone
 }
 
 #[derive(Serialize, Deserialize)]
@@ -25,8 +25,8 @@ async fn no_room() -> u32 {
 }
 
 #[cached(cache_err = "1s")]
-async fn no_error() -> Option<u32> {
-    None
+async fn no_error() -> u32 {
+    0
 }
 
 fn main() {}
