@@ -9,7 +9,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::embedded::Embedded;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::policy::Policy;
+use crate::policy::{LONGEST, Policy};
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -31,6 +31,7 @@ use crate::store::Store;
 pub struct Builder {
     settings: Settings,
     clock: Clock,
+    follows: bool,
     /// The first setting that could not be used: reported by `build`.
     error: Option<Error>,
 }
@@ -46,6 +47,7 @@ impl Builder {
         Self {
             settings: Settings::default(),
             clock: Clock::System,
+            follows: true,
             error: None,
         }
     }
@@ -96,13 +98,13 @@ impl Builder {
 
     /// The default [`ttl`](Policy::ttl).
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.settings.policy.ttl = ttl;
+        self.settings.policy.ttl = ttl.min(LONGEST);
         self
     }
 
     /// The default [`stale`](Policy::stale) window.
     pub fn stale(mut self, stale: Duration) -> Self {
-        self.settings.policy.stale = stale;
+        self.settings.policy.stale = stale.min(LONGEST);
         self
     }
 
@@ -120,25 +122,32 @@ impl Builder {
 
     /// Δ: for how long L1 is trusted without asking the store. Default 1 s.
     pub fn window(mut self, delta: Duration) -> Self {
-        self.settings.window = delta;
+        self.settings.window = delta.min(LONGEST);
         self
     }
 
     /// How long to wait for an answer of the store. Default 500 ms.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
+        self.settings.timeout = timeout.min(LONGEST);
         self
     }
 
     /// How long to wait for a connection. Default 2 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
+        self.settings.connect_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How many connections to keep; each serves any number of callers at once. Default 1.
     pub fn connections(mut self, connections: usize) -> Self {
         self.settings.connections = connections.clamp(1, 64);
+        self
+    }
+
+    /// Does not follow the log, for a process that lives shortly, such as an operator's command: it asks
+    /// the store for everything, its L1 never answers, and nobody waits for it.
+    pub fn without_tail(mut self) -> Self {
+        self.follows = false;
         self
     }
 
@@ -178,8 +187,11 @@ impl Builder {
             use crate::redis::{Address, RedisStore};
             let address = Address::parse(url, &mut self.settings)?;
             let store = RedisStore::open(address, &self.settings, self.clock.clone()).await?;
+            let follows = self.follows;
             let cache = self.assemble(Store::Redis(store));
-            crate::engine::tail::start(&cache.engine).await;
+            if follows {
+                crate::engine::tail::start(&cache.engine).await;
+            }
             Ok(cache)
         }
         #[cfg(not(feature = "redis"))]

@@ -235,8 +235,8 @@ impl Cache {
         }
     }
 
-    /// Finishes what is in flight, up to the setting `close_timeout`, and closes the connections.
-    /// Reads after that run their loaders.
+    /// Finishes what is in flight, up to the setting `close_timeout`, and closes the connections to a
+    /// server. Reads after that run their loaders, writes fail; an embedded store goes on as it is.
     pub async fn close(&self) {
         self.engine.close().await;
     }

@@ -12,8 +12,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) struct Moment(pub(crate) u64);
 
 impl Moment {
-    pub(crate) const NEVER: Self = Self(u64::MAX);
-
     pub(crate) fn plus(self, d: Duration) -> Self {
         Self(
             self.0

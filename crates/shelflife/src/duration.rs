@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::policy::LONGEST;
 
 /// Reads a duration: numbers with units `ms`, `s`, `m`, `h`, `d` or `w`, one after another; a bare
-/// number is seconds.
+/// number is seconds. A century at the most.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,7 +55,7 @@ fn parse(text: &str) -> Option<Duration> {
             _ => return None,
         };
         let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok()?;
-        total = total.checked_add(part)?;
+        total = total.checked_add(part).filter(|d| *d <= LONGEST)?;
         rest = tail;
     }
     Some(total)

@@ -1,8 +1,9 @@
 //! The embedded store: the same semantics with no server.
 //!
 //! It keeps the contract of [`crate::store`] inside the process: a clock and records of tags behind one
-//! lock, entries in shards. Every operation is one step under the control lock, so the orders that the
-//! protocol asks for hold trivially: reads share it, what changes tags or the clock holds it alone.
+//! lock, entries in shards. What involves tags or the clock is one step under the control lock, so the
+//! orders that the protocol asks for hold trivially: reads share it, changes hold it alone. What concerns
+//! one entry's lease is one step under its shard's.
 //! Entries are bounded by bytes; what is evicted, lease or value, is a miss.
 //!
 //! Must not: wait, or hold a lock while it calls anything that could.
@@ -370,12 +371,24 @@ impl Control {
         if self.tags.len() < self.room {
             return;
         }
-        let newest = |life: &TagLife| life.record.hard.max(life.record.soft);
-        let mut ticks: Vec<u64> = self.tags.values().map(newest).collect();
-        let middle = ticks.len() / 2;
-        let (_, cut, _) = ticks.select_nth_unstable(middle);
-        let cut = *cut;
-        self.tags.retain(|_, life| newest(life) > cut);
+        // Half of them: those invalidated longest ago, and of those the ones that end soonest. Never the
+        // root, which every entry carries.
+        let age = |life: &TagLife| (life.record.hard.max(life.record.soft), life.until);
+        let mut oldest: Vec<(Tag, (u64, u64))> = self
+            .tags
+            .iter()
+            .map(|(tag, life)| (tag.clone(), age(life)))
+            .collect();
+        let half = oldest.len() / 2;
+        oldest.select_nth_unstable_by_key(half, |(_, age)| *age);
+        let root = Tag::root();
+        for (tag, _) in oldest
+            .into_iter()
+            .take(half)
+            .filter(|(tag, _)| *tag != root)
+        {
+            self.tags.remove(&tag);
+        }
     }
 }
 

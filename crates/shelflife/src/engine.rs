@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::epoch::Epoch;
 use crate::key::Tag;
@@ -130,21 +130,6 @@ impl Engine {
         self.memory().touched(key, tags, since)
     }
 
-    /// Whether what was known at `known_at` may be trusted by a read: until Δ after that, or when the
-    /// window was open as it began.
-    fn trusts(&self, known_at: Moment, due: judge::Due) -> bool {
-        due.window_open || due.began < known_at.plus(self.settings.window)
-    }
-
-    /// Until when L1 may trust what was known at `known_at`.
-    fn trusted_until(&self, known_at: Moment) -> Moment {
-        if self.store.is_private() {
-            Moment::NEVER
-        } else {
-            known_at.plus(self.settings.window)
-        }
-    }
-
     /// Frees what has expired, without its being read.
     pub(crate) fn sweep(&self) {
         self.local.sweep(self.clock.now());
@@ -166,6 +151,11 @@ impl Engine {
         }
         #[cfg(feature = "redis")]
         if let Store::Redis(store) = &self.store {
+            // First this process stops answering from L1, then it is no longer waited for.
+            self.close_window();
+            if let Err(error) = store.leave(&self.member).await {
+                tracing::debug!(%error, "still listed, until it has been silent for its window");
+            }
             store.close();
         }
     }

@@ -20,6 +20,10 @@ use crate::reason::Reason;
 use crate::status::{Loaded, Lookup, Outcome, Status, report};
 use crate::value::{Kind, Live, Value, downcast, downcast_ref};
 
+mod given;
+
+use given::Given;
+
 /// One key under one policy. Made by [`Cache::entry`]; costs nothing until a verb is called.
 #[derive(Clone)]
 #[must_use = "an entry does nothing until a verb such as `get_or_load` is called"]
@@ -28,7 +32,7 @@ pub struct Entry<'a> {
     key: Key<'a>,
     /// `None`: the cache's default.
     policy: Option<Arc<Policy>>,
-    tags: Vec<Tag>,
+    tags: Given,
     level: Level,
 }
 
@@ -38,7 +42,7 @@ impl<'a> Entry<'a> {
             cache,
             key,
             policy: None,
-            tags: Vec::new(),
+            tags: Given::none(),
             level: Level::Bounded,
         }
     }
@@ -111,7 +115,9 @@ impl<'a> Entry<'a> {
 
     /// Adds tags.
     pub fn tags<T: Into<Tag>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags.extend(tags.into_iter().map(Into::into));
+        for tag in tags {
+            self.tags.push(tag.into());
+        }
         self
     }
 
@@ -134,7 +140,7 @@ impl<'a> Entry<'a> {
     pub(crate) fn ask<T: Value>(&self, replace: Replace) -> Ask {
         Ask {
             key: self.key.as_str().into(),
-            tags: all_tags(self.key.as_str(), &self.tags).into(),
+            tags: all_tags(self.key.as_str(), self.tags.as_slice()).into(),
             policy: self
                 .policy
                 .clone()
@@ -186,11 +192,9 @@ impl<'a> Entry<'a> {
 
     /// How long the value is still fresh, whatever its type.
     pub(crate) async fn time_left(&self) -> Option<Duration> {
-        let (answer, status) = self
-            .cache
-            .engine
-            .lookup(&self.ask::<crate::inspect::Any>(Replace::Nothing))
-            .await;
+        let mut ask = self.ask::<crate::inspect::Any>(Replace::Nothing);
+        ask.kind = ask.kind.unkept();
+        let (answer, status) = self.cache.engine.lookup(&ask).await;
         answer.filter(|_| status.outcome() == Outcome::Hit)?;
         status.ttl()
     }
@@ -308,7 +312,7 @@ impl std::fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut s = f.debug_struct("Entry");
         s.field("key", &self.key)
-            .field("tags", &self.tags)
+            .field("tags", &self.tags.as_slice())
             .field("level", &self.level);
         s.finish_non_exhaustive()
     }
@@ -319,8 +323,8 @@ impl std::fmt::Debug for Entry<'_> {
 pub struct Write(Writing);
 
 impl Write {
-    /// Stores the value that the source has now. `None` when another write or an invalidation of the
-    /// key came between: then nothing stays stored.
+    /// Stores the value that the source has now, and tells whether it stays stored: not when another write
+    /// or an invalidation of the key came between. A value that can't be stored removes what was there.
     ///
     /// # Errors
     ///

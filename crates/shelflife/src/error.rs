@@ -12,7 +12,7 @@ type Source = Arc<dyn std::error::Error + Send + Sync>;
 pub enum ErrorKind {
     /// A setting is unknown or has a value that can't be used.
     Config,
-    /// The server is too old, of the wrong role, or lacks something that is needed.
+    /// The server is too old, or lacks something that is needed.
     Unsupported,
     /// The server refused the user or the password.
     Denied,

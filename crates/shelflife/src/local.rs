@@ -1,14 +1,14 @@
 //! L1: entries in the process, answered without waiting and without decoding.
 //!
 //! A resident carries its deadlines as moments of the process's clock, the epoch of its load, and the
-//! cells of its tags: shared counters that only move forward. A hit compares a few numbers; no lock is
-//! held, nothing is allocated. What is inserted is not *ready* until the engine has asked memory once
-//! more.
+//! cells of its tags: shared counters that only move forward. A hit compares a few numbers, and looks at
+//! the cells only when any cell has been raised since they were last looked at; no lock is held, nothing
+//! is allocated. What is inserted is not *ready* until the engine has asked memory once more.
 //!
 //! Must not: know Redis, decide who loads, wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -25,28 +25,36 @@ mod cells;
 use cells::{Cell, Cells};
 
 /// What an entry costs beside its key and value, in bytes: measured by `make bench`.
-const OVERHEAD: usize = 320;
+const OVERHEAD: usize = 448;
+/// What a tag costs that no other entry carries.
+const OWN_TAG: usize = 256;
 
 /// An entry in L1.
+// In this order a hit reads the first 64 bytes of its allocation, counts included, and no more.
+#[repr(C)]
 pub(crate) struct Resident {
-    pub(crate) live: Live,
-    pub(crate) bytes: usize,
-    /// The epoch read before its load began.
-    pub(crate) epoch: Epoch,
-    /// Names the fill that it came from.
-    pub(crate) fill: u64,
-    pub(crate) schema: u32,
-    pub(crate) fresh_until: Moment,
-    pub(crate) stale_until: Moment,
     /// From when on a hit also starts a refresh: the early one, at the latest the end of freshness.
     pub(crate) refresh_at: Moment,
-    /// Until when this process may trust it without asking: Δ after its `good` was read.
-    pub(crate) trusted_until: Moment,
-    cells: Box<[Arc<Cell>]>,
+    /// The count of raises at which its cells were last seen not to be newer than its epoch.
+    passed_at: AtomicU64,
+    pub(crate) live: Live,
+    pub(crate) schema: u32,
     /// Whether memory was asked after the insertion. Before that nobody may take it.
     ready: AtomicBool,
     softened: AtomicBool,
+    /// The epoch read before its load began.
+    pub(crate) epoch: Epoch,
+    cells: Box<[Arc<Cell>]>,
+    /// Of its value, and of tags that it did not share when it came.
+    bytes: usize,
+    /// Names the fill that it came from.
+    pub(crate) fill: u64,
+    pub(crate) fresh_until: Moment,
+    pub(crate) stale_until: Moment,
 }
+
+/// A count of raises that never comes: the cells have not been asked yet.
+const NEVER_PASSED: u64 = u64::MAX;
 
 /// What a new resident is made of.
 pub(crate) struct Newcomer {
@@ -59,21 +67,31 @@ pub(crate) struct Newcomer {
     pub(crate) fresh_until: Moment,
     pub(crate) stale_until: Moment,
     pub(crate) refresh_at: Moment,
-    pub(crate) trusted_until: Moment,
     pub(crate) softened: bool,
 }
 
 impl Resident {
-    /// Whether it answers a read as it is, without further thought: the hot path. `window` is until
-    /// when this process may trust all of L1.
+    /// Whether it answers a read as it is, but for its cells. `window` is until when this process may
+    /// trust L1.
     #[inline]
-    pub(crate) fn answers(&self, now: Moment, window: Moment) -> bool {
+    fn answers(&self, now: Moment, window: Moment) -> bool {
         now < self.refresh_at
-            && (now < window || now < self.trusted_until)
+            && now < window
             // Acquire: pairs with the Release of `admit`, after which cells and value are complete.
             && self.ready.load(Ordering::Acquire)
             && !self.softened.load(Ordering::Relaxed)
-            && self.cells.iter().all(|cell| cell.newest() <= self.epoch.tick)
+    }
+
+    /// Whether none of its cells is newer than its epoch; noted for this count of raises.
+    fn passes(&self, raises: u64) -> bool {
+        let passes = self
+            .cells
+            .iter()
+            .all(|cell| cell.newest() <= self.epoch.tick);
+        if passes {
+            self.passed_at.store(raises, Ordering::Relaxed);
+        }
+        passes
     }
 
     /// Marks it soft: to be served as stale only.
@@ -129,6 +147,16 @@ impl Local {
         self.entries.get(key)
     }
 
+    /// Whether a resident answers a read as it is, without further thought: the hot path. Its cells are
+    /// looked at only if any cell has been raised since they last were.
+    #[inline]
+    pub(crate) fn answers(&self, resident: &Resident, now: Moment, window: Moment) -> bool {
+        // Read before the cells: what is raised after this reading counts as raised since.
+        let raises = self.cells.raises();
+        resident.answers(now, window)
+            && (resident.passed_at.load(Ordering::Relaxed) == raises || resident.passes(raises))
+    }
+
     /// Inserts an entry that is not ready yet, with the cells of its tags.
     pub(crate) fn insert(
         &self,
@@ -136,19 +164,22 @@ impl Local {
         tags: &[crate::key::Tag],
         new: Newcomer,
     ) -> Arc<Resident> {
+        let cells = self.cells.attach(tags);
+        let own_tags = cells.iter().filter(|cell| Arc::strong_count(cell) == 1);
+        let own_tags = own_tags.count();
         let resident = Arc::new(Resident {
-            cells: self.cells.attach(tags),
+            cells,
             ready: AtomicBool::new(false),
+            passed_at: AtomicU64::new(NEVER_PASSED),
             softened: AtomicBool::new(new.softened),
             live: new.live,
-            bytes: new.bytes,
+            bytes: new.bytes + own_tags * OWN_TAG,
             epoch: new.epoch,
             fill: new.fill,
             schema: new.schema,
             fresh_until: new.fresh_until,
             stale_until: new.stale_until,
             refresh_at: new.refresh_at,
-            trusted_until: new.trusted_until,
         });
         self.entries.insert(key.clone(), resident.clone());
         resident
@@ -228,5 +259,52 @@ impl Local {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.entries.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Tag;
+
+    fn newcomer(tick: u64) -> Newcomer {
+        Newcomer {
+            live: Arc::new(1_u64),
+            bytes: 1,
+            epoch: Epoch::new(1, tick),
+            fill: 1,
+            schema: 0,
+            fresh_until: Moment(u64::MAX),
+            stale_until: Moment(u64::MAX),
+            refresh_at: Moment(u64::MAX),
+            softened: false,
+        }
+    }
+
+    #[test]
+    fn a_raise_counts_also_for_what_has_answered_since_its_insertion() {
+        let (local, now) = (Local::with_limit(1 << 20), Moment(1));
+        let what = |tag: &str| Invalidation::new().tag(tag);
+        let resident = local.insert(&"k".into(), &[Tag::from("a")], newcomer(5));
+        assert!(
+            !local.answers(&resident, now, Moment(u64::MAX)),
+            "not ready"
+        );
+        local.admit(&resident);
+        assert!(local.answers(&resident, now, Moment(u64::MAX)));
+        let other = local.insert(&"l".into(), &[Tag::from("b")], newcomer(5));
+        local.apply(Epoch::new(1, 6), &what("b"));
+        local.admit(&other);
+        assert!(!local.answers(&other, now, Moment(u64::MAX)));
+        assert!(
+            local.answers(&resident, now, Moment(u64::MAX)),
+            "another's tag"
+        );
+        local.apply(Epoch::new(1, 7), &what("a"));
+        assert!(!local.answers(&resident, now, Moment(u64::MAX)));
+        assert!(
+            !local.answers(&resident, now, Moment(u64::MAX)),
+            "not once only"
+        );
     }
 }

@@ -128,6 +128,19 @@ impl Memory {
         }
     }
 
+    /// Begins at `position` anew, a clock that was read while it was open or closed. What it knows that
+    /// is newer stays.
+    pub(crate) fn restart_at(&mut self, position: Epoch) {
+        self.generation += 1;
+        match &mut self.start {
+            Some(start) if start.inc == position.inc => self.forget_up_to(position.tick),
+            _ => {
+                self.close();
+                self.open(position);
+            }
+        }
+    }
+
     /// Notes an invalidation, this process's own or one from the log.
     pub(crate) fn note(&mut self, epoch: Epoch, what: &Arc<Invalidation>) {
         match self.start {
@@ -316,6 +329,24 @@ mod tests {
         m.open(at(1));
         assert_eq!(m.touched("k0", &[], at(99)), Touched::Hard);
         assert_eq!(m.start(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_restart_keeps_what_is_newer_than_its_position() {
+        let mut m = open_at(10);
+        m.note(at(12), &what(Invalidation::new().key("old")));
+        m.note(at(14), &what(Invalidation::new().key("own")));
+        m.restart_at(at(13));
+        assert_eq!(m.start(), Some(at(13)));
+        assert_eq!(m.touched("own", &[], at(13)), Touched::Hard);
+        assert_eq!(m.touched("old", &[], at(13)), Touched::No);
+        assert_eq!(
+            m.touched("old", &[], at(12)),
+            Touched::Hard,
+            "older than its start"
+        );
+        m.restart_at(Epoch::new(2, 1));
+        assert_eq!(m.start(), Some(Epoch::new(2, 1)));
     }
 
     #[test]

@@ -18,8 +18,17 @@ pub struct Pattern(Arc<str>);
 
 impl Pattern {
     /// A pattern from glob text.
+    ///
+    /// What canonical text never holds bare (spaces, braces, control characters) is escaped as in keys.
     pub fn new(glob: impl AsRef<str>) -> Self {
-        Self(glob.as_ref().into())
+        let mut text = String::with_capacity(glob.as_ref().len());
+        for c in glob.as_ref().chars() {
+            match c {
+                '\0'..=' ' | '\x7f' | '{' | '}' => text.push_str(&format!("%{:02X}", c as u32)),
+                c => text.push(c),
+            }
+        }
+        Self(text.into())
     }
 
     /// `text` as a pattern that matches just the key of that text.
@@ -241,6 +250,21 @@ mod tests {
             "a\\:*",
         ] {
             assert_eq!(tag(glob), None, "{glob}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_finds_keys_that_were_escaped() {
+        for (glob, key) in [
+            ("a b:*", "a b:1"),
+            ("{q}:*", "{q}:1"),
+            ("x:a b*", "x:a bc"),
+            ("\n*", "\n"),
+        ] {
+            assert!(
+                Pattern::new(glob).matches(Key::from(key).as_str()),
+                "{glob}"
+            );
         }
     }
 

@@ -57,6 +57,11 @@ impl Default for Policy {
     }
 }
 
+/// The longest time that anything here is told: a century stands for ever, and never overflows.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The longest lease; a deadline further away is damage.
+const LONGEST_LEASE: Duration = Duration::from_secs(300);
+
 impl Policy {
     /// The defaults, which each setter names.
     pub fn new() -> Self {
@@ -65,14 +70,14 @@ impl Policy {
 
     /// How long a value is fresh. Default 60 s; there is no "for ever".
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
+        self.ttl = ttl.min(LONGEST);
         self
     }
 
     /// How long after that it may still be served while it is refreshed, or when its load fails.
     /// Default: not at all.
     pub fn stale(mut self, stale: Duration) -> Self {
-        self.stale = stale;
+        self.stale = stale.min(LONGEST);
         self
     }
 
@@ -84,7 +89,7 @@ impl Policy {
 
     /// How long a value that says *nothing* (`None`) is fresh. Default: as long as any other.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
-        self.negative_ttl = Some(ttl);
+        self.negative_ttl = Some(ttl.min(LONGEST));
         self
     }
 
@@ -108,13 +113,13 @@ impl Policy {
     /// After how long a read takes a stale value, if there is one, instead of waiting for the load,
     /// which goes on. Zero: at once (stale-while-revalidate), which is also the default.
     pub fn soft_timeout(mut self, after: Duration) -> Self {
-        self.soft_timeout = Some(after);
+        self.soft_timeout = Some(after.min(LONGEST));
         self
     }
 
     /// After how long a load is given up and its readers get an error. Default 30 s.
     pub fn hard_timeout(mut self, after: Duration) -> Self {
-        self.hard_timeout = Some(after);
+        self.hard_timeout = Some(after.min(LONGEST));
         self
     }
 
@@ -126,14 +131,14 @@ impl Policy {
 
     /// After a failed load, how long stale values are served without trying again. Default 1 s.
     pub fn throttle(mut self, pause: Duration) -> Self {
-        self.throttle = pause;
+        self.throttle = pause.min(LONGEST);
         self
     }
 
-    /// For how long the right to load holds without a sign of life from its owner. Default 2 s; it is
-    /// extended while the loader lives.
+    /// For how long the right to load holds without a sign of life from its owner. Default 2 s, from 50 ms
+    /// to 5 minutes; it is extended while the loader lives.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease.max(Duration::from_millis(50));
+        self.lease = lease.clamp(Duration::from_millis(50), LONGEST_LEASE);
         self
     }
 
@@ -181,6 +186,18 @@ mod tests {
         assert_eq!(policy.fresh_for(ttl, 0.0), ttl);
         assert!(policy.fresh_for(ttl, 0.999) >= Duration::from_secs(90));
         assert_eq!(Policy::new().jitter(0.0).fresh_for(ttl, 0.7), ttl);
+    }
+
+    #[test]
+    fn no_time_is_too_long_to_be_added() {
+        let policy = Policy::new()
+            .ttl(Duration::MAX)
+            .stale(Duration::MAX)
+            .hard_timeout(Duration::MAX)
+            .lease(Duration::MAX);
+        assert_eq!(policy.ttl + policy.stale, LONGEST * 2);
+        assert_eq!(policy.fresh_for(policy.ttl, 0.0), LONGEST);
+        assert_eq!(policy.lease, LONGEST_LEASE);
     }
 
     #[test]

@@ -89,6 +89,8 @@ impl io::Write for Scales {
 pub(crate) struct Kind {
     decode: fn(Codec, &[u8]) -> Result<Live, Reason>,
     is: fn(&Live) -> bool,
+    /// Whether a value of this type may stand for the entry in L1.
+    keeps: bool,
 }
 
 impl Kind {
@@ -96,7 +98,26 @@ impl Kind {
         Self {
             decode: |codec, bytes| Ok(Arc::new(codec::decode::<T>(codec, bytes)?)),
             is: |live| downcast_ref::<T>(live).is_some(),
+            keeps: true,
         }
+    }
+
+    /// The same for a type that does not hold all of the value: not to be kept.
+    pub(crate) fn unkept(self) -> Self {
+        Self {
+            keeps: false,
+            ..self
+        }
+    }
+
+    pub(crate) fn keeps(self) -> bool {
+        self.keeps
+    }
+
+    /// Whether a value is of this type. Another type's value is not adopted from L1 or from a flight:
+    /// it may have lost what this one needs.
+    pub(crate) fn is(self, live: &Live) -> bool {
+        (self.is)(live)
     }
 
     pub(crate) fn decode(self, codec: Codec, bytes: &[u8]) -> Result<Live, Reason> {

@@ -12,7 +12,7 @@ use crate::validity::Meta;
 use crate::value::Live;
 
 /// What an entry costs beside its key, tags and value, in bytes: measured by `make bench`.
-const OVERHEAD: u64 = 256;
+const OVERHEAD: u64 = 512;
 
 #[derive(Clone)]
 pub(super) struct Place {
@@ -42,7 +42,7 @@ struct ByBytes;
 impl Weighter<Arc<str>, Place> for ByBytes {
     fn weight(&self, key: &Arc<str>, place: &Place) -> u64 {
         let value = place.value.as_ref().map_or(0, |(meta, _, bytes)| {
-            let tags: usize = meta.tags.iter().map(|t| t.as_str().len() + 16).sum();
+            let tags: usize = meta.tags.iter().map(|t| t.as_str().len() + 64).sum();
             tags + bytes
         });
         OVERHEAD + (key.len() + value) as u64
@@ -83,7 +83,10 @@ impl Shard {
         if place.fill() != seen {
             return Begun::Changed;
         }
-        if place.live_lease(now).is_some() {
+        if place
+            .live_lease(now)
+            .is_some_and(|l| l.token != wanted.token)
+        {
             return Begun::Held;
         }
         self.lease_in_place(key, wanted, now);

@@ -85,13 +85,19 @@ impl Engine {
             payload,
         };
         let epoch = self.invalidate(what, Some(logged)).await?;
-        match failures.into_iter().next() {
-            None => Ok(epoch),
-            Some(failure) => Err(Error::new(
-                ErrorKind::Handler,
-                format!("a handler of the event {} failed: {failure}", E::NAME),
-            )
-            .with_source(failure)),
+        if failures.is_empty() {
+            return Ok(epoch);
         }
+        let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "handlers of the event {} failed: {}",
+            E::NAME,
+            all.join("; ")
+        );
+        let error = Error::new(ErrorKind::Handler, message);
+        Err(match failures.pop() {
+            Some(failure) => error.with_source(failure),
+            None => error,
+        })
     }
 }

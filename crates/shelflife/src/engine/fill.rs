@@ -90,7 +90,7 @@ impl Engine {
                     meta,
                 };
                 let early = |cost| ask.policy.early_by(cost, fastrand::f64());
-                self.keep_local(&ask.key, &candidate, early, clock, sent);
+                self.keep_local(&ask.key, &candidate, early, clock);
                 let mut result = unfilled(why);
                 result.good = Some(clock);
                 result.known_at = sent;

@@ -60,10 +60,27 @@ pub(crate) struct Underway {
     pub(crate) token: Token,
 }
 
+/// How far a flight is.
+enum Progress {
+    Boarding,
+    /// A load is under way that replaces a value which may still be served.
+    Refreshing,
+    Ended(Landing),
+}
+
+impl Progress {
+    fn landing(&self) -> Option<&Landing> {
+        match self {
+            Self::Ended(landing) => Some(landing),
+            Self::Boarding | Self::Refreshing => None,
+        }
+    }
+}
+
 /// A flight under way, as those who wait see it.
 #[derive(Clone)]
 pub(crate) struct Flight {
-    landing: watch::Receiver<Option<Landing>>,
+    progress: watch::Receiver<Progress>,
     /// Set by the leader when the load begins; also what tells two flights of one key apart.
     underway: Arc<OnceLock<Underway>>,
 }
@@ -76,11 +93,21 @@ impl Flight {
 
     /// Waits until it has landed. Dropping the future leaves the flight as it is.
     pub(crate) async fn landed(mut self) -> Landing {
-        match self.landing.wait_for(Option::is_some).await {
-            Ok(landing) => landing.clone().unwrap_or(Landing::Abandoned),
+        match self.progress.wait_for(|p| p.landing().is_some()).await {
+            Ok(ended) => ended.landing().cloned().unwrap_or(Landing::Abandoned),
             // The sender is gone without a word: as good as abandoned.
             Err(_) => Landing::Abandoned,
         }
+    }
+
+    /// Waits until it has landed or is known to refresh a value that may still be served; tells whether
+    /// it is the latter.
+    pub(crate) async fn refreshes(&mut self) -> bool {
+        let told = self
+            .progress
+            .wait_for(|p| !matches!(p, Progress::Boarding))
+            .await;
+        told.is_ok_and(|p| matches!(*p, Progress::Refreshing))
     }
 }
 
@@ -120,10 +147,10 @@ impl Flights {
         if let Some(flight) = board.get(key) {
             return Boarding::Join(flight.clone());
         }
-        let (landing, receiver) = watch::channel(None);
+        let (progress, receiver) = watch::channel(Progress::Boarding);
         let underway = Arc::new(OnceLock::new());
         let flight = Flight {
-            landing: receiver,
+            progress: receiver,
             underway: underway.clone(),
         };
         board.insert(key.clone(), flight);
@@ -131,7 +158,7 @@ impl Flights {
             shards: self.shards.clone(),
             at,
             key: key.clone(),
-            landing,
+            progress,
             underway,
         })
     }
@@ -154,7 +181,7 @@ pub(crate) struct Leader {
     shards: Arc<[Mutex<Board>; SHARDS]>,
     at: usize,
     key: Arc<str>,
-    landing: watch::Sender<Option<Landing>>,
+    progress: watch::Sender<Progress>,
     underway: Arc<OnceLock<Underway>>,
 }
 
@@ -174,16 +201,21 @@ impl Leader {
         let _ = self.underway.set(load);
     }
 
+    /// Tells that the load replaces a value which may still be served.
+    pub(crate) fn refreshing(&self) {
+        self.progress.send_replace(Progress::Refreshing);
+    }
+
     /// Ends the flight.
     pub(crate) fn land(self, landing: Landing) {
         self.leave_board();
-        self.landing.send_replace(Some(landing));
+        self.progress.send_replace(Progress::Ended(landing));
     }
 
     /// A place among those who wait for this flight.
     pub(crate) fn passenger(&self) -> Flight {
         Flight {
-            landing: self.landing.subscribe(),
+            progress: self.progress.subscribe(),
             underway: self.underway.clone(),
         }
     }
@@ -195,9 +227,10 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        if self.landing.borrow().is_none() {
+        if self.progress.borrow().landing().is_none() {
             self.leave_board();
-            self.landing.send_replace(Some(Landing::Abandoned));
+            self.progress
+                .send_replace(Progress::Ended(Landing::Abandoned));
         }
     }
 }

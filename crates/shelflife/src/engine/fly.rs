@@ -36,6 +36,8 @@ pub(super) enum Flown {
 /// What is to be done with what the store has.
 enum Weighed {
     Serve(Offer),
+    /// Serve, and refresh this fill early.
+    ServeEarly(Offer, u64),
     /// Load, and why; the stale value may be served meanwhile.
     Load(Option<Offer>, Reason),
     /// An invalidation of this process came between: look again.
@@ -134,6 +136,11 @@ impl Engine {
                     leader.land(Landing::Landed(result.clone()));
                     return Flown::Answered(result);
                 }
+                Weighed::ServeEarly(result, fill) => {
+                    leader.land(Landing::Landed(result.clone()));
+                    self.refresh(ask, Replace::Fill(fill), loader);
+                    return Flown::Answered(result);
+                }
                 Weighed::Overlapped if overlaps < TRIES => {
                     overlaps += 1;
                     continue;
@@ -201,7 +208,13 @@ impl Engine {
         }
         let fresh = stale.is_none() && touched == Touched::No;
         if fresh && !ask.replace.replaces(candidate.meta.fill) {
-            return Weighed::Serve(result);
+            let cost = Duration::from_micros(candidate.meta.cost.into());
+            let early = ask.policy.early_by(cost, fastrand::f64()).as_millis();
+            let left = result.status.ttl.and_then(|ms| u128::try_from(ms).ok());
+            return match left.is_some_and(|left| early > left) {
+                true => Weighed::ServeEarly(result, candidate.meta.fill),
+                false => Weighed::Serve(result),
+            };
         }
         if self.throttle.holds(&ask.key, self.clock.now()) {
             return Weighed::Serve(as_stale(result, Reason::LoadThrottled));
@@ -271,6 +284,9 @@ impl Engine {
         let (engine, ask) = (self.clone(), ask.clone());
         if let Some(Right { lease, since, .. }) = &right {
             let (tags, token) = (ask.tags.clone(), lease.token());
+            if stale.is_some() {
+                leader.refreshing();
+            }
             leader.begun(Underway {
                 since: since.0,
                 tags,
@@ -325,8 +341,11 @@ impl Engine {
 
     /// Puts a value from the store into L1.
     pub(super) fn keep(&self, ask: &Ask, candidate: &Candidate, snapshot: &Snapshot) {
+        if !ask.kind.keeps() {
+            return;
+        }
         let early = |cost| ask.policy.early_by(cost, fastrand::f64());
-        self.keep_local(&ask.key, candidate, early, snapshot.clock, snapshot.sent);
+        self.keep_local(&ask.key, candidate, early, snapshot.clock);
     }
 }
 

@@ -123,14 +123,16 @@ impl Engine {
 
     /// Whether an offer may be handed to a read.
     pub(super) fn good_for_read(&self, key: &str, result: &Offer, due: Due) -> Touched {
-        if due.floor.local && !self.trusts(result.known_at, due) {
+        // Cut off, so no clock could be read: only what is younger than Δ is shared.
+        let young = due.began < result.known_at.plus(self.settings.window);
+        if due.floor.epoch.is_none() && !due.window_open && !young {
             return Touched::Hard;
         }
         let Some(good) = result.good else {
             // No clock could be read: shared only while its load is younger than Δ and than any
             // invalidation of our own, and by no floor.
             let invalidated = Moment(self.invalidated.load(Ordering::SeqCst));
-            return if due.floor.epoch.is_none() && result.known_at > invalidated {
+            return if due.floor.epoch.is_none() && young && result.known_at > invalidated {
                 Touched::No
             } else {
                 Touched::Hard
@@ -148,7 +150,6 @@ impl Engine {
         candidate: &Candidate,
         early: impl FnOnce(Duration) -> Duration,
         good: Epoch,
-        known_at: Moment,
     ) {
         let meta = &candidate.meta;
         // Asked before as well: it saves the work.
@@ -167,7 +168,6 @@ impl Engine {
             fresh_until,
             stale_until: at(meta.stale_until.max(meta.fresh_until)),
             refresh_at: before(fresh_until, early),
-            trusted_until: self.trusted_until(known_at),
             softened: meta.softened,
         };
         let resident = self.local.insert(key, &meta.tags, newcomer);

@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use super::Engine;
 use super::read::Ask;
 use crate::key::Tag;
+use crate::policy::LONGEST;
 use crate::store::Wanted;
 use crate::value::Live;
 
@@ -111,12 +112,12 @@ impl CurrentLoad {
 
     /// Sets how long the value is fresh, nothing or not.
     pub fn ttl(self, ttl: Duration) -> Self {
-        self.adapt(|a| a.ttl = Some(ttl))
+        self.adapt(|a| a.ttl = Some(ttl.min(LONGEST)))
     }
 
     /// Sets how long after that it may be served stale.
     pub fn stale(self, stale: Duration) -> Self {
-        self.adapt(|a| a.stale = Some(stale))
+        self.adapt(|a| a.stale = Some(stale.min(LONGEST)))
     }
 
     /// Adds a tag.

@@ -32,7 +32,8 @@ impl Engine {
         (answer, status)
     }
 
-    async fn look(self: &Arc<Self>, ask: &Ask) -> StoreResult<(Option<Answer>, Status)> {
+    /// What the store has for a read, fresh or stale.
+    pub(super) async fn look(self: &Arc<Self>, ask: &Ask) -> StoreResult<(Option<Answer>, Status)> {
         for _ in 0..TRIES {
             let snapshot = self.store.read(&ask.key, &ask.tags, None).await?;
             self.belong_to(snapshot.clock).await?;

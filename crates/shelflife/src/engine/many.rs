@@ -111,7 +111,18 @@ impl Engine {
         let mut missing: Vec<usize> = (0..asks.len())
             .filter(|&at| answers[at].is_none())
             .collect();
-        let mut rounds = 0;
+        // Inside a load of one of these keys, waiting would be waiting for ourselves.
+        let inside = |at: &usize| {
+            asks[*at]
+                .inside
+                .as_ref()
+                .is_some_and(|c| c.holds(&asks[*at].key))
+        };
+        let mut rounds = if missing.iter().any(inside) {
+            ROUNDS
+        } else {
+            0
+        };
         while rounds < ROUNDS {
             if missing.is_empty() {
                 return Ok(answers);
@@ -160,7 +171,7 @@ impl Engine {
         answers: &mut [Option<Answer>],
         begun: Instant,
     ) -> Result<Left, Failure> {
-        let due = self.due_of_knowledge();
+        let mut due = self.due(strictest(asks)).await;
         let (mut leads, mut joined) = (Vec::new(), Vec::new());
         for &at in missing {
             match self.flights.board(&asks[at].key) {
@@ -178,6 +189,7 @@ impl Engine {
             match outcome {
                 Taken::Ours(mine) => ours.push(*mine),
                 Taken::There(at, answer) => answers[at] = Some(answer),
+                Taken::Again(at) => left.missing.push(at),
                 Taken::Held(at) => {
                     left.held = true;
                     left.missing.push(at);
@@ -202,7 +214,8 @@ impl Engine {
         for (at, flight) in joined {
             match landed_by(flight, &asks[at], begun).await? {
                 Landing::Landed(result)
-                    if self.good_for_read(&asks[at].key, &result, due) == Touched::No =>
+                    if asks[at].kind.is(&result.live)
+                        && self.question(&mut due, &asks[at].key, &result).await == Touched::No =>
                 {
                     answers[at] = Some(answer_of(&result));
                 }
@@ -231,6 +244,11 @@ impl Engine {
         }
         if let Judged::Usable(candidate, None) = judged {
             let result = self.offer_from_store(&candidate, None, &snapshot);
+            let due = Due::of_primary(snapshot.sent);
+            if self.good_for_read(&ask.key, &result, due) != Touched::No {
+                // An invalidation of our own came between: the next round looks again.
+                return Taken::Again(at);
+            }
             self.keep(ask, &candidate, &snapshot);
             let answer = answer_of(&result);
             leader.land(Landing::Landed(result));
@@ -324,10 +342,10 @@ impl Engine {
     }
 
     fn near_fresh(&self, ask: &Ask) -> Option<Answer> {
+        let (now, window) = (self.clock.now(), self.window());
         let resident = self.local.get(&ask.key)?;
-        let now = self.clock.now();
         let in_reach = ask.level == Level::Bounded || self.store.is_private();
-        if !in_reach || !resident.answers(now, self.window()) {
+        if !in_reach || !self.local.answers(&resident, now, window) {
             return None;
         }
         self.answer_near(ask, &resident, now)
@@ -342,6 +360,21 @@ async fn landed_by(flight: Flight, ask: &Ask, begun: Instant) -> Result<Landing,
             .await
             .map_err(|_| Failure::TimedOut(after)),
     }
+}
+
+/// The level that satisfies every one of these reads.
+fn strictest(asks: &[Ask]) -> Level {
+    let mut level = Level::Bounded;
+    for ask in asks {
+        level = match (level, ask.level) {
+            (Level::Bounded, other) => other,
+            (same, other) if same == other => same,
+            (same, Level::Bounded) => same,
+            // Two sessions, or a session and a strict read: the clock covers both.
+            _ => Level::Strict,
+        };
+    }
+    level
 }
 
 /// What is missing after a round.
@@ -365,6 +398,8 @@ enum Taken {
     There(usize, Answer),
     /// Another process is loading it.
     Held(usize),
+    /// It was overtaken by an invalidation of our own.
+    Again(usize),
 }
 
 /// Stale values in place of a failed load, if there is one for each missing key.
@@ -375,7 +410,11 @@ fn stand_in(
     missing: &[usize],
     failure: Failure,
 ) -> Result<Vec<Option<Answer>>, Failure> {
-    for &at in missing {
+    for &at in missing
+        .iter()
+        .filter(|&&at| answers[at].is_none())
+        .collect::<Vec<_>>()
+    {
         let Some(mut answer) = stale[at].take().filter(|_| asks[at].policy.stale_on_error) else {
             return Err(failure);
         };

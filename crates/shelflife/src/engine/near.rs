@@ -34,10 +34,12 @@ impl Engine {
         level: Level,
         schema: u32,
     ) -> Option<(Arc<Resident>, Moment)> {
+        // Before the look-up: reading the clock waits for every load that is under way, and what the
+        // window promises was applied to L1 before it said so.
+        let (now, window) = (self.clock.now(), self.window());
         let resident = self.local.get(key)?;
-        let now = self.clock.now();
         let answers = (level == Level::Bounded || self.store.is_private())
-            && resident.answers(now, self.window())
+            && self.local.answers(&resident, now, window)
             && schema_fits(schema, resident.schema);
         if !answers {
             return None;
@@ -57,13 +59,16 @@ impl Engine {
         if ask.replace != Replace::Nothing {
             return Near::Nothing;
         }
+        // Read before the entry: what they promise was applied to L1 before they said so.
+        let (window, applied) = (self.window(), self.applied());
         let Some(resident) = self.local.get(&ask.key) else {
             return Near::Nothing;
         };
         let now = self.clock.now();
-        let Ok(live) = ask.kind.adopt(&resident.live) else {
+        if !ask.kind.is(&resident.live) {
             return Near::Nothing;
-        };
+        }
+        let live = resident.live.clone();
         if !schema_fits(ask.policy.schema, resident.schema) {
             return Near::Nothing;
         }
@@ -76,10 +81,10 @@ impl Engine {
             live,
             status: status.stale(reason),
         };
-        let window_open = now < self.window();
+        let window_open = now < window;
         let trusted = match due.floor.epoch {
-            None => window_open || now < resident.trusted_until,
-            Some(floor) => window_open && self.applied().is_some_and(|a| a.at_least(floor)),
+            None => window_open,
+            Some(floor) => window_open && applied.is_some_and(|a| a.at_least(floor)),
         };
         match resident.validity(now) {
             Validity::Dead(_) => Near::Nothing,
@@ -97,8 +102,8 @@ impl Engine {
         resident: &Resident,
         now: Moment,
     ) -> Option<Answer> {
-        let live = ask.kind.adopt(&resident.live).ok()?;
-        let fits = schema_fits(ask.policy.schema, resident.schema);
+        let live = resident.live.clone();
+        let fits = ask.kind.is(&live) && schema_fits(ask.policy.schema, resident.schema);
         let status = near_status(resident, now);
         fits.then_some(Answer { live, status })
     }

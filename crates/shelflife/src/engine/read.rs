@@ -119,18 +119,36 @@ impl Engine {
         answer
     }
 
-    /// What a read at this level must honour. A floor is the clock on the primary, unless the window is
-    /// open and the level is content with what was applied. When the clock can't be had, the read
-    /// loads, and shares only a load that is younger than Δ.
-    async fn due(&self, level: Level) -> Due {
+    /// What a read at this level must honour. When it can't do with what this process knows, and the
+    /// clock can't be had either, the read loads, and shares only a load that is younger than Δ.
+    pub(super) async fn due(&self, level: Level) -> Due {
         if let Some(due) = self.due_at_once(level) {
             return due;
         }
-        let mut due = Due::of_primary(self.clock.now());
+        let mut due = self.floored(self.due_of_knowledge()).await;
+        if let (None, Level::Session(receipt)) = (due.floor.epoch, level) {
+            // The clock can't be had, but the receipt was given.
+            due.floor.epoch = Some(receipt.epoch());
+        }
+        due
+    }
+
+    /// With the clock on the primary as its floor.
+    async fn floored(&self, mut due: Due) -> Due {
+        due.window_open = false;
         if let Ok(clock) = self.store.clock().await {
             due.floor = Floor::at(clock);
         }
         due
+    }
+
+    /// Whether what a flight landed with is good for a read. One that began while the window was closed
+    /// gets its floor only now: a clock that is read later asks for more, not less.
+    pub(super) async fn question(&self, due: &mut Due, key: &str, offer: &Offer) -> Touched {
+        if !due.window_open && due.floor.epoch.is_none() {
+            *due = self.floored(*due).await;
+        }
+        self.good_for_read(key, offer, *due)
     }
 
     /// The same where no clock is needed.
@@ -182,7 +200,7 @@ impl Engine {
     }
 
     /// Starts a refresh in the background, unless somebody flies already.
-    fn refresh(self: &Arc<Self>, ask: &Ask, replace: Replace, loader: Loader) {
+    pub(super) fn refresh(self: &Arc<Self>, ask: &Ask, replace: Replace, loader: Loader) {
         if self.is_closed() || self.throttle.holds(&ask.key, self.clock.now()) {
             return;
         }
@@ -218,7 +236,7 @@ struct Reading {
 impl Reading {
     async fn run(mut self, loader: Loader) -> Result<Answer, Failure> {
         let engine = self.engine.clone();
-        let mut tries = 0;
+        let (mut tries, mut waited) = (0, false);
         while tries < TRIES {
             (self.stale, self.last_resort) = (None, None);
             match engine.near(&self.ask, self.due) {
@@ -244,27 +262,33 @@ impl Reading {
                 // A loader that reads its own key would wait for itself.
                 break;
             }
-            let flight = match engine.board(&self.ask).await {
+            let mut flight = match engine.board(&self.ask).await {
                 Boarding::Join(flight) => flight,
                 Boarding::Lead(leader) => return self.lead(leader, loader).await,
             };
+            if let Some(answer) = self.meanwhile(&mut flight).await? {
+                return Ok(answer);
+            }
             match self.wait(flight).await? {
-                // What was under way when a refresh was asked for does not count.
-                _ if self.ask.replace == Replace::Anything => {}
+                // What was under way when a refresh was asked for does not count; what began since does.
+                _ if self.ask.replace == Replace::Anything && !waited => waited = true,
+                Waited::Landing(Landing::Landed(offer))
+                    if self.ask.replace == Replace::Anything && offer.status.tier.is_some() => {}
                 Waited::Landing(Landing::Abandoned) => {}
-                Waited::Landing(Landing::Landed(offer)) => match self.question(&offer) {
-                    Touched::Hard => tries += 1,
-                    touched => return Ok(collapsed(as_stale_if(touched, answer_of(&offer)))),
-                },
+                // Another type's value may have lost what this one needs.
+                Waited::Landing(Landing::Landed(offer)) if !self.ask.kind.is(&offer.live) => {
+                    tries += 1;
+                }
+                Waited::Landing(Landing::Landed(offer)) => {
+                    match engine.question(&mut self.due, &self.ask.key, &offer).await {
+                        Touched::Hard => tries += 1,
+                        touched => return Ok(collapsed(as_stale_if(touched, answer_of(&offer)))),
+                    }
+                }
                 ended => return self.taken(ended),
             }
         }
         self.load_alone(loader).await
-    }
-
-    /// Whether what a flight landed with is good for this read.
-    fn question(&self, offer: &Offer) -> Touched {
-        self.engine.good_for_read(&self.ask.key, offer, self.due)
     }
 
     /// Leads a flight: to the store and, if that has nothing, through the load.
@@ -291,6 +315,36 @@ impl Reading {
                 let ended = self.wait(flight).await?;
                 // Our own load began after this read did: it is taken without the question.
                 self.taken(ended)
+            }
+        }
+    }
+
+    /// What the store has while somebody's flight refreshes it: the answer if it is fresh; else it may
+    /// stand in.
+    async fn meanwhile(&mut self, flight: &mut Flight) -> Result<Option<Answer>, Failure> {
+        if self.stale.is_some() || self.ask.replace != Replace::Nothing {
+            return Ok(None);
+        }
+        let refreshes = match self.patience {
+            Some(end) => tokio::time::timeout_at(end + GRACE, flight.refreshes())
+                .await
+                .map_err(|_| self.timed_out())?,
+            None => flight.refreshes().await,
+        };
+        if !refreshes {
+            return Ok(None);
+        }
+        let found = self
+            .engine
+            .look(&self.ask)
+            .await
+            .ok()
+            .and_then(|(answer, _)| answer);
+        match found {
+            Some(answer) if answer.status.outcome == Outcome::Hit => Ok(Some(answer)),
+            stale => {
+                self.stale = stale;
+                Ok(None)
             }
         }
     }

@@ -36,8 +36,18 @@ impl Engine {
         self.memory().close();
         self.local.clear();
         let position = self.store.clock().await?;
-        tracing::info!(%position, "memory opens");
-        self.memory().open(position);
+        {
+            let mut memory = self.memory();
+            if memory
+                .start()
+                .is_some_and(|start| start.inc == position.inc)
+            {
+                // The tail was here meanwhile, and knows more.
+                return Ok(());
+            }
+            tracing::info!(%position, "memory opens");
+            memory.open(position);
+        }
         // What was admitted between the first drop and the opening was judged by nobody.
         self.local.clear();
         Ok(())
@@ -45,6 +55,10 @@ impl Engine {
 
     /// Closes the window, and drops the answers of beats that are under way.
     pub(super) fn close_window(&self) {
+        if self.store.is_private() {
+            // Nobody else can have invalidated anything.
+            return;
+        }
         let mut memory = self.memory();
         memory.forget_beats();
         self.window.store(0, Ordering::SeqCst);
@@ -56,8 +70,7 @@ impl Engine {
     pub(super) fn begin_at(&self, position: Epoch) -> u64 {
         let generation = {
             let mut memory = self.memory();
-            memory.close();
-            memory.open(position);
+            memory.restart_at(position);
             self.window.store(0, Ordering::SeqCst);
             memory.generation()
         };
@@ -87,9 +100,13 @@ impl Engine {
         }
     }
 
-    /// Everything up to `epoch` has been applied, in the order of the log.
-    pub(super) fn has_applied(&self, epoch: Epoch) {
-        self.set_applied(Some(epoch));
+    /// Everything up to `epoch` has been applied, in the order of the log, unless memory was closed since
+    /// `generation`.
+    pub(super) fn has_applied(&self, generation: u64, epoch: Epoch) {
+        let memory = self.memory();
+        if memory.generation() == generation {
+            self.set_applied(Some(epoch));
+        }
     }
 
     fn set_applied(&self, epoch: Option<Epoch>) {

@@ -26,13 +26,16 @@ use crate::store::{BeatAnswer, LogEntry, LogLine, Store, StoreResult};
 /// Between two attempts to reach the log.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// A beat, and a look at whether the engine is still there, come no closer and no further apart.
+const BEAT_LEAST: Duration = Duration::from_millis(5);
+const LOOK_MOST: Duration = Duration::from_secs(1);
 /// At most so often is it told what was applied.
 const TELL: Duration = Duration::from_millis(5);
 /// How long a silent member stays listed, in windows.
 const LISTED: u32 = 60;
 
-/// Starts the tail of an engine whose store is shared, and waits until it follows the log or has found
-/// it out of reach.
+/// Starts the tail of an engine whose store is shared, and waits until the window has opened or the
+/// log was found out of reach.
 pub(crate) async fn start(engine: &Arc<Engine>) {
     let weak = Arc::downgrade(engine);
     let (first, tried) = oneshot::channel();
@@ -92,7 +95,7 @@ struct Tail {
     follower: Option<Follower>,
     /// Memory's generation since the last resync: another one closes the window for our beats.
     generation: u64,
-    /// Dropped when the first attempt has succeeded or failed.
+    /// Dropped when the window has opened for the first time, or the first attempt has failed.
     first: Option<oneshot::Sender<()>>,
 }
 
@@ -107,10 +110,10 @@ impl Tail {
         if self.follower.is_none() {
             self.resync(&engine, &line).await?;
         }
-        self.first = None;
         drop(engine);
-        let every = delta / 4;
-        let mut reading = Box::pin(line.read(self.position(), every));
+        let every = (delta / 4).max(BEAT_LEAST);
+        let block = every.min(LOOK_MOST);
+        let mut reading = Box::pin(line.read(self.position(), block));
         let mut beating = Box::pin(self.beat(&line, &member, silent));
         let mut answered = false;
         let mut beat_at = Instant::now() + every;
@@ -130,7 +133,7 @@ impl Tail {
                         // Somebody may be waiting for everyone to have applied it.
                         beat_at = beat_at.min(told_at + TELL);
                     }
-                    reading.set(line.read(self.position(), every));
+                    reading.set(line.read(self.position(), block));
                 }
                 answer = &mut beating, if !answered => {
                     let (answer, sent) = answer?;
@@ -211,11 +214,12 @@ impl Tail {
                 Next::Apply => {
                     engine.apply_logged(entry.epoch, entry.hard, entry.soft);
                     let end = follower.has_applied(entry.epoch);
-                    engine.has_applied(entry.epoch);
-                    if let Some(end) = end
-                        && !engine.open_window(self.generation, end)
-                    {
-                        return false;
+                    engine.has_applied(self.generation, entry.epoch);
+                    if let Some(end) = end {
+                        self.first = None;
+                        if !engine.open_window(self.generation, end) {
+                            return false;
+                        }
                     }
                 }
             }
@@ -235,7 +239,10 @@ impl Tail {
             sent,
         };
         match follower.beat(&seen) {
-            Verdict::Open(end) => engine.open_window(self.generation, end),
+            Verdict::Open(end) => {
+                self.first = None;
+                engine.open_window(self.generation, end)
+            }
             Verdict::Wait => true,
             Verdict::Resync => false,
         }

@@ -48,7 +48,6 @@ impl Engine {
             })
             .collect();
         let what = Arc::new(keys_of(items.iter().map(|(ask, ..)| &ask.key)));
-        let sent = self.clock.now();
         let epoch = match self.store.set(entries).await {
             Ok(epoch) => epoch,
             Err(error) => {
@@ -69,7 +68,7 @@ impl Engine {
                 // Values, clock and log changed in one step: nothing lies between.
                 meta.epoch = epoch;
                 let candidate = Candidate { live, bytes, meta };
-                self.keep_local(&ask.key, &candidate, |_| Duration::ZERO, epoch, sent);
+                self.keep_local(&ask.key, &candidate, |_| Duration::ZERO, epoch);
             }
         }
         Ok(epoch)
@@ -96,16 +95,16 @@ impl Engine {
             lease: ask.policy.lease.max(Duration::from_secs(5)),
         };
         let keep = ask.policy.ttl + ask.policy.stale;
-        let since = self
-            .store
-            .begin_write(&ask.key, &ask.tags, keep, wanted)
-            .await?;
-        Ok(Writing {
+        // Made before the store is asked: whoever goes away meanwhile must not leave a token behind.
+        let mut writing = Writing {
             engine: self.clone(),
             ask,
             token: Some(wanted.token),
-            since,
-        })
+            since: Epoch::new(0, 0),
+        };
+        let Ask { key, tags, .. } = &writing.ask;
+        writing.since = self.store.begin_write(key, tags, keep, wanted).await?;
+        Ok(writing)
     }
 }
 
@@ -121,9 +120,18 @@ impl Writing {
     /// Stores the value, unless another write or an invalidation of the key came between; then nothing
     /// stays. Gives the epoch, and whether the value was stored.
     pub(crate) async fn finish(mut self, live: Live) -> Result<(Epoch, bool), Error> {
+        let prepared = self.engine.prepare_set(&self.ask, &live, self.since);
         let Prepared {
             body, meta, keep, ..
-        } = self.engine.prepare_set(&self.ask, &live, self.since)?;
+        } = match prepared {
+            Ok(prepared) => prepared,
+            Err(refused) => {
+                // The source has changed all the same: what was stored before must go.
+                let outdated = keys_of(std::iter::once(&self.ask.key));
+                self.engine.invalidate(outdated, None).await?;
+                return Err(refused);
+            }
+        };
         let Some(token) = self.token.take() else {
             return Err(Error::new(ErrorKind::Closed, "the write has ended"));
         };

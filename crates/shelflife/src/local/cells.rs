@@ -54,6 +54,8 @@ pub(super) struct Cells {
     /// Each lock guards the names of its shard; held for a few look-ups, never on a hit.
     shards: [Mutex<Table>; SHARDS],
     hasher: RandomState,
+    /// How often any cell has been raised: while it stands still, what was found of a cell still holds.
+    raises: AtomicU64,
 }
 
 impl Cells {
@@ -90,7 +92,16 @@ impl Cells {
     pub(super) fn raise(&self, tag: &Tag, tick: u64, soft: bool) {
         if let Some(cell) = self.shard(tag).get(tag).and_then(Weak::upgrade) {
             cell.raise(tick, soft);
+            // Release: whoever sees this count sees the cell raised too.
+            self.raises.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// How often any cell has been raised. To be read before the cells that it is to speak for.
+    #[inline]
+    pub(super) fn raises(&self) -> u64 {
+        // Acquire: pairs with the Release of `raise`.
+        self.raises.load(Ordering::Acquire)
     }
 
     /// Forgets the names of cells that nobody holds.
@@ -121,6 +132,7 @@ mod tests {
         assert_eq!(second[0].ticks(), (7, 9));
         assert_eq!(second[0].newest(), 9);
         assert_eq!(first[1].newest(), 0);
+        assert_eq!(cells.raises(), 3);
     }
 
     #[test]

@@ -87,12 +87,12 @@ impl Lane {
 }
 
 impl Link {
-    /// Connects. A server that can't be reached leaves the lanes down and reconnecting; one that can't
-    /// be used (too old, a replica, credentials refused) is an error.
+    /// Connects. A server that can't be reached, or is a replica now, leaves the lanes down and
+    /// reconnecting; one that can't be used (too old, credentials refused) is an error.
     pub(super) async fn open(address: Address, settings: &Settings) -> StoreResult<Self> {
         let keepalive = redis::io::tcp::socket2::TcpKeepalive::new()
-            .with_time(settings.keepalive)
-            .with_interval(settings.keepalive / 3);
+            .with_time(settings.keepalive.max(Duration::from_secs(1)))
+            .with_interval((settings.keepalive / 3).max(Duration::from_secs(1)));
         let tcp = redis::io::tcp::TcpSettings::default()
             .set_nodelay(true)
             .set_keepalive(keepalive);
@@ -174,6 +174,16 @@ impl Link {
     ) -> StoreResult<Vec<Value>> {
         let (at, generation, mut connection) = self.up()?;
         let got = connection.req_packed_commands(pipeline, 0, count).await;
+        // A replica that was the primary: whatever else it said is not to be believed.
+        let got = got.and_then(|values| {
+            let demoted = |v: &Value| matches!(v, Value::ServerError(e) if e.code() == "READONLY");
+            match values.iter().position(demoted) {
+                Some(at) => Err(values[at].clone().extract_error().err().unwrap_or_else(|| {
+                    RedisError::from((RedisKind::Io, "the primary became a replica"))
+                })),
+                None => Ok(values),
+            }
+        });
         self.shared.judge(at, generation, got)
     }
 

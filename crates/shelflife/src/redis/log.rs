@@ -42,6 +42,15 @@ impl RedisStore {
 }
 
 impl RedisStore {
+    /// Takes a member off the list.
+    pub(crate) async fn leave(&self, member: &str) -> StoreResult<()> {
+        let mut pipeline = redis::pipe();
+        for list in [&self.names.members_applied, &self.names.members_beats] {
+            pipeline.cmd("ZREM").arg(list).arg(member);
+        }
+        self.link.call_all(&pipeline, 2).await.map(|_| ())
+    }
+
     /// The processes that follow the log.
     pub(crate) async fn members(&self) -> StoreResult<Members> {
         let inc = format!("{:016x}", fastrand::u64(1..));
@@ -210,8 +219,13 @@ fn entries(value: Value) -> StoreResult<Vec<LogEntry>> {
         let entry = id
             .zip(fields)
             .and_then(|(tick, fields)| entry(tick, &fields));
-        // An entry that nobody can read may name anything: the follower must see a gap.
-        all.push(entry.ok_or_else(|| StoreError::unavailable("an entry of the log is damaged"))?);
+        // An entry that nobody can read may name anything: of no incarnation, it is a gap.
+        all.push(entry.unwrap_or_else(|| LogEntry {
+            epoch: Epoch::new(0, 0),
+            prev: None,
+            hard: Invalidation::new(),
+            soft: Invalidation::new(),
+        }));
     }
     Ok(all)
 }

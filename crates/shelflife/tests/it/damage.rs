@@ -359,3 +359,25 @@ damage! {
         assert_works(&[&cold(&server).await], "mending").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_string_is_no_lease_and_a_flush_costs_no_wait() {
+    let server = shelflife_testkit::RedisServer::start();
+    let cache = shelflife::Cache::builder()
+        .url(server.url())
+        .namespace("test")
+        .build()
+        .await
+        .unwrap();
+    server.cli(&["SET", "sl1:test:e:k", &"\u{1}".repeat(300)]);
+    let began = std::time::Instant::now();
+    let load = || async { Ok::<_, std::convert::Infallible>(1_u32) };
+    assert_eq!(cache.get_or_load("k", load).await.unwrap(), 1);
+    server.cli(&["FLUSHALL"]);
+    assert_eq!(cache.entry("l").get_or_load(load).await.unwrap(), 1);
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}

@@ -333,6 +333,46 @@ on_both_stores! {
         assert_eq!(gate.loads(), 1);
     }
 
+    async fn asking_whether_it_exists_leaves_the_value_as_it_is(bench) {
+        let (cache, other) = (bench.cache().await, bench.cache().await);
+        let there = if bench.is_redis() { &other } else { &cache };
+        cache.entry("k").set(Some(5_u32)).await.unwrap();
+        assert!(there.exists("k").await);
+        assert_eq!(there.get::<Option<u32>>("k").await, Some(Some(5)));
+        assert!(there.ttl("k").await.is_some());
+        assert_eq!(there.get::<serde_json::Value>("k").await, Some(5.into()));
+        assert_eq!(there.get::<Option<u32>>("k").await, Some(Some(5)));
+    }
+
+    async fn a_batch_inside_the_load_of_one_of_its_keys_does_not_wait_for_itself(bench) {
+        let cache = bench.cache().await;
+        let inner = cache.clone();
+        let value = soon(cache.get_or_load("k:1", move || async move {
+            let many = inner.get_or_load_many([1_u32], |c, id| c.entry(format!("k:{id}")), |ids| async {
+                Ok::<_, Infallible>(ids.into_iter().map(|id| (id, id)).collect())
+            }).await;
+            many.map(|m| m[&1])
+        })).await.unwrap();
+        assert_eq!(value, 1);
+    }
+
+    async fn a_refused_write_removes_what_was_there(bench) {
+        let cache = bench.builder().setting("max_entry", "100").build().await.unwrap();
+        cache.set("k", "old".to_owned()).await.unwrap();
+        let write = cache.entry("k").begin_write().await.unwrap();
+        write.finish("x".repeat(1000)).await.unwrap_err();
+        assert_eq!(cache.get::<String>("k").await, None);
+    }
+
+    async fn no_duration_is_too_long(bench) {
+        let cache = bench.cache().await;
+        let policy = Policy::new().ttl(Duration::MAX).stale(Duration::MAX).hard_timeout(Duration::MAX).jitter(0.0);
+        let entry = cache.entry("k").policy(policy);
+        assert_eq!(entry.get_or_load(Gate::open().loader(1_u32)).await.unwrap(), 1);
+        entry.set(2_u32).await.unwrap();
+        assert_eq!(entry.get::<u32>().await, Some(2));
+    }
+
     async fn nothing_is_kept_for_its_own_time(bench) {
         let cache = bench.cache().await;
         let entry = cache.entry("none").ttl(LONG).negative_ttl(Duration::from_secs(5));

@@ -51,6 +51,7 @@ impl Bench {
 macro_rules! on_both_stores {
     ($($(#[$meta:meta])* async fn $name:ident($bench:ident) $body:block)*) => {$(
         mod $name {
+            #[allow(unused_imports, reason = "not every body needs what surrounds it")]
             use super::*;
 
             async fn run(#[allow(unused_mut)] mut $bench: $crate::stores::Bench) $body

@@ -203,3 +203,27 @@ async fn a_session_sees_its_own_invalidation_in_another_process() {
         assert_eq!(seen, None, "round {round}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_process_is_not_waited_for_and_answers_from_no_memory() {
+    let bench = Bench::redis();
+    let (one, other) = two(&bench, Duration::from_secs(1)).await;
+    other.set("k", 1_u32).await.unwrap();
+    let began = Instant::now();
+    while !from_l1(&other, "k").await {
+        assert!(began.elapsed() < Duration::from_secs(5), "L1 answers");
+    }
+    other.close().await;
+    assert!(!from_l1(&other, "k").await);
+    assert_eq!(one.members().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_tail_l1_never_answers() {
+    let bench = Bench::redis();
+    let cache = bench.builder().without_tail().build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    assert_eq!(cache.get::<u32>("k").await, Some(1));
+    assert!(!from_l1(&cache, "k").await);
+    assert!(cache.members().await.unwrap().is_empty());
+}

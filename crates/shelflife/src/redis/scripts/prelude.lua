@@ -43,7 +43,13 @@ local function last_logged()
     redis.call('DEL', KEYS[2])
     return 0
   end
-  return last[1] and tonumber(string.match(last[1][1], '^(%d+)')) or 0
+  local id = last[1] and tonumber(string.match(last[1][1], '^(%d+)')) or 0
+  if id >= 2 ^ 53 then
+    -- Nobody's tick: a foreign entry, behind which nothing could be added.
+    redis.call('DEL', KEYS[2])
+    return 0
+  end
+  return id
 end
 
 -- Appends to the log under the tick `to`, and makes it the clock's. The entry comes first.
