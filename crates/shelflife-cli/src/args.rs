@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Get(GetArgs),
     Ls(LsArgs),
     Invalidate(InvalidateArgs),
+    Members(MembersArgs),
     Stats(StatsArgs),
 }
 
@@ -131,6 +132,7 @@ Examples:
   shelflife invalidate --tag user:1 --tag users
   shelflife invalidate --pattern 'users:*'
   shelflife invalidate --tag users --soft   old values may be served while new ones load
+  shelflife invalidate --tag users --everywhere   returns when every process has applied it
   shelflife invalidate --all")]
 #[group(skip)]
 pub(crate) struct InvalidateArgs {
@@ -142,6 +144,11 @@ pub(crate) struct InvalidateArgs {
     /// A glob that needs a scan, any other than `level:*`, removes what it matches all the same.
     #[arg(long)]
     pub(crate) soft: bool,
+
+    /// Wait until every process that follows the namespace has applied it: at the latest when the window
+    /// of one that is silent has closed, 1 s by default.
+    #[arg(long)]
+    pub(crate) everywhere: bool,
 
     #[command(flatten)]
     pub(crate) operator: OperatorArgs,
@@ -166,6 +173,17 @@ pub(crate) struct WhatArgs {
     /// Everything in the namespace.
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// List the processes that follow the namespace, and how far each has applied its invalidations.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife members --redis redis://127.0.0.1:6379
+  shelflife members --json | jq '.[] | select(.window_open)'")]
+pub(crate) struct MembersArgs {
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
 }
 
 /// Show what the store holds, and how the server is doing.

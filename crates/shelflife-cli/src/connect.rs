@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use shelflife::{Cache, Error, ErrorKind};
+use shelflife::{Builder, Cache, Error, ErrorKind};
 
 use crate::args::StoreArgs;
 use crate::failure::Failure;
@@ -30,8 +30,12 @@ impl Store {
         }
     }
 
-    /// Connects, where there is something to connect to.
+    /// Connects, where there is something to connect to, and follows what others invalidate.
     pub(crate) async fn open(&self) -> Result<Cache, Failure> {
+        self.build(self.builder()?).await
+    }
+
+    fn builder(&self) -> Result<Builder, Failure> {
         let mut builder = Cache::builder()
             .from_env()
             .map_err(|error| self.cannot_open(&error))?;
@@ -41,6 +45,10 @@ impl Store {
         if let Some(namespace) = &self.namespace {
             builder = builder.namespace(namespace);
         }
+        Ok(builder)
+    }
+
+    async fn build(&self, builder: Builder) -> Result<Cache, Failure> {
         builder
             .build()
             .await
@@ -95,7 +103,8 @@ pub(crate) async fn shared(args: &StoreArgs) -> Result<Cache, Failure> {
         )
         .hint("name it with --redis redis://127.0.0.1:6379, or in SHELFLIFE_URL or REDIS_URL"));
     }
-    let cache = store.open().await?;
+    // A command ends soon: nobody should have to wait for it to have applied anything.
+    let cache = store.build(store.builder()?.without_tail()).await?;
     // Opening does not insist on an answer, an operator does.
     cache
         .ping()

@@ -47,6 +47,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Get(args) => operate::get::run(args).await,
             Command::Ls(args) => operate::ls::run(args).await,
             Command::Invalidate(args) => operate::invalidate::run(args).await,
+            Command::Members(args) => operate::members::run(args).await,
             Command::Stats(args) => operate::stats::run(args).await,
         }
     })

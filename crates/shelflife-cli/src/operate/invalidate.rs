@@ -10,7 +10,11 @@ use crate::output;
 
 pub(crate) async fn run(args: InvalidateArgs) -> Result<(), Failure> {
     let cache = connect::shared(&args.operator.store).await?;
-    let receipt = cache.invalidate(invalidation(&args.what, args.soft)).await;
+    let invalidating = cache.invalidate(invalidation(&args.what, args.soft));
+    let receipt = match args.everywhere {
+        true => invalidating.everywhere().await,
+        false => invalidating.await,
+    };
     let receipt = receipt.map_err(|error| {
         Failure::new(format!("not confirmed: {error}"))
             .hint("entries may still be served; run it again")
@@ -23,6 +27,7 @@ pub(crate) async fn run(args: InvalidateArgs) -> Result<(), Failure> {
             "patterns": args.what.pattern,
             "all": args.what.all,
             "soft": args.soft,
+            "everywhere": args.everywhere,
         }));
     }
     let how = if args.soft { "softly " } else { "" };

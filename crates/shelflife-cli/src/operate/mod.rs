@@ -5,4 +5,5 @@
 pub(crate) mod get;
 pub(crate) mod invalidate;
 pub(crate) mod ls;
+pub(crate) mod members;
 pub(crate) mod stats;

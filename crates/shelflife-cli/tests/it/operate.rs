@@ -172,3 +172,41 @@ fn without_a_server_each_command_says_what_to_do() {
         assert!(down.stdout.is_empty(), "{down:?}");
     }
 }
+
+#[test]
+fn members_lists_the_demos_and_everywhere_reaches_them() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let path = scratch.path("demo.sqlite");
+    let demos = [0, 1].map(|_| Demo::start(&path, &["--redis", &url]));
+    let members = run_json(&["members", "--redis", &url, "--json"]).remove(0);
+    let members = members.as_array().unwrap();
+    assert_eq!(members.len(), 2, "the command itself is none: {members:?}");
+    for round in 0..5 {
+        for demo in &demos {
+            assert_eq!(demo.get("/users/1").status, 200);
+        }
+        let done = run_json(&[
+            "invalidate",
+            "--tag",
+            "user:1",
+            "--everywhere",
+            "--redis",
+            &url,
+            "--json",
+        ])
+        .remove(0);
+        assert_eq!(done["everywhere"], true);
+        // The first to be asked loads; the other's L1 must not have kept the old value.
+        for demo in &demos {
+            let status = demo.get("/users/1");
+            assert!(
+                !status.cache_status().ends_with("detail=l1"),
+                "round {round}: {status:?}"
+            );
+        }
+    }
+    let shown = run(&["members", "--redis", &url]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("silent") && text.contains("open"), "{text}");
+}
