@@ -1,6 +1,8 @@
 //! The engine: reads, loads, fills and invalidations, by the protocol.
 //!
 //! ```text
+//! ask.rs         what is asked and answered
+//! due.rs         what a read must honour, and what is good enough for it
 //! read.rs        the life of a read: L1, flight, landing
 //! look.rs        reads that never load
 //! near.rs        what L1 has for a read
@@ -36,6 +38,8 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::validity::Touched;
 
+pub(crate) mod ask;
+mod due;
 pub(crate) mod events;
 mod everywhere;
 mod fill;
@@ -56,8 +60,8 @@ pub(crate) mod tail;
 mod throttle;
 mod write;
 
+pub(crate) use ask::{Answer, Ask, Level};
 pub(crate) use many::Batch;
-pub(crate) use read::{Answer, Ask, Level};
 pub(crate) use write::Writing;
 
 pub(crate) struct Engine {

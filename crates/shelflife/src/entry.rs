@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::codec::Codec;
+use crate::engine::ask::Replace;
 use crate::engine::load::{Chain, Failure, Loader, SourceError};
 use crate::engine::near::near_status;
-use crate::engine::read::Replace;
 use crate::engine::{Answer, Ask, Level, Writing};
 use crate::epoch::Receipt;
 use crate::error::{Error, LoadError};

@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::engine::read::Replace;
+use crate::engine::ask::Replace;
 use crate::engine::{Ask, Batch};
 use crate::entry::{Entry, erase_error, own, typed};
 use crate::epoch::Receipt;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::ask::Ask;
 use super::flight::Offer;
 use super::fly::Right;
 use super::judge::Candidate;
 use super::load::Adapted;
-use super::read::Ask;
 use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::key::Tag;

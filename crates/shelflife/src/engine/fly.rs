@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
+use super::ask::{Answer, Ask, Replace, answer_of};
+use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Flight, Landing, Leader, Offer, Underway};
-use super::judge::{Candidate, Due, Judged};
+use super::judge::{Candidate, Judged};
 use super::load::{Failure, Loader};
-use super::read::{Answer, Ask, Replace, TRIES, answer_of};
+use super::read::TRIES;
 use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Epoch;

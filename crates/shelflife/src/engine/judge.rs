@@ -4,41 +4,19 @@
 //! a result is good for this read.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Engine;
+use super::ask::Ask;
 use super::flight::Offer;
-use super::read::Ask;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::local::Newcomer;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status, Tier};
 use crate::store::{Held, Slot, Snapshot};
-use crate::validity::{Floor, Meta, Touched, Validity, good_for, validity};
+use crate::validity::{Meta, Touched, Validity, validity};
 use crate::value::Live;
-
-/// What a read must honour, fixed when it begins and kept through its retries.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Due {
-    pub(super) floor: Floor,
-    pub(super) began: Moment,
-    /// Whether the window was open then: this process knew all that it had to know.
-    pub(super) window_open: bool,
-}
-
-impl Due {
-    /// What a read of the primary must honour that was sent at `sent`: its clock was read after that,
-    /// so every floor is reached, and what this process knows is left to ask.
-    pub(super) fn of_primary(sent: Moment) -> Self {
-        Self {
-            floor: Floor::LOCAL,
-            began: sent,
-            window_open: false,
-        }
-    }
-}
 
 /// What the slot of a key is worth to a read.
 pub(super) enum Judged {
@@ -119,28 +97,6 @@ impl Engine {
     fn time_left(&self, meta: &Meta) -> i64 {
         let now = self.store.server_ms(self.clock.now());
         i64::try_from(i128::from(meta.fresh_until) - i128::from(now)).unwrap_or(i64::MAX)
-    }
-
-    /// Whether an offer may be handed to a read.
-    pub(super) fn good_for_read(&self, key: &str, result: &Offer, due: Due) -> Touched {
-        // Cut off, so no clock could be read: only what is younger than Δ is shared.
-        let young = due.began < result.known_at.plus(self.settings.window);
-        if due.floor.epoch.is_none() && !due.window_open && !young {
-            return Touched::Hard;
-        }
-        let Some(good) = result.good else {
-            // No clock could be read: shared only while its load is younger than Δ and than any
-            // invalidation of our own, and by no floor.
-            let invalidated = Moment(self.invalidated.load(Ordering::SeqCst));
-            return if due.floor.epoch.is_none() && young && result.known_at > invalidated {
-                Touched::No
-            } else {
-                Touched::Hard
-            };
-        };
-        good_for(due.floor, good, self.applied(), |since| {
-            self.touched(key, &result.tags, since)
-        })
     }
 
     /// Puts a value into L1: inserted, memory asked, then ready.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::Engine;
-use super::read::Ask;
+use super::ask::Ask;
 use crate::key::Tag;
 use crate::policy::LONGEST;
 use crate::store::Wanted;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::judge::{Due, Judged};
+use super::ask::{Answer, Ask, answer_of, as_stale_if};
+use super::due::Due;
+use super::judge::Judged;
 use super::near::Near;
-use super::read::{Answer, Ask, TRIES, answer_of, as_stale_if};
+use super::read::TRIES;
 use crate::counters::bump;
 use crate::reason::Reason;
 use crate::status::Status;

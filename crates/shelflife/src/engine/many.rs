@@ -7,12 +7,14 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::ask::{Answer, Ask, Level, answer_of};
+use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Boarding, Flight, Landing, Leader};
 use super::fly::{LeaseGuard, Right, unfilled};
-use super::judge::{Due, Judged};
+use super::judge::Judged;
 use super::load::{BoxFuture, Failure, SourceError};
-use super::read::{Answer, Ask, GRACE, Level, answer_of};
+use super::read::GRACE;
 use crate::counters::bump;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::judge::{Due, schema_fits};
-use super::read::{Answer, Ask, Level, Replace};
+use super::ask::{Answer, Ask, Level, Replace};
+use super::due::Due;
+use super::judge::schema_fits;
 use crate::clock::Moment;
 use crate::local::Resident;
 use crate::reason::Reason;

@@ -23,79 +23,21 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::flight::{Boarding, Flight, Landing, Leader, Offer};
+use super::ask::{Answer, Ask, Replace, answer_of, as_stale_if};
+use super::due::Due;
+use super::flight::{Boarding, Flight, Landing, Leader};
 use super::fly::Flown;
-use super::judge::Due;
-use super::load::{Chain, Failure, Loader};
+use super::load::{Failure, Loader};
 use super::near::Near;
 use crate::counters::bump;
-use crate::epoch::Receipt;
-use crate::key::Tag;
-use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};
-use crate::validity::{Floor, Touched};
-use crate::value::{Kind, Live};
+use crate::validity::Touched;
 
 /// How often a read starts over before it loads alone.
 pub(super) const TRIES: usize = 3;
 /// How much longer than its load a read waits, so that the load's own end is told first.
 pub(super) const GRACE: std::time::Duration = std::time::Duration::from_millis(25);
-
-/// What a read must honour beyond what this process knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Level {
-    /// G(Δ).
-    #[default]
-    Bounded,
-    /// G(0): the clock is read from the primary.
-    Strict,
-    /// Everything up to a given invalidation.
-    Session(Receipt),
-}
-
-/// A read: which key, as what, under which policy.
-#[derive(Clone)]
-pub(crate) struct Ask {
-    pub(crate) key: Arc<str>,
-    /// All tags, implicit ones included.
-    pub(crate) tags: Arc<[Tag]>,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) level: Level,
-    pub(crate) kind: Kind,
-    /// What a load must replace, though it may be fresh.
-    pub(crate) replace: Replace,
-    /// The loads inside which this read runs: it can't wait for one of them.
-    pub(crate) inside: Option<Arc<Chain>>,
-}
-
-/// Which stored value does not satisfy a read, though it may be fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replace {
-    /// None: a fresh value is the answer.
-    Nothing,
-    /// This fill: an early refresh replaces it, unless another process has.
-    Fill(u64),
-    /// Any.
-    Anything,
-}
-
-impl Replace {
-    pub(super) fn replaces(self, fill: u64) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Fill(known) => known == fill,
-            Self::Anything => true,
-        }
-    }
-}
-
-/// What a read gave.
-#[derive(Clone)]
-pub(crate) struct Answer {
-    pub(crate) live: Live,
-    pub(crate) status: Status,
-}
 
 impl Engine {
     /// A read that loads what is missing. One load per key per cluster.
@@ -117,66 +59,6 @@ impl Engine {
         self.counters
             .answered(answer.as_ref().map_or(&failed, |answer| &answer.status));
         answer
-    }
-
-    /// What a read at this level must honour. When it can't do with what this process knows, and the
-    /// clock can't be had either, the read loads, and shares only a load that is younger than Δ.
-    pub(super) async fn due(&self, level: Level) -> Due {
-        if let Some(due) = self.due_at_once(level) {
-            return due;
-        }
-        let mut due = self.floored(self.due_of_knowledge()).await;
-        if let (None, Level::Session(receipt)) = (due.floor.epoch, level) {
-            // The clock can't be had, but the receipt was given.
-            due.floor.epoch = Some(receipt.epoch());
-        }
-        due
-    }
-
-    /// With the clock on the primary as its floor.
-    async fn floored(&self, mut due: Due) -> Due {
-        due.window_open = false;
-        if let Ok(clock) = self.store.clock().await {
-            due.floor = Floor::at(clock);
-        }
-        due
-    }
-
-    /// Whether what a flight landed with is good for a read. One that began while the window was closed
-    /// gets its floor only now: a clock that is read later asks for more, not less.
-    pub(super) async fn question(&self, due: &mut Due, key: &str, offer: &Offer) -> Touched {
-        if !due.window_open && due.floor.epoch.is_none() {
-            *due = self.floored(*due).await;
-        }
-        self.good_for_read(key, offer, *due)
-    }
-
-    /// The same where no clock is needed.
-    pub(super) fn due_at_once(&self, level: Level) -> Option<Due> {
-        let due = self.due_of_knowledge();
-        match level {
-            Level::Bounded => Some(due),
-            // There is no other process: what this one knows is all.
-            _ if self.store.is_private() => Some(due),
-            Level::Session(receipt) if due.window_open => Some(Due {
-                floor: Floor {
-                    local: true,
-                    epoch: Some(receipt.epoch()),
-                },
-                ..due
-            }),
-            Level::Session(_) | Level::Strict => None,
-        }
-    }
-
-    /// What a read must honour that is content with what this process knows.
-    pub(super) fn due_of_knowledge(&self) -> Due {
-        let began = self.clock.now();
-        Due {
-            floor: Floor::LOCAL,
-            began,
-            window_open: began < self.window(),
-        }
     }
 
     /// Boards a flight. One whose load this process knows to be outdated is left to those who wait for
@@ -416,20 +298,6 @@ enum Waited {
     Landing(Landing),
     /// The soft timeout came first.
     Slow,
-}
-
-pub(super) fn answer_of(offer: &Offer) -> Answer {
-    Answer {
-        live: offer.live.clone(),
-        status: offer.status,
-    }
-}
-
-pub(super) fn as_stale_if(touched: Touched, mut answer: Answer) -> Answer {
-    if touched == Touched::Soft {
-        answer.status = answer.status.stale(Reason::SoftInvalidated);
-    }
-    answer
 }
 
 fn because(answer: &Answer, reason: Reason) -> Answer {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
+use super::ask::Ask;
 use super::fill::Prepared;
 use super::invalidate::finished;
 use super::judge::Candidate;
 use super::load::Adapted;
-use super::read::Ask;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;

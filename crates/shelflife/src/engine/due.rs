@@ -1,0 +1,114 @@
+//! What a read is due: what it must honour, and whether an offer is good enough for it (PROTOCOL §1, §4).
+
+use std::sync::atomic::Ordering;
+
+use super::Engine;
+use super::ask::Level;
+use super::flight::Offer;
+use crate::clock::Moment;
+use crate::validity::{Floor, Touched, good_for};
+
+/// What a read must honour, fixed when it begins and kept through its retries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) floor: Floor,
+    pub(super) began: Moment,
+    /// Whether the window was open then: this process knew all that it had to know.
+    pub(super) window_open: bool,
+}
+
+impl Due {
+    /// What a read of the primary must honour that was sent at `sent`: its clock was read after that,
+    /// so every floor is reached, and what this process knows is left to ask.
+    pub(super) fn of_primary(sent: Moment) -> Self {
+        Self {
+            floor: Floor::LOCAL,
+            began: sent,
+            window_open: false,
+        }
+    }
+}
+
+impl Engine {
+    /// What a read at this level must honour. When it can't do with what this process knows, and the
+    /// clock can't be had either, the read loads, and shares only a load that is younger than Δ.
+    pub(super) async fn due(&self, level: Level) -> Due {
+        if let Some(due) = self.due_at_once(level) {
+            return due;
+        }
+        let mut due = self.floored(self.due_of_knowledge()).await;
+        if let (None, Level::Session(receipt)) = (due.floor.epoch, level) {
+            // The clock can't be had, but the receipt was given.
+            due.floor.epoch = Some(receipt.epoch());
+        }
+        due
+    }
+
+    /// With the clock on the primary as its floor.
+    async fn floored(&self, mut due: Due) -> Due {
+        due.window_open = false;
+        if let Ok(clock) = self.store.clock().await {
+            due.floor = Floor::at(clock);
+        }
+        due
+    }
+
+    /// Whether what a flight landed with is good for a read. One that began while the window was closed
+    /// gets its floor only now: a clock that is read later asks for more, not less.
+    pub(super) async fn question(&self, due: &mut Due, key: &str, offer: &Offer) -> Touched {
+        if !due.window_open && due.floor.epoch.is_none() {
+            *due = self.floored(*due).await;
+        }
+        self.good_for_read(key, offer, *due)
+    }
+
+    /// The same where no clock is needed.
+    pub(super) fn due_at_once(&self, level: Level) -> Option<Due> {
+        let due = self.due_of_knowledge();
+        match level {
+            Level::Bounded => Some(due),
+            // There is no other process: what this one knows is all.
+            _ if self.store.is_private() => Some(due),
+            Level::Session(receipt) if due.window_open => Some(Due {
+                floor: Floor {
+                    local: true,
+                    epoch: Some(receipt.epoch()),
+                },
+                ..due
+            }),
+            Level::Session(_) | Level::Strict => None,
+        }
+    }
+
+    /// What a read must honour that is content with what this process knows.
+    pub(super) fn due_of_knowledge(&self) -> Due {
+        let began = self.clock.now();
+        Due {
+            floor: Floor::LOCAL,
+            began,
+            window_open: began < self.window(),
+        }
+    }
+
+    /// Whether an offer may be handed to a read.
+    pub(super) fn good_for_read(&self, key: &str, result: &Offer, due: Due) -> Touched {
+        // Cut off, so no clock could be read: only what is younger than Δ is shared.
+        let young = due.began < result.known_at.plus(self.settings.window);
+        if due.floor.epoch.is_none() && !due.window_open && !young {
+            return Touched::Hard;
+        }
+        let Some(good) = result.good else {
+            // No clock could be read: shared only while its load is younger than Δ and than any
+            // invalidation of our own, and by no floor.
+            let invalidated = Moment(self.invalidated.load(Ordering::SeqCst));
+            return if due.floor.epoch.is_none() && young && result.known_at > invalidated {
+                Touched::No
+            } else {
+                Touched::Hard
+            };
+        };
+        good_for(due.floor, good, self.applied(), |since| {
+            self.touched(key, &result.tags, since)
+        })
+    }
+}
