@@ -140,6 +140,8 @@ pub(crate) struct Wanted {
 pub(crate) enum Begun {
     /// The lease is ours.
     Granted,
+    /// The lease is ours; what stood there was no string.
+    Replaced,
     /// Another fill stands there than the one that was judged.
     Changed,
     /// Another's lease is live.
@@ -192,6 +194,8 @@ pub(crate) struct BeatAnswer {
     pub(crate) last_logged: u64,
     /// Which primary answered.
     pub(crate) replid: String,
+    /// Its time in ms.
+    pub(crate) server_ms: u64,
 }
 
 /// A process that follows the log.

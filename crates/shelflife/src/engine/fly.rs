@@ -151,7 +151,9 @@ impl Engine {
                 Weighed::Load(stale, why) => (stale, why),
             };
             match self.lease(ask, &snapshot, &mut lease).await {
-                Ok(Begun::Granted) => {
+                Ok(begun @ (Begun::Granted | Begun::Replaced)) => {
+                    let replaced = begun == Begun::Replaced;
+                    let why = if replaced { Reason::WrongType } else { why };
                     let stale = stale.as_ref().map(answer_of);
                     return match self.since(ask, &snapshot).await {
                         Ok(since) => self.begin_load(
@@ -238,7 +240,7 @@ impl Engine {
             .store
             .begin(&ask.key, snapshot.slot.seen(), lease.arm())
             .await?;
-        if begun != Begun::Granted {
+        if !matches!(begun, Begun::Granted | Begun::Replaced) {
             lease.disarm();
         }
         Ok(begun)

@@ -257,7 +257,7 @@ impl Engine {
             return Taken::There(at, answer);
         }
         match self.lease(ask, &snapshot, &mut lease).await {
-            Ok(Begun::Granted) => {}
+            Ok(Begun::Granted | Begun::Replaced) => {}
             Ok(Begun::Changed | Begun::Held) => return Taken::Held(at),
             Err(_) => return cut_off(leader),
         }

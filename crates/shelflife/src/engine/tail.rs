@@ -232,6 +232,9 @@ impl Tail {
         let Some(follower) = &mut self.follower else {
             return false;
         };
+        if let Store::Redis(store) = &engine.store {
+            store.told_time(answer.server_ms);
+        }
         let seen = BeatSeen {
             clock: answer.clock,
             last_logged: answer.last_logged,

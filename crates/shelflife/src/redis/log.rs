@@ -148,6 +148,7 @@ impl LogLine {
                 clock: answer.clock,
                 last_logged: last_logged.unwrap_or(0),
                 replid: answer.replid,
+                server_ms: answer.server_ms,
             })
         }
     }

@@ -123,9 +123,16 @@ impl RedisStore {
             .chain(args.iter().copied())
             .collect();
         let answer = reply::answer(what, self.run(script, &all_keys, &all_args).await?)?;
-        let offset = answer.server_ms as i64 - self.clock.now().as_ms() as i64;
-        self.offset_ms.store(offset, Ordering::Relaxed);
+        self.told_time(answer.server_ms);
         Ok(answer)
+    }
+
+    /// Keeps the server's time that an answer told.
+    pub(crate) fn told_time(&self, server_ms: u64) {
+        let offset = i128::from(server_ms) - i128::from(self.clock.now().as_ms());
+        if let Ok(offset) = i64::try_from(offset) {
+            self.offset_ms.store(offset, Ordering::Relaxed);
+        }
     }
 
     pub(crate) async fn clock(&self) -> StoreResult<Epoch> {

@@ -381,3 +381,19 @@ async fn a_foreign_string_is_no_lease_and_a_flush_costs_no_wait() {
         began.elapsed()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_another_type_is_a_miss_with_that_reason() {
+    let server = shelflife_testkit::RedisServer::start();
+    let cache = shelflife::Cache::builder()
+        .url(server.url())
+        .namespace("test")
+        .build()
+        .await
+        .unwrap();
+    server.cli(&["LPUSH", "sl1:test:e:k", "x"]);
+    let load = || async { Ok::<_, std::convert::Infallible>(1_u32) };
+    let loaded = cache.entry("k").lookup_or_load(load).await.unwrap();
+    assert_eq!(loaded.status.reason(), shelflife::Reason::WrongType);
+    assert!(loaded.status.stored());
+}

@@ -4,7 +4,7 @@ local lease = tonumber(ARGV[3])
 local head = header()
 if not head or #head < 128 or string.sub(head, 1, 4) ~= 'SLF\1' then
   redis.call('SET', KEYS[1], ARGV[4], 'PX', lease)
-  return 'granted'
+  return head and 'granted' or 'replaced'
 end
 if string.sub(head, 81, 88) ~= ARGV[1] then
   return 'changed'

@@ -22,6 +22,7 @@ impl RedisStore {
         let got = self.run(&scripts::BEGIN, &[&name], &args).await?;
         match reply::bytes(got).as_deref() {
             Some(b"granted") => Ok(Begun::Granted),
+            Some(b"replaced") => Ok(Begun::Replaced),
             Some(b"changed") => Ok(Begun::Changed),
             Some(b"held") => Ok(Begun::Held),
             other => Err(StoreError::new(
