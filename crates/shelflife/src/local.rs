@@ -49,6 +49,8 @@ pub(crate) struct Resident {
     bytes: usize,
     /// Names the fill that it came from.
     pub(crate) fill: u64,
+    /// Up to which epoch nothing had invalidated it when it came.
+    good: Epoch,
     pub(crate) fresh_until: Moment,
     pub(crate) stale_until: Moment,
 }
@@ -63,6 +65,8 @@ pub(crate) struct Newcomer {
     pub(crate) epoch: Epoch,
     /// Names the fill that it came from.
     pub(crate) fill: u64,
+    /// Up to which epoch nothing has invalidated it.
+    pub(crate) good: Epoch,
     pub(crate) schema: u32,
     pub(crate) fresh_until: Moment,
     pub(crate) stale_until: Moment,
@@ -176,6 +180,7 @@ impl Local {
             bytes: new.bytes + own_tags * OWN_TAG,
             epoch: new.epoch,
             fill: new.fill,
+            good: new.good,
             schema: new.schema,
             fresh_until: new.fresh_until,
             stale_until: new.stale_until,
@@ -196,13 +201,13 @@ impl Local {
             .remove_if(key, |there| Arc::ptr_eq(there, resident));
     }
 
-    /// Applies an invalidation: cells are raised, keys and matches of patterns removed, unless their
-    /// load began after it. The caller has told memory before.
+    /// Applies an invalidation: cells are raised, keys and matches of patterns removed, unless they are
+    /// known good up to it. The caller has told memory before.
     pub(crate) fn apply(&self, epoch: Epoch, what: &Invalidation) {
         for tag in &what.tags {
             self.cells.raise(tag, epoch.tick, what.soft);
         }
-        self.drop_older(what, |resident| !resident.epoch.at_least(epoch));
+        self.drop_older(what, |resident| !resident.good.at_least(epoch));
     }
 
     /// Removes (or marks, when soft) what is named by key, and what a pattern matches.
@@ -273,6 +278,7 @@ mod tests {
             bytes: 1,
             epoch: Epoch::new(1, tick),
             fill: 1,
+            good: Epoch::new(1, 5),
             schema: 0,
             fresh_until: Moment(u64::MAX),
             stale_until: Moment(u64::MAX),

@@ -123,8 +123,8 @@ fn key_field(key: &str) -> (u8, Vec<u8>) {
     }
 }
 
-/// The bytes of `record` for `key`. Tags or keys too long for their length fields are cut from the
-/// start by the caller's limits ([`crate::policy::TAGS`]); here they saturate into a malformed record.
+/// The bytes of `record` for `key`. Names are shortened and tags limited before this
+/// ([`crate::policy::TAGS`]), so every length fits its field.
 pub(crate) fn encode(record: &Record, key: &str) -> Vec<u8> {
     let (key_flag, key) = key_field(key);
     let Record {

@@ -120,6 +120,7 @@ impl Engine {
             bytes: candidate.bytes,
             epoch: meta.epoch,
             fill: meta.fill,
+            good,
             schema: meta.schema,
             fresh_until,
             stale_until: at(meta.stale_until.max(meta.fresh_until)),

@@ -216,10 +216,10 @@ impl Tail {
                     let end = follower.has_applied(entry.epoch);
                     engine.has_applied(self.generation, entry.epoch);
                     if let Some(end) = end {
-                        self.first = None;
                         if !engine.open_window(self.generation, end) {
                             return false;
                         }
+                        self.first = None;
                     }
                 }
             }
@@ -243,8 +243,9 @@ impl Tail {
         };
         match follower.beat(&seen) {
             Verdict::Open(end) => {
+                let opened = engine.open_window(self.generation, end);
                 self.first = None;
-                engine.open_window(self.generation, end)
+                opened
             }
             Verdict::Wait => true,
             Verdict::Resync => false,

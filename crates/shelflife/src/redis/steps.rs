@@ -30,6 +30,8 @@ mod write;
 
 /// How much longer than its entries the record of a tag is kept.
 const TAG_SLACK: Duration = Duration::from_secs(60);
+/// By how much a server's time may seem to go back before it counts as another clock's.
+const ANOTHER_CLOCK_MS: i64 = 100;
 /// How many entries one script stores, and how many keys one reads.
 const BATCH: usize = 200;
 
@@ -127,10 +129,15 @@ impl RedisStore {
         Ok(answer)
     }
 
-    /// Keeps the server's time that an answer told.
+    /// Keeps the server's time that an answer told. An answer is late, never early: of two that hardly
+    /// differ the later time is nearer to the truth; much less is another clock.
     pub(crate) fn told_time(&self, server_ms: u64) {
         let offset = i128::from(server_ms) - i128::from(self.clock.now().as_ms());
-        if let Ok(offset) = i64::try_from(offset) {
+        let Ok(offset) = i64::try_from(offset) else {
+            return;
+        };
+        let known = self.offset_ms.load(Ordering::Relaxed);
+        if offset > known || known - offset > ANOTHER_CLOCK_MS {
             self.offset_ms.store(offset, Ordering::Relaxed);
         }
     }

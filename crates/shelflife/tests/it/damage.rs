@@ -184,18 +184,14 @@ damage! {
     async fn keys_of_a_wrong_type_cost_misses(server) {
         for name in controls().chain([ENTRY]) {
             for make in [&["RPUSH", name, "x"][..], &["HSET", name, "f", "v"], &["SADD", name, "x"], &["SET", name, "x"]] {
-                suffers(&server, &make.join(" "), || {
-                    server.cli(&["DEL", name]);
-                    server.cli(make);
-                }).await;
+                suffers(&server, &make.join(" "), || replace(&server, name, make)).await;
             }
         }
     }
 
     async fn a_foreign_stream_in_place_of_the_log_costs_nothing(server) {
         suffers(&server, "a foreign log", || {
-            server.cli(&["DEL", LOG]);
-            server.cli(&["XADD", LOG, "*", "field", "value"]);
+            replace(&server, LOG, &["XADD", LOG, "*", "field", "value"]);
         }).await;
     }
 
@@ -396,4 +392,14 @@ async fn a_key_of_another_type_is_a_miss_with_that_reason() {
     let loaded = cache.entry("k").lookup_or_load(load).await.unwrap();
     assert_eq!(loaded.status.reason(), shelflife::Reason::WrongType);
     assert!(loaded.status.stored());
+}
+
+/// Deletes a key and makes it anew at one moment: a beat between the two would bring it back.
+fn replace(server: &shelflife_testkit::RedisServer, key: &str, make: &[&str]) {
+    let script = "redis.call('DEL', KEYS[1]) redis.call(unpack(ARGV)) return 'OK'";
+    let words: Vec<&str> = ["EVAL", script, "1", key]
+        .into_iter()
+        .chain(make.iter().copied())
+        .collect();
+    server.cli(&words);
 }

@@ -109,7 +109,11 @@ async fn assert_recovers(cache: &Cache) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_server_costs_timeouts_and_nothing_else() {
     let mut server = RedisServer::start();
-    let cache = builder(server.url()).build().await.unwrap();
+    let cache = builder(server.url())
+        .window(Duration::from_secs(60))
+        .build()
+        .await
+        .unwrap();
     cache.set("warm", 1_u32).await.unwrap();
     server.stop();
     assert_eq!(

@@ -595,7 +595,7 @@ on_both_stores! {
     }
 
     async fn observers_see_how_the_last_read_was_answered(bench) {
-        let cache = bench.cache().await;
+        let cache = bench.long_windowed().await;
         let read = || cache.get_or_load("k", Gate::open().loader(1_u32));
         let (_, status) = observe(read()).await;
         assert_eq!(status.unwrap().outcome(), Outcome::Miss);

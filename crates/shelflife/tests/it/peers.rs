@@ -265,7 +265,7 @@ on_both_stores! {
     }
 
     async fn own_writes_stay_in_l1(bench) {
-        let cache = bench.cache().await;
+        let cache = bench.long_windowed().await;
         soon(cache.set("k", 1_u32)).await.unwrap();
         assert_eq!(cache.entry("k").lookup::<u32>().await.status.tier(), Some(Tier::L1));
         cache.set_many([("k", 2_u32), ("l", 3)]).await.unwrap();

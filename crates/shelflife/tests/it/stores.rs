@@ -41,6 +41,12 @@ impl Bench {
         }
     }
 
+    /// A cache whose window does not close because the machine is busy: for what is said of L1.
+    pub async fn long_windowed(&self) -> Cache {
+        let minute = std::time::Duration::from_secs(60);
+        self.builder().window(minute).build().await.unwrap()
+    }
+
     pub async fn cache(&self) -> Cache {
         self.builder().build().await.unwrap()
     }
