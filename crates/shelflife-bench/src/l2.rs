@@ -1,7 +1,8 @@
 //! A hit in Redis, at several numbers of callers, beside a bare `GET` of the same bytes.
 //!
-//! The cache does not follow the log: what L1 holds never answers, so that every read goes to Redis, and pays for
-//! its insertion into L1 too. Callers are tasks; a turn ends when the last of them has done its share.
+//! L1 is so small that it has forgotten an entry before it is asked for again: nearly every read goes to Redis, and
+//! pays for its insertion into L1, and for what that replaces, too. Callers are tasks; a turn ends when the last of
+//! them has done its share.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use crate::subject::{USERS, User, key, shuffled, tag};
 
 const SECTION: &str = "L2 hit, µs per hit; the ratio is of throughputs";
 const LEAST: Target = Target::AtLeast(0.7);
+/// Bytes of L1: about a hundred entries.
+const L1: u64 = 64 << 10;
 const ROUNDS: usize = 11;
 /// Callers, and how many reads a turn has.
 const ONE: [(usize, usize); 1] = [(1, 2_000)];
@@ -67,7 +70,7 @@ impl Reader {
 pub(crate) fn run(server: &Server, report: &mut Report) -> Outcome<()> {
     report.note(
         SECTION,
-        "10,000 keys of about 200 B in random order; without the tail: L1 is filled and never answers;",
+        "10,000 keys of about 200 B in random order; L1 has room for 1 % of them;",
     );
     report.note(
         SECTION,
@@ -91,8 +94,7 @@ fn race(
     report: &mut Report,
 ) -> Outcome<()> {
     let (cache, bare) = runtime.block_on(async {
-        let cache = server.cache("l2").without_tail();
-        let cache = cache.build().await?;
+        let cache = server.cache("l2").memory_limit(L1).build().await?;
         for id in 0..USERS {
             let (key, user) = (key(id), User::small(id));
             cache.entry(key).tag(tag(id)).set(user).await?;
@@ -118,7 +120,8 @@ fn race(
         let times = compete(ROUNDS, &mut turns)?;
         let after = cache.stats();
         let expected = 3 * (ROUNDS as u64 + 1) * reads as u64;
-        if after.l2_hits - before.l2_hits != expected || after.loads > 0 {
+        let hits = after.l2_hits - before.l2_hits;
+        if hits > expected || hits < expected / 100 * 97 || after.loads > 0 {
             return Err(format!("not only L2 was measured: {after:?}").into());
         }
         for ((name, reader), own) in readers.iter().zip(&times).skip(1) {

@@ -26,7 +26,9 @@ pub(crate) enum Command {
     Get(GetArgs),
     Ls(LsArgs),
     Invalidate(InvalidateArgs),
+    Watch(WatchArgs),
     Members(MembersArgs),
+    Audit(AuditArgs),
     Stats(StatsArgs),
 }
 
@@ -175,13 +177,118 @@ pub(crate) struct WhatArgs {
     pub(crate) all: bool,
 }
 
+/// Show invalidations and events as they happen: who, what, when, and who has applied them.
+///
+/// Each line is an entry of the log: the server's time (UTC), what was invalidated, by which member, and
+/// how many of the processes that follow the log have applied it. Where that takes longer, a second line
+/// tells when all have. Watching changes nothing: this command is no member, nobody waits for it. When
+/// the server goes away it says so, and goes on when it is back. Ctrl-C ends it.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife watch                          what happens from now on
+  shelflife watch --since 5m               and what happened in the last five minutes
+  shelflife watch --key users:42           what makes users:42 unusable: by key, level, glob, or all
+  shelflife watch --tag user:42 --limit 1  wait for the next invalidation of a tag, then end
+  shelflife watch --json | jq -c 'select(.type == \"entry\") | {at, origin, tags}'
+
+Lines with --json, by `type`: `entry`, with `applied.by` of `applied.of` processes when it was printed;
+`applied`, when all have applied an entry that not all had; `gap`, when entries are missing between two
+others; `lost` and `back`, when the server goes away and comes again.")]
+pub(crate) struct WatchArgs {
+    /// Begin this long ago, as 30s, 5m, 2h; the log keeps about the last 16,000 entries.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) since: Option<String>,
+
+    /// End after so many entries.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// Only what names this key: itself, its level, a glob that it matches, or everything. Repeatable.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Vec<String>,
+
+    /// Only what names this tag. Repeatable.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Vec<String>,
+
+    /// Only events of this name. Repeatable; of several filters one suffices.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) event: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
+
 /// List the processes that follow the namespace, and how far each has applied its invalidations.
+///
+/// A process whose last beat is older than its Δ has closed its window: its memory answers nothing until
+/// it has caught up, so it serves nothing old, and nobody waits for it.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
   shelflife members --redis redis://127.0.0.1:6379
-  shelflife members --json | jq '.[] | select(.window_open)'")]
+  shelflife members --watch            again every second, until Ctrl-C
+  shelflife members --watch 200ms
+  shelflife members --json | jq '.[] | select(.window_open)'
+
+`lag` is how much older than the newest invalidation the last one is that the process has applied.")]
 pub(crate) struct MembersArgs {
+    /// Look again and again, every so often; with --json one array a line.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "1s")]
+    pub(crate) watch: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
+
+/// Check in production that no tier serves what has been invalidated.
+///
+/// Runs beside the application, as one more process of the namespace: it follows the log and has a memory
+/// of its own. Key by key it compares what a strict read gives with what its memory (l1), and the store
+/// as judged without asking the primary (l2), would have answered just after. Every disagreement is told
+/// with the entries of the log that explain it:
+///
+///   within     the invalidation is younger than Δ (the setting `window`): allowed
+///   violation  it is older: the promise is broken, which is a bug; please report it
+///   foreign    somebody changed or deleted something past the protocol (redis-cli DEL, eviction)
+///
+/// It also tells what is stored in bad order: records that can't be read, tags that are missing, what
+/// never expires. Nothing is changed, values are not decoded. Ends with 1 if there was a violation.
+#[derive(Clone, Debug, Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  shelflife audit                           until Ctrl-C
+  shelflife audit --for 10m --rate 500      ten minutes, 500 looks a second
+  shelflife audit --keys 'users:*' --once   each key that matches, twice, then the end
+  shelflife audit --for 1h --json | jq -c 'select(.class == \"violation\")'
+
+Lines with --json, by `type`: `disagreement` (with `class`, `cause`, `history`), `fault`, `round` when every
+key has been looked at, `lost` and `back` for the server, and a `summary` at the end."
+)]
+pub(crate) struct AuditArgs {
+    /// End after this long, as 30s, 10m, 2h.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) duration: Option<String>,
+
+    /// End when every key has been looked at, and those that are kept in memory once more.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Looks a second. A look at a key costs the server about six small commands and two reads of the value.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+
+    /// Only keys that match this glob; quote it, or the shell will expand it.
+    #[arg(long, value_name = "GLOB", default_value = "*")]
+    pub(crate) keys: String,
+
+    /// How many keys to keep in memory and look at again and again.
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) keep: u32,
+
     #[command(flatten)]
     pub(crate) operator: OperatorArgs,
 }

@@ -96,6 +96,16 @@ fn without_secrets(url: &str) -> String {
 
 /// The store of an operator command: a shared one, or there is nothing to look at.
 pub(crate) async fn shared(args: &StoreArgs) -> Result<Cache, Failure> {
+    // A command ends soon: nobody should have to wait for it to have applied anything.
+    answering(args, Builder::without_tail).await
+}
+
+/// The same for a command that takes part: it follows the log as the application does.
+pub(crate) async fn member(args: &StoreArgs) -> Result<Cache, Failure> {
+    answering(args, |builder| builder).await
+}
+
+async fn answering(args: &StoreArgs, how: fn(Builder) -> Builder) -> Result<Cache, Failure> {
     let store = Store::new(args);
     if !store.is_shared() {
         return Err(Failure::new(
@@ -103,8 +113,7 @@ pub(crate) async fn shared(args: &StoreArgs) -> Result<Cache, Failure> {
         )
         .hint("name it with --redis redis://127.0.0.1:6379, or in SHELFLIFE_URL or REDIS_URL"));
     }
-    // A command ends soon: nobody should have to wait for it to have applied anything.
-    let cache = store.build(store.builder()?.without_tail()).await?;
+    let cache = store.build(how(store.builder()?)).await?;
     // Opening does not insist on an answer, an operator does.
     cache
         .ping()

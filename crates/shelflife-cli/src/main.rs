@@ -14,6 +14,7 @@ mod demo;
 mod failure;
 mod operate;
 mod output;
+mod signals;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -47,7 +48,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Get(args) => operate::get::run(args).await,
             Command::Ls(args) => operate::ls::run(args).await,
             Command::Invalidate(args) => operate::invalidate::run(args).await,
+            Command::Watch(args) => operate::watch::run(args).await,
             Command::Members(args) => operate::members::run(args).await,
+            Command::Audit(args) => operate::audit::run(args).await,
             Command::Stats(args) => operate::stats::run(args).await,
         }
     })

@@ -157,15 +157,28 @@ impl Child {
         }
     }
 
+    /// All that was printed by a process that has ended, on both streams.
+    pub fn printed(&mut self) -> String {
+        while let Ok(line) = self.stdout.recv_timeout(LAST_WORDS) {
+            self.transcript.push(line);
+        }
+        self.gather_errors();
+        self.transcript.join("\n")
+    }
+
+    fn gather_errors(&mut self) {
+        while let Ok(line) = self.stderr.recv_timeout(LAST_WORDS) {
+            self.transcript.push(format!("stderr: {line}"));
+        }
+    }
+
     fn fail(&mut self, what: &str) -> ! {
         let state = match self.process.wait(LAST_WORDS) {
             Some(status) => format!("ended: {status}"),
             None => "still running".to_owned(),
         };
         self.transcript.extend(self.stdout.try_iter());
-        while let Ok(line) = self.stderr.recv_timeout(LAST_WORDS) {
-            self.transcript.push(format!("stderr: {line}"));
-        }
+        self.gather_errors();
         let printed = self.transcript.join("\n");
         panic!(
             "process {} ({state}): {what}; it printed:\n{printed}",

@@ -63,7 +63,7 @@ impl Proxy {
             .local_addr()
             .unwrap_or_else(|error| panic!("a bound socket has no address: {error}"));
         let wire = Arc::new(Wire {
-            upstream,
+            upstream: watch::Sender::new(upstream),
             delay: watch::Sender::new(Duration::ZERO),
             frozen: watch::Sender::new(false),
             connections: Mutex::default(),
@@ -129,6 +129,12 @@ impl Proxy {
         self.wire.frozen.send_replace(freeze);
     }
 
+    /// Where connections lead that are opened from now on: another server has taken over. Those that
+    /// exist are left alone.
+    pub fn retarget(&self, upstream: SocketAddr) {
+        self.wire.upstream.send_replace(upstream);
+    }
+
     /// How many connections have been accepted since the start.
     pub fn accepted(&self) -> u64 {
         self.wire.connections().accepted
@@ -180,7 +186,8 @@ impl Door {
 /// What the accepting task, the connections and the proxy's owner share.
 #[derive(Debug)]
 struct Wire {
-    upstream: SocketAddr,
+    /// Where connections lead that are opened from now on.
+    upstream: watch::Sender<SocketAddr>,
     delay: watch::Sender<Duration>,
     frozen: watch::Sender<bool>,
     /// Guards the books. A connection is taken from the listener and entered under one lock, so
@@ -255,7 +262,8 @@ impl Wire {
             frozen: self.frozen.subscribe(),
         };
         faults.thawed().await;
-        let server = TcpStream::connect(self.upstream).await?;
+        let upstream = *self.upstream.borrow();
+        let server = TcpStream::connect(upstream).await?;
         server.set_nodelay(true)?;
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = server.into_split();

@@ -188,8 +188,21 @@ impl Builder {
             let address = Address::parse(url, &mut self.settings)?;
             let store = RedisStore::open(address, &self.settings, self.clock.clone()).await?;
             let follows = self.follows;
+            // Whoever only looks leaves no trace: the clock is made by those who take part.
+            let greeting = match follows {
+                true => store.clock().await.map(|_| ()),
+                false => store.learn_time().await.map(|_| ()),
+            };
+            match greeting {
+                // One that can't be reached yet will be.
+                Err(error) if error.kind != crate::ErrorKind::Unavailable => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
             let cache = self.assemble(Store::Redis(store));
             if follows {
+                cache.engine.listen();
                 crate::engine::tail::start(&cache.engine).await;
             }
             Ok(cache)
@@ -253,4 +266,12 @@ fn start_sweeper(engine: &Arc<Engine>) -> std::sync::mpsc::Sender<()> {
         tracing::warn!(%error, "no thread to free expired entries: they go when room is needed");
     }
     keep
+}
+
+#[cfg(test)]
+impl Builder {
+    /// The probes of the cache that will be built.
+    pub(crate) fn probes(&self) -> &crate::probe::Probes {
+        &self.settings.probes
+    }
 }

@@ -7,10 +7,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::after_commit::AfterCommit;
 use crate::builder::Builder;
 use crate::counters::Stats;
 use crate::engine::Engine;
-use crate::engine::events::{Event, HandlerError};
+use crate::engine::events::{Event, Handler, HandlerError};
 use crate::engine::load::BoxFuture;
 use crate::entry::Entry;
 use crate::epoch::Receipt;
@@ -160,7 +161,15 @@ impl Cache {
         }
     }
 
-    /// Registers a handler: what is to be invalidated when an event of this type is emitted.
+    /// Collects what is to be invalidated when a transaction has committed; forgotten when dropped.
+    pub fn after_commit(&self) -> AfterCommit {
+        AfterCommit::new(self)
+    }
+
+    /// Registers a handler: what is to be invalidated when an event of this type is emitted, here or by
+    /// another process. Register it right after the cache is built.
+    ///
+    /// A handler that only wants to know returns `Invalidation::new()`. It may see an event twice.
     pub fn on<E: Event>(&self, handler: impl Fn(&E) -> Invalidation + Send + Sync + 'static) {
         self.on_async(move |event: &E| {
             let what = handler(event);
@@ -168,28 +177,23 @@ impl Cache {
         });
     }
 
-    /// Registers a handler that waits or may fail.
+    /// Registers a handler that waits or may fail. It has the setting `handler_timeout` (5 s) to end.
     pub fn on_async<E, F, Fut>(&self, handler: F)
     where
         E: Event,
         F: Fn(&E) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Invalidation, HandlerError>> + Send + 'static,
     {
-        let erased = move |event: &(dyn std::any::Any + Send + Sync)| {
-            let outcome = event.downcast_ref::<E>().map(&handler);
-            Box::pin(async move {
-                match outcome {
-                    Some(outcome) => outcome.await,
-                    None => Err(format!("two event types share the name {}", E::NAME).into()),
-                }
-            }) as BoxFuture<_>
-        };
-        self.engine.events.add(E::NAME, Arc::new(erased));
+        let handler = Handler::of::<E, F, Fut>(handler);
+        self.engine.events.add(E::NAME, handler);
     }
 
     /// Says that something happened: runs the handlers registered for it, carries out the
     /// invalidations that they ask for, and logs the event. When it has returned, they hold as those of
-    /// [`invalidate`](Self::invalidate) do.
+    /// [`invalidate`](Self::invalidate) do. Other processes run their handlers when the log brings them the
+    /// event, typically within milliseconds.
+    ///
+    /// Once begun it is finished, even if the future is dropped.
     ///
     /// # Errors
     ///
@@ -203,6 +207,7 @@ impl Cache {
         let mut stats = self.engine.counters.read();
         stats.l1_entries = self.engine.local.len() as u64;
         stats.l1_bytes = self.engine.local.bytes();
+        stats.unconfirmed = self.engine.owes() as u64;
         stats.flights = self.engine.flights.count() as u64;
         stats
     }

@@ -9,7 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment of the process's clock, in ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Moment(pub(crate) u64);
+#[cfg_attr(
+    not(feature = "protocol"),
+    allow(unreachable_pub, reason = "only the model reaches it")
+)]
+pub struct Moment(pub u64);
 
 impl Moment {
     pub(crate) fn plus(self, d: Duration) -> Self {

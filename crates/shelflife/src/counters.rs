@@ -21,6 +21,11 @@ pub(crate) struct Counters {
     pub(crate) fills_refused: AtomicU64,
     pub(crate) invalidations: AtomicU64,
     pub(crate) invalidations_failed: AtomicU64,
+    pub(crate) invalidations_retried: AtomicU64,
+    pub(crate) invalidations_reissued: AtomicU64,
+    pub(crate) events_heard: AtomicU64,
+    pub(crate) events_dropped: AtomicU64,
+    pub(crate) handler_failures: AtomicU64,
     pub(crate) store_errors: AtomicU64,
     reasons: [AtomicU64; Reason::ALL.len()],
 }
@@ -59,6 +64,12 @@ impl Counters {
             fills_refused: get(&self.fills_refused),
             invalidations: get(&self.invalidations),
             invalidations_failed: get(&self.invalidations_failed),
+            invalidations_retried: get(&self.invalidations_retried),
+            invalidations_reissued: get(&self.invalidations_reissued),
+            unconfirmed: 0,
+            events_heard: get(&self.events_heard),
+            events_dropped: get(&self.events_dropped),
+            handler_failures: get(&self.handler_failures),
             store_errors: get(&self.store_errors),
             l1_entries: 0,
             l1_bytes: 0,
@@ -130,6 +141,18 @@ pub struct Stats {
     pub invalidations: u64,
     /// Invalidations that could not be confirmed.
     pub invalidations_failed: u64,
+    /// Of those, times that one was confirmed in the background later.
+    pub invalidations_retried: u64,
+    /// Invalidations carried out again because another primary took over.
+    pub invalidations_reissued: u64,
+    /// Names that wait to be confirmed as invalidated.
+    pub unconfirmed: u64,
+    /// Events of other processes whose handlers have run here.
+    pub events_heard: u64,
+    /// Events of other processes that were not handled, because too many were waiting.
+    pub events_dropped: u64,
+    /// Handlers that failed, panicked or took too long.
+    pub handler_failures: u64,
     /// Times the store failed to answer.
     pub store_errors: u64,
     /// Entries in L1.

@@ -166,7 +166,7 @@ impl Embedded {
         let now = self.now_ms();
         let mut control = self.changing();
         let mut newer = control.clock.inc != entry.meta.epoch.inc;
-        for tag in &entry.meta.tags {
+        for tag in &*entry.meta.tags {
             let record = control.ensure(tag, now, entry.keep);
             newer |= record.hard.max(record.soft) > entry.meta.epoch.tick;
         }
@@ -188,7 +188,7 @@ impl Embedded {
         let mut control = self.changing();
         let epoch = control.clock;
         for mut entry in entries {
-            for tag in &entry.meta.tags {
+            for tag in &*entry.meta.tags {
                 control.ensure(tag, now, entry.keep);
             }
             entry.meta.epoch = epoch;
@@ -217,7 +217,7 @@ impl Embedded {
     pub(crate) fn write(&self, entry: Entry, token: Token) -> StoreResult<(Epoch, bool)> {
         let now = self.now_ms();
         let mut control = self.changing();
-        for tag in &entry.meta.tags {
+        for tag in &*entry.meta.tags {
             control.ensure(tag, now, entry.keep);
         }
         let key = entry.key.clone();

@@ -7,6 +7,7 @@
 //! look.rs        reads that never load
 //! near.rs        what L1 has for a read
 //! fly.rs         a flight: the store, the lease, the load
+//! path.rs        from a read to what the store holds: one command, or with clock and tags
 //! judge.rs       from what a store saw to what a read may have
 //! flight.rs      one load per key per process
 //! load.rs        running a loader: timeouts, panics, the lease kept alive
@@ -14,17 +15,19 @@
 //! many.rs        several keys at once
 //! write.rs       set
 //! invalidate.rs  invalidations, and what this process does about its own
+//! owed.rs        what has not been confirmed, and what was confirmed of late
+//! retry.rs       asking for those again
 //! events.rs      handlers that turn events into invalidations
+//! heard.rs       events of other processes, as the log tells them
 //! resync.rs      which incarnation memory belongs to, and the window
-//! follow.rs      what the log and the answers to beats mean
 //! tail.rs        following the log, on a thread of its own
+//! audit.rs       what each tier would answer, without a value
 //! everywhere.rs  waiting until every process has applied an invalidation
 //! ```
 //!
 //! Must not: know HTTP, Redis, codecs.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
@@ -36,31 +39,41 @@ use crate::local::Local;
 use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::validity::Touched;
 
 pub(crate) mod ask;
+#[cfg(feature = "redis")]
+pub(crate) mod audit;
 mod due;
 pub(crate) mod events;
 mod everywhere;
 mod fill;
 pub(crate) mod flight;
 mod fly;
-#[cfg(feature = "redis")]
-mod follow;
+mod heard;
+#[cfg(test)]
+#[cfg(shelflife_shuttle)]
+mod interleavings;
 mod invalidate;
 mod judge;
 pub(crate) mod load;
 mod look;
 mod many;
 pub(crate) mod near;
+mod owed;
+mod path;
 pub(crate) mod read;
 mod resync;
+mod retry;
 #[cfg(feature = "redis")]
 pub(crate) mod tail;
 mod throttle;
 mod write;
 
 pub(crate) use ask::{Answer, Ask, Level};
+pub(crate) use invalidate::finished;
 pub(crate) use many::Batch;
 pub(crate) use write::Writing;
 
@@ -68,24 +81,29 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) local: Local,
     /// What this process knows of invalidations. Held for a question or a note, never across a wait.
-    memory: Mutex<Memory>,
+    memory: RwLock<Memory>,
     pub(crate) flights: flight::Flights,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
-    /// When this process's last invalidation was confirmed, in ns of its clock; only moves forward. What
-    /// has no epoch to compare, because it was loaded without the store, is compared with this.
-    invalidated: AtomicU64,
+    /// Whether the local path is likely to decide about records whose tags it doesn't know.
+    guess: path::Guess,
+    /// What has not been confirmed. Held to add or to take.
+    unconfirmed: Mutex<owed::Unconfirmed>,
+    /// One at a time asks for it again.
+    asking: tokio::sync::Mutex<()>,
+    /// Held by the task that does so in the background, if there is one.
+    retrying: Arc<tokio::sync::Mutex<()>>,
+    /// What was confirmed of late. Held to add or to copy.
+    recent: Mutex<owed::Recent>,
     /// One resync at a time.
     resync: tokio::sync::Mutex<()>,
     /// Until when L1 may be trusted, as ns of the clock. Stored under memory's lock, read without.
     window: AtomicU64,
     /// Up to where the tail has applied the log. Held for a copy.
-    applied: Mutex<Option<Epoch>>,
-    /// This process among the members: its id, a random part, its Δ in ms.
-    pub(crate) member: String,
+    applied: RwLock<Option<Epoch>>,
     /// Loads and refreshes that outlive their callers; closing waits for them.
     pub(crate) tasks: TaskTracker,
     closed: AtomicBool,
@@ -101,21 +119,19 @@ impl Engine {
         };
         Self {
             local: Local::with_limit(share),
-            memory: Mutex::default(),
+            memory: RwLock::default(),
             flights: flight::Flights::default(),
             counters: Counters::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
-            invalidated: AtomicU64::new(0),
+            guess: path::Guess::default(),
+            unconfirmed: Mutex::default(),
+            asking: tokio::sync::Mutex::new(()),
+            retrying: Arc::default(),
+            recent: Mutex::default(),
             resync: tokio::sync::Mutex::new(()),
             window: AtomicU64::new(if store.is_private() { u64::MAX } else { 0 }),
-            applied: Mutex::new(None),
-            member: format!(
-                "{}-{:08x}@{}",
-                std::process::id(),
-                fastrand::u32(..),
-                settings.window.as_millis()
-            ),
+            applied: RwLock::new(None),
             tasks: TaskTracker::new(),
             closed: AtomicBool::new(false),
             store,
@@ -124,10 +140,14 @@ impl Engine {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Memory, to be asked.
+    fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory, to be told.
+    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn touched(&self, key: &str, tags: &[Tag], since: Epoch) -> Touched {
@@ -141,7 +161,7 @@ impl Engine {
     }
 
     /// Refuses new background work and waits for what is under way, up to the close timeout.
-    pub(crate) async fn close(&self) {
+    pub(crate) async fn close(self: &Arc<Self>) {
         self.closed.store(true, Ordering::SeqCst);
         self.tasks.close();
         if tokio::time::timeout(self.settings.close_timeout, self.tasks.wait())
@@ -153,11 +173,12 @@ impl Engine {
                 "closed with loads still under way"
             );
         }
+        self.settle_up_for_good().await;
         #[cfg(feature = "redis")]
         if let Store::Redis(store) = &self.store {
             // First this process stops answering from L1, then it is no longer waited for.
             self.close_window();
-            if let Err(error) = store.leave(&self.member).await {
+            if let Err(error) = store.leave(store.member()).await {
                 tracing::debug!(%error, "still listed, until it has been silent for its window");
             }
             store.close();

@@ -23,6 +23,11 @@ impl Epoch {
         Self { inc, tick }
     }
 
+    /// The later of two; of another incarnation's, this one.
+    pub(crate) const fn or_later(self, other: Self) -> Self {
+        if other.at_least(self) { other } else { self }
+    }
+
     /// Whether this epoch is `other` or later. Across incarnations: never.
     pub const fn at_least(self, other: Self) -> bool {
         self.inc == other.inc && self.tick >= other.tick

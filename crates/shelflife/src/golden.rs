@@ -73,7 +73,7 @@ fn records_are_as_golden() {
         cost: 12_345,
         schema: 7,
         softened: false,
-        tags: all_tags("users:42", &[Tag::from("user:42")]),
+        tags: all_tags("users:42", &[Tag::from("user:42")]).into(),
     };
     let token = Token::from_bytes(std::array::from_fn(|i| i as u8 + 1)).unwrap();
     let lease = Lease {

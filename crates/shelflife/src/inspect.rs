@@ -57,22 +57,6 @@ pub struct TagState {
     pub soft: Option<u64>,
 }
 
-/// A process that follows the log of the namespace.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct MemberState {
-    /// Its process id, a random part, and its Δ in ms.
-    pub member: String,
-    /// The tick up to which it has applied the log; `None` while it resyncs.
-    pub applied: Option<u64>,
-    /// By how many ticks (µs) that is behind the clock.
-    pub lag: Option<u64>,
-    /// How long ago it last beat, in ms. Once that is over its Δ, its L1 answers no more.
-    pub silent_ms: u64,
-    /// Whether its L1 may be answering.
-    pub window_open: bool,
-}
-
 /// How the store of a namespace is.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
@@ -128,25 +112,6 @@ impl Cache {
             pattern: pattern.into(),
             cursor: Some(0),
         }
-    }
-
-    /// The processes that follow the log of this namespace. With the embedded store there are none.
-    ///
-    /// # Errors
-    ///
-    /// When the store does not answer.
-    pub async fn members(&self) -> Result<Vec<MemberState>, Error> {
-        let members = self.engine.store.members().await?;
-        let state = |m: &crate::store::Member| MemberState {
-            member: m.name.clone(),
-            applied: m.applied,
-            lag: m
-                .applied
-                .map(|tick| members.clock.tick.saturating_sub(tick)),
-            silent_ms: members.now.saturating_sub(m.beat),
-            window_open: u128::from(members.now.saturating_sub(m.beat)) <= m.window.as_millis(),
-        };
-        Ok(members.all.iter().map(state).collect())
     }
 
     /// How the store of this namespace is. Counts by a scan: O(keys of the server).

@@ -1,6 +1,6 @@
 //! An invalidation as a value: built now, carried out later.
 
-use crate::key::{Key, Tag};
+use crate::key::{Key, Tag, all_tags};
 use crate::pattern::Pattern;
 
 /// What is to be invalidated: keys, tags, patterns or everything, hard or soft.
@@ -13,7 +13,7 @@ use crate::pattern::Pattern;
 ///
 /// let after_commit = Invalidation::new().tag("user:42").key("users:42").pattern("reports:2026-*");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use = "an invalidation does nothing until it is handed to `Cache::invalidate`"]
 pub struct Invalidation {
     pub(crate) keys: Vec<Key<'static>>,
@@ -93,6 +93,40 @@ impl Invalidation {
         self
     }
 
+    /// What is left of it when these two, one hard and one soft, have been carried out.
+    pub(crate) fn beyond(mut self, hard: &Self, soft: &Self) -> Self {
+        let by = |done: &dyn Fn(&Self) -> bool| done(hard) || (self.soft && done(soft));
+        let keys = self.keys.iter().filter(|k| !by(&|d| d.covers_key(k)));
+        let tags = self.tags.iter().filter(|t| !by(&|d| d.covers_tag(t)));
+        // A scan is hard whatever was asked, and so is one that was carried out.
+        let done = |p: &&Pattern| hard.covers_pattern(p) || soft.patterns.contains(p);
+        let patterns = self.patterns.iter().filter(|p| !done(p));
+        let (keys, tags, patterns) = (
+            keys.cloned().collect(),
+            tags.cloned().collect(),
+            patterns.cloned().collect(),
+        );
+        (self.keys, self.tags, self.patterns) = (keys, tags, patterns);
+        self
+    }
+
+    fn covers_key(&self, key: &Key<'static>) -> bool {
+        let mut implicit = all_tags(key.as_str(), &[]).into_iter();
+        self.keys.contains(key)
+            || implicit.any(|tag| self.tags.contains(&tag))
+            || self.patterns.iter().any(|p| p.matches(key.as_str()))
+    }
+
+    fn covers_tag(&self, tag: &Tag) -> bool {
+        self.tags.contains(tag) || self.tags.contains(&Tag::root())
+    }
+
+    fn covers_pattern(&self, pattern: &Pattern) -> bool {
+        // Every match begins with the level of the tag, if the literal part does.
+        let mut levels = all_tags(pattern.literal_prefix(), &[]).into_iter();
+        self.patterns.contains(pattern) || levels.any(|tag| self.tags.contains(&tag))
+    }
+
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.tags.is_empty() && self.patterns.is_empty()
@@ -129,6 +163,51 @@ mod tests {
             .pattern("users:4*");
         assert_eq!(what.tags, [Tag::from_canonical("users:*"), Tag::root()]);
         assert_eq!(what.patterns, [Pattern::new("users:4*")]);
+    }
+
+    #[test]
+    fn what_was_done_need_not_be_done_again() {
+        let nothing = Invalidation::new;
+        let soft = || nothing().soft();
+        let left = |asked: Invalidation, hard: Invalidation, softly: Invalidation| {
+            asked.beyond(&hard, &softly)
+        };
+        for (asked, done) in [
+            (nothing().key("users:1"), nothing().key("users:1")),
+            (nothing().key("users:1"), nothing().pattern("users:*")),
+            (nothing().key("users:1"), nothing().pattern("us*:1")),
+            (nothing().key("users:1").tag("t"), nothing().all()),
+            (nothing().tag("t"), nothing().tag("u").tag("t")),
+            (nothing().pattern("users:1*"), nothing().pattern("users:*")),
+            (nothing().pattern("x*"), nothing().pattern("x*")),
+        ] {
+            assert!(
+                left(asked.clone(), done.clone(), soft()).is_empty(),
+                "{asked:?} {done:?}"
+            );
+            assert!(
+                left(asked.clone().soft(), done, soft()).is_empty(),
+                "hard does for soft"
+            );
+        }
+        for (asked, done) in [
+            (nothing().key("users:1"), nothing().key("users:10")),
+            (nothing().key("users:1"), nothing().tag("users:1")),
+            (nothing().tag("t"), nothing().pattern("t*")),
+            (nothing().pattern("user*"), nothing().pattern("users:*")),
+            (nothing().pattern("x*"), nothing().pattern("xy*")),
+        ] {
+            assert_eq!(left(asked.clone(), done, soft()), asked);
+        }
+        let (once, twice) = (nothing().tag("a"), nothing().tag("a").tag("b"));
+        assert_eq!(left(twice, once, soft()), nothing().tag("b"));
+        let softly = || nothing().tag("a").soft();
+        assert_eq!(
+            left(nothing().tag("a"), nothing(), softly()),
+            nothing().tag("a"),
+            "soft does not do for hard"
+        );
+        assert!(left(softly(), nothing(), softly()).is_empty());
     }
 
     #[test]

@@ -135,7 +135,11 @@ fn implicit_tags(key: &str) -> impl Iterator<Item = Tag> + '_ {
 }
 
 /// All tags of an entry: the implicit ones, then those given, each once.
-pub(crate) fn all_tags(key: &str, given: &[Tag]) -> Vec<Tag> {
+#[cfg_attr(
+    not(feature = "protocol"),
+    allow(unreachable_pub, reason = "only the model reaches it")
+)]
+pub fn all_tags(key: &str, given: &[Tag]) -> Vec<Tag> {
     let mut tags: Vec<Tag> = implicit_tags(key).collect();
     for tag in given {
         if !tags.contains(tag) {

@@ -37,6 +37,9 @@
     allow(dead_code, reason = "what a shared store needs is not reached")
 )]
 
+mod after_commit;
+#[cfg(feature = "redis")]
+mod audit;
 mod builder;
 mod cache;
 mod clock;
@@ -48,26 +51,53 @@ mod engine;
 mod entry;
 mod epoch;
 mod error;
+#[cfg_attr(
+    not(feature = "protocol"),
+    allow(unreachable_pub, reason = "only the model reaches it")
+)]
+mod follow;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod guards;
 mod inspect;
+#[cfg(test)]
+#[cfg(shelflife_shuttle)]
+mod interleavings;
 mod invalidation;
 mod key;
 mod local;
 mod many;
+mod members;
+#[cfg_attr(
+    not(feature = "protocol"),
+    allow(unreachable_pub, reason = "only the model reaches it")
+)]
 mod memory;
 mod pattern;
 mod policy;
+#[cfg(test)]
+mod probe;
 mod reason;
 mod record;
 mod settings;
 mod status;
 mod store;
+mod sync;
+#[cfg_attr(
+    not(feature = "protocol"),
+    allow(unreachable_pub, reason = "only the model reaches it")
+)]
 mod validity;
 mod value;
+mod watch;
 
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "protocol")]
+#[doc(hidden)]
+pub mod protocol;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -76,6 +106,9 @@ mod redis;
 #[path = "cached.rs"]
 pub mod __private;
 
+pub use after_commit::{AfterCommit, CommitError};
+#[cfg(feature = "redis")]
+pub use audit::{Audit, AuditPlan, AuditSummary, Class, Disagreement, Fault, Finding};
 pub use builder::Builder;
 pub use cache::{Cache, Invalidate};
 pub use clock::ManualClock;
@@ -87,14 +120,16 @@ pub use engine::load::{CurrentLoad, current_load};
 pub use entry::{Entry, Write};
 pub use epoch::{Epoch, ParseEpochError, Receipt};
 pub use error::{Error, ErrorKind, LoadError};
-pub use inspect::{Inspection, MemberState, Overview, Scan};
+pub use inspect::{Inspection, Overview, Scan};
 pub use invalidation::Invalidation;
 pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
+pub use members::{MemberState, Members, Spread};
 pub use pattern::Pattern;
 pub use policy::Policy;
 pub use reason::Reason;
 pub use status::{Loaded, Lookup, Outcome, Status, Tier, observe};
 pub use value::Value;
+pub use watch::{Logged, Watch, Watched};
 
 #[cfg(feature = "macros")]
 pub use shelflife_macros::cached;

@@ -8,7 +8,6 @@
 //! Must not: know Redis, decide who loads, wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -16,13 +15,16 @@ use quick_cache::sync::Cache;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
+use crate::key::Tag;
 use crate::reason::Reason;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::validity::{Validity, by_time};
 use crate::value::Live;
 
 mod cells;
 
-use cells::{Cell, Cells};
+pub(crate) use cells::Cell;
+use cells::Cells;
 
 /// What an entry costs beside its key and value, in bytes: measured by `make bench`.
 const OVERHEAD: usize = 448;
@@ -98,6 +100,16 @@ impl Resident {
         passes
     }
 
+    /// Up to which epoch nothing had invalidated it when it came.
+    pub(crate) fn good(&self) -> Epoch {
+        self.good
+    }
+
+    /// Its tags.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.cells.iter().map(|cell| cell.tag())
+    }
+
     /// Marks it soft: to be served as stale only.
     pub(crate) fn soften(&self) {
         self.softened.store(true, Ordering::Relaxed);
@@ -162,14 +174,9 @@ impl Local {
     }
 
     /// Inserts an entry that is not ready yet, with the cells of its tags.
-    pub(crate) fn insert(
-        &self,
-        key: &Arc<str>,
-        tags: &[crate::key::Tag],
-        new: Newcomer,
-    ) -> Arc<Resident> {
+    pub(crate) fn insert(&self, key: &Arc<str>, tags: &[Tag], new: Newcomer) -> Arc<Resident> {
         let cells = self.cells.attach(tags);
-        let own_tags = cells.iter().filter(|cell| Arc::strong_count(cell) == 1);
+        let own_tags = cells.iter().filter(|cell| Arc::strong_count(cell) == 2);
         let own_tags = own_tags.count();
         let resident = Arc::new(Resident {
             cells,
@@ -246,9 +253,38 @@ impl Local {
         }
     }
 
-    /// Drops every entry. Cells stay: an insertion under way may hold them.
+    /// Drops every entry, and what was read of tags. Cells stay: an insertion under way may hold them.
     pub(crate) fn clear(&self) {
+        self.cells.forget();
         self.entries.clear();
+    }
+
+    /// The cells of these tags; makes those that are not there.
+    pub(crate) fn cells(&self, tags: &[Tag]) -> Box<[Arc<Cell>]> {
+        self.cells.attach(tags)
+    }
+
+    /// The cells of these tags, if the table knows them all.
+    pub(crate) fn known(&self, tags: &[Tag]) -> Option<Vec<Arc<Cell>>> {
+        let known = self.cells.of(tags);
+        (known.len() == tags.len() && known.iter().all(|cell| cell.is_known())).then_some(known)
+    }
+
+    /// Whether the records of all these tags have been seen or made in the store.
+    pub(crate) fn are_stored(&self, tags: &[Tag]) -> bool {
+        self.cells.all(tags, Cell::is_stored)
+    }
+
+    /// Notes whether the records of these tags are in the store.
+    pub(crate) fn set_stored(&self, tags: &[Tag], stored: bool) {
+        for cell in self.cells.of(tags) {
+            cell.set_stored(stored);
+        }
+    }
+
+    /// Makes a cell known: see [`Cells::learn`].
+    pub(crate) fn learn(&self, cell: &Cell, hard: u64, soft: u64) {
+        self.cells.learn(cell, hard, soft);
     }
 
     /// Frees what is past its stale window, and cells that nobody holds.
@@ -270,7 +306,6 @@ impl Local {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Tag;
 
     fn newcomer(tick: u64) -> Newcomer {
         Newcomer {

@@ -8,6 +8,8 @@
 //! Must not: do I/O, lock. The engine holds it behind one lock.
 
 use std::collections::{HashMap, VecDeque};
+#[cfg(feature = "protocol")]
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::epoch::Epoch;
@@ -23,7 +25,7 @@ const PATTERNS: usize = 256;
 /// How many invalidations it keeps for later while it is closed.
 const PENDING: usize = 4_096;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Stamp {
     hard: u64,
     soft: u64,
@@ -51,8 +53,8 @@ impl Stamp {
 }
 
 /// What this process knows of late about invalidations.
-#[derive(Debug)]
-pub(crate) struct Memory {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
     /// How far back it reaches; `None` while it is closed.
     start: Option<Epoch>,
     tags: HashMap<Tag, Stamp>,
@@ -63,6 +65,8 @@ pub(crate) struct Memory {
     /// The newest of what `pending` had to drop, by incarnation.
     dropped: Option<Epoch>,
     names: usize,
+    /// The newest tick it has seen in this incarnation: a clock that was, and what nothing known is newer than.
+    newest: u64,
     /// How often it was closed: what was learned before the last time does not count after it.
     generation: u64,
 }
@@ -75,7 +79,7 @@ impl Default for Memory {
 
 impl Memory {
     /// A closed memory that holds up to `names` names.
-    pub(crate) fn with_room_for(names: usize) -> Self {
+    pub fn with_room_for(names: usize) -> Self {
         Self {
             start: None,
             tags: HashMap::new(),
@@ -84,27 +88,40 @@ impl Memory {
             pending: VecDeque::new(),
             dropped: None,
             names: names.max(2),
+            newest: 0,
             generation: 0,
         }
     }
 
     /// How far back it reaches; `None` while it is closed.
-    pub(crate) fn start(&self) -> Option<Epoch> {
+    pub fn start(&self) -> Option<Epoch> {
         self.start
     }
 
+    /// The newest clock that it knows to have been; `None` while it is closed. A load that begins now
+    /// honours everything up to it.
+    pub fn newest(&self) -> Option<Epoch> {
+        self.start.map(|start| Epoch::new(start.inc, self.newest))
+    }
+
+    /// What it knows of a tag: the ticks of its last hard and soft invalidation, 0 for none since it
+    /// reaches back.
+    pub fn of_tag(&self, tag: &Tag) -> (u64, u64) {
+        self.tags.get(tag).map_or((0, 0), |s| (s.hard, s.soft))
+    }
+
     /// How often it was closed.
-    pub(crate) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.generation
     }
 
     /// Makes what was asked before count no more.
-    pub(crate) fn forget_beats(&mut self) {
+    pub fn forget_beats(&mut self) {
         self.generation += 1;
     }
 
     /// Forgets its position: from now on everything counts as touched, until it is opened.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.generation += 1;
         self.start = None;
         self.tags.clear();
@@ -114,13 +131,14 @@ impl Memory {
 
     /// Opens it at `position`, a clock that was read after it was closed. What is older than that
     /// counts as touched.
-    pub(crate) fn open(&mut self, position: Epoch) {
+    pub fn open(&mut self, position: Epoch) {
         self.close();
         let mut start = position;
         if let Some(dropped) = self.dropped.take().filter(|d| d.inc == start.inc) {
             start.tick = start.tick.max(dropped.tick);
         }
         self.start = Some(start);
+        self.newest = start.tick;
         for (epoch, what) in std::mem::take(&mut self.pending) {
             if epoch.inc == start.inc && epoch.tick > start.tick {
                 self.note(epoch, &what);
@@ -130,7 +148,7 @@ impl Memory {
 
     /// Begins at `position` anew, a clock that was read while it was open or closed. What it knows that
     /// is newer stays.
-    pub(crate) fn restart_at(&mut self, position: Epoch) {
+    pub fn restart_at(&mut self, position: Epoch) {
         self.generation += 1;
         match &mut self.start {
             Some(start) if start.inc == position.inc => self.forget_up_to(position.tick),
@@ -142,11 +160,12 @@ impl Memory {
     }
 
     /// Notes an invalidation, this process's own or one from the log.
-    pub(crate) fn note(&mut self, epoch: Epoch, what: &Arc<Invalidation>) {
+    pub fn note(&mut self, epoch: Epoch, what: &Arc<Invalidation>) {
         match self.start {
             Some(start) if start.inc == epoch.inc => {}
             _ => return self.keep_for_later(epoch, what),
         }
+        self.newest = self.newest.max(epoch.tick);
         for tag in &what.tags {
             self.tags
                 .entry(tag.clone())
@@ -178,7 +197,7 @@ impl Memory {
     }
 
     /// Whether an invalidation newer than `since` names the key, a tag, or a pattern that matches.
-    pub(crate) fn touched(&self, key: &str, tags: &[Tag], since: Epoch) -> Touched {
+    pub fn touched(&self, key: &str, tags: &[Tag], since: Epoch) -> Touched {
         let Some(start) = self.start else {
             return Touched::Hard;
         };
@@ -186,6 +205,9 @@ impl Memory {
             return Touched::Hard;
         }
         let tick = since.tick;
+        if tick >= self.newest {
+            return Touched::No;
+        }
         let by_key = self.keys.get(key).map_or(Touched::No, |s| s.since(tick));
         let by_tags = tags
             .iter()
@@ -232,7 +254,22 @@ impl Memory {
         self.patterns.retain(|(_, at)| *at > tick);
         if let Some(start) = &mut self.start {
             start.tick = start.tick.max(tick);
+            self.newest = self.newest.max(tick);
         }
+    }
+}
+
+/// As part of a state of the model: the maps by what is in them, whatever their order.
+#[cfg(feature = "protocol")]
+impl Hash for Memory {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut tags: Vec<_> = self.tags.iter().collect();
+        tags.sort_unstable_by_key(|(tag, _)| *tag);
+        let mut keys: Vec<_> = self.keys.iter().collect();
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        (self.start, tags, keys).hash(state);
+        (&self.patterns, &self.pending, self.dropped).hash(state);
+        (self.names, self.generation, self.newest).hash(state);
     }
 }
 

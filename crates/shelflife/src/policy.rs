@@ -30,6 +30,7 @@ pub struct Policy {
     pub(crate) hard_timeout: Option<Duration>,
     pub(crate) throttle: Duration,
     pub(crate) lease: Duration,
+    pub(crate) settle: Duration,
     pub(crate) codec: Codec,
     pub(crate) compression: Compression,
     pub(crate) compress_over: usize,
@@ -49,6 +50,7 @@ impl Default for Policy {
             hard_timeout: Some(Duration::from_secs(30)),
             throttle: Duration::from_secs(1),
             lease: Duration::from_secs(2),
+            settle: Duration::ZERO,
             codec: Codec::MessagePack,
             compression: Compression::Lz4,
             compress_over: 4096,
@@ -139,6 +141,14 @@ impl Policy {
     /// to 5 minutes; it is extended while the loader lives.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease.clamp(Duration::from_millis(50), LONGEST_LEASE);
+        self
+    }
+
+    /// How far the source may lag behind its writes, as a read replica does: what is loaded less than
+    /// this after an invalidation that names it is given to its caller and not stored. Default zero: the
+    /// source is what it says.
+    pub fn settle(mut self, lag: Duration) -> Self {
+        self.settle = lag.min(LONGEST);
         self
     }
 

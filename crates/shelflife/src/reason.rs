@@ -77,6 +77,9 @@ reasons! {
     LeaseLost = "lease_lost",
     /// Not stored: an invalidation came after the load began.
     Overtaken = "overtaken",
+    /// Not stored: an invalidation came so shortly before the load that a lagging source may not know
+    /// of it (`settle`).
+    Settling = "settling",
     /// Not stored: the value could not be encoded.
     Unencodable = "unencodable",
     /// Not stored: the value is over the size limit.

@@ -11,7 +11,7 @@
 //!  36  zero                                                   │
 //!  40  epoch: incarnation, tick                               │
 //!  56  the complement of the epoch, which checks it           ┘
-//!  72  checksum: XXH3-64 over bytes 0..8 and 80..
+//!  72  checksum: XXH3-64 of bytes 80.., bytes 0..8 being the seed
 //!  80  fill id
 //!  88  created, fresh until, stale until, server ms
 //! 112  load cost, µs
@@ -27,6 +27,8 @@
 //! A lease on a missing entry is a record without a value. The golden bytes are in `golden/`.
 //!
 //! Must not: do I/O, decode payloads. Parsing never panics: bytes that don't parse are a [`Reason`].
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -168,7 +170,7 @@ pub(crate) fn encode(record: &Record, key: &str) -> Vec<u8> {
     out.extend(payload.as_ref().map_or(0, |p| p.len).to_be_bytes());
     out.extend(u16_len(meta.tags.len()));
     out.extend(u16_len(key.len()));
-    for tag in &meta.tags {
+    for tag in &*meta.tags {
         out.extend(u16_len(tag.as_str().len()));
         out.extend(tag.as_str().as_bytes());
     }
@@ -192,7 +194,7 @@ pub(crate) fn encode_lease(lease: Lease, key: &str) -> Vec<u8> {
         cost: 0,
         schema: 0,
         softened: false,
-        tags: Vec::new(),
+        tags: Arc::default(),
     };
     encode(
         &Record {
@@ -209,10 +211,11 @@ fn u16_len(len: usize) -> [u8; 2] {
 }
 
 fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(&bytes[..offset::TOKEN]);
-    hasher.update(&bytes[offset::FILL..]);
-    hasher.digest()
+    // The head is the seed: one call over one slice is several times as fast as a streamed digest.
+    let head = bytes[..offset::TOKEN]
+        .try_into()
+        .map_or(0, u64::from_be_bytes);
+    xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[offset::FILL..], head)
 }
 
 /// Parses the record of `key`. The payload shares the bytes.
@@ -274,7 +277,7 @@ pub(crate) fn parse_any(bytes: &Bytes) -> Result<(Record, &[u8], bool), Reason> 
     let (tag_count, key_len) = (reader.u16()?, reader.u16()?);
     let tags = (0..tag_count)
         .map(|_| reader.tag())
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Arc<[_]>, _>>()?;
     let key = reader.take(key_len.into())?;
     let payload = (flags & HAS_VALUE != 0).then(|| Payload {
         codec,
@@ -361,11 +364,12 @@ mod tests {
                 cost: 12_345,
                 schema: 7,
                 softened: false,
-                tags: vec![
+                tags: [
                     Tag::root(),
                     Tag::from_canonical("users:*"),
                     Tag::from("user:42"),
-                ],
+                ]
+                .into(),
             },
             lease: None,
             payload: Some(Payload {

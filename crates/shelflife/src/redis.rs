@@ -6,6 +6,7 @@
 //! reply.rs    from replies to facts
 //! scripts.rs  the atomic steps, in Lua
 //! log.rs      the log as a follower reads it, beats, members
+//! watch.rs    the log and the members as an onlooker reads them
 //! link.rs     connections: one or more lanes, their health and reconnection
 //! address.rs  URLs
 //! ```
@@ -19,7 +20,10 @@ mod names;
 mod reply;
 mod scripts;
 mod steps;
+mod stream;
+mod watch;
 
 pub(crate) use address::Address;
 pub(crate) use log::LogLine;
-pub(crate) use steps::RedisStore;
+pub(crate) use steps::{Examined, Named, RedisStore, Stood};
+pub(crate) use watch::LogView;

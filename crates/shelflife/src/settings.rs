@@ -29,6 +29,10 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     pub(crate) keepalive: Duration,
     pub(crate) close_timeout: Duration,
+    pub(crate) failover: Failover,
+    pub(crate) handler_timeout: Duration,
+    #[cfg(test)]
+    pub(crate) probes: crate::probe::Probes,
 }
 
 impl Default for Settings {
@@ -45,8 +49,21 @@ impl Default for Settings {
             connections: 1,
             keepalive: Duration::from_secs(15),
             close_timeout: Duration::from_secs(5),
+            failover: Failover::Replay,
+            handler_timeout: Duration::from_secs(5),
+            #[cfg(test)]
+            probes: crate::probe::Probes::default(),
         }
     }
+}
+
+/// What is done about invalidations that a lost primary may have taken along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failover {
+    /// Those of the last minute are carried out again.
+    Replay,
+    /// A new incarnation begins: everything is dead.
+    Bump,
 }
 
 struct Setting {
@@ -121,6 +138,11 @@ const TABLE: &[Setting] = &[
         },
     },
     Setting {
+        name: "settle",
+        valid: DURATION,
+        apply: |s, v| duration(v).ok().map(|d| s.policy.settle = d),
+    },
+    Setting {
         name: "codec",
         valid: "messagepack, json or raw",
         apply: |s, v| {
@@ -166,6 +188,18 @@ const TABLE: &[Setting] = &[
         apply: |s, v| bytes(v).map(|n| s.max_entry = n),
     },
     Setting {
+        name: "failover",
+        valid: "replay or bump",
+        apply: |s, v| {
+            s.failover = match v {
+                "replay" => Failover::Replay,
+                "bump" => Failover::Bump,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    Setting {
         name: "window",
         valid: LONGER_THAN_ZERO,
         apply: |s, v| longer_than_zero(v).map(|d| s.window = d),
@@ -197,6 +231,11 @@ const TABLE: &[Setting] = &[
         name: "close_timeout",
         valid: DURATION,
         apply: |s, v| duration(v).ok().map(|d| s.close_timeout = d),
+    },
+    Setting {
+        name: "handler_timeout",
+        valid: LONGER_THAN_ZERO,
+        apply: |s, v| longer_than_zero(v).map(|d| s.handler_timeout = d),
     },
 ];
 

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::codec;
 use crate::embedded::Embedded;
 use crate::epoch::Epoch;
@@ -128,6 +128,16 @@ pub(crate) struct Snapshot {
     pub(crate) tags_known: bool,
 }
 
+/// What one command found under a key: tags are the reader's to know.
+pub(crate) struct Fetched {
+    /// A value comes without the records of its tags.
+    pub(crate) slot: Slot,
+    /// When the command was sent, by the process's clock.
+    pub(crate) sent: Moment,
+    /// Whether the lease that was asked for is placed: only ever on an empty slot.
+    pub(crate) granted: bool,
+}
+
 /// A lease that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
@@ -170,7 +180,7 @@ pub(crate) struct Entry {
 }
 
 /// What goes into the log beside an invalidation: a name and a JSON payload.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedEvent {
     pub(crate) name: String,
     pub(crate) payload: String,
@@ -184,6 +194,12 @@ pub(crate) struct LogEntry {
     pub(crate) prev: Option<Epoch>,
     pub(crate) hard: Invalidation,
     pub(crate) soft: Invalidation,
+    /// The process that wrote it, as among the members; `None` for what the server noted by itself.
+    pub(crate) origin: Option<String>,
+    /// What happened, if the entry tells of an event.
+    pub(crate) event: Option<LoggedEvent>,
+    /// Why the clock jumped or began anew: `jump`, `new`.
+    pub(crate) note: Option<String>,
 }
 
 /// What a beat is answered.
@@ -290,7 +306,8 @@ macro_rules! each_async {
 impl Store {
     /// Whether this process sees every invalidation at once, because there is no other.
     pub(crate) fn is_private(&self) -> bool {
-        matches!(self, Self::Embedded(_))
+        // Interleavings are explored on an embedded one that stands in for a shared one.
+        !cfg!(all(test, shelflife_shuttle)) && matches!(self, Self::Embedded(_))
     }
 
     /// Server time in ms, estimated from the process's clock.
@@ -298,9 +315,8 @@ impl Store {
         each!(self, s => s.server_ms(now))
     }
 
-    /// The process's moment of a server time in ms.
-    pub(crate) fn moment_of(&self, server_ms: u64, clock: &Clock) -> Moment {
-        let now = clock.now();
+    /// The process's moment of a server time in ms, as things stand at `now`.
+    pub(crate) fn moment_of(&self, server_ms: u64, now: Moment) -> Moment {
         let ahead = server_ms as i128 - self.server_ms(now) as i128;
         let ns = now.0 as i128 + ahead * 1_000_000;
         Moment(u64::try_from(ns.max(0)).unwrap_or(u64::MAX))
@@ -320,6 +336,27 @@ impl Store {
         wanted: Option<Wanted>,
     ) -> StoreResult<Snapshot> {
         each_async!(self, s => s.read(key, hints, wanted))
+    }
+
+    /// The slot alone, in one command; places the lease if it is empty and one is wanted.
+    pub(crate) async fn fetch(&self, key: &str, wanted: Option<Wanted>) -> StoreResult<Fetched> {
+        match self {
+            Self::Embedded(s) => {
+                let Snapshot {
+                    slot,
+                    sent,
+                    granted,
+                    ..
+                } = s.read(key, &[], wanted)?;
+                Ok(Fetched {
+                    slot,
+                    sent,
+                    granted,
+                })
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis(s) => s.fetch(key, wanted).await,
+        }
     }
 
     /// The slots of several keys, in one round trip.

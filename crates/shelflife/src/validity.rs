@@ -7,13 +7,15 @@
 //!
 //! Must not: do I/O, read a clock, lock.
 
+use std::sync::Arc;
+
 use crate::epoch::Epoch;
 use crate::key::Tag;
 use crate::reason::Reason;
 
 /// The record of a tag: when it was last invalidated, hard and soft, in which incarnation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TagRecord {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TagRecord {
     /// The incarnation that wrote it.
     pub inc: u64,
     /// The tick of the last hard invalidation, or of its creation.
@@ -23,8 +25,8 @@ pub(crate) struct TagRecord {
 }
 
 /// What validity asks of a record: the facts of its fill.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Meta {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Meta {
     /// Names this fill. Random; 0 for a record that holds no value.
     pub fill: u64,
     /// An epoch read before the load began.
@@ -42,12 +44,12 @@ pub(crate) struct Meta {
     /// Whether a soft invalidation of the key has marked it.
     pub softened: bool,
     /// All its tags, implicit ones included.
-    pub tags: Vec<Tag>,
+    pub tags: Arc<[Tag]>,
 }
 
 /// What a record is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Validity {
+pub enum Validity {
     /// To be served as it is.
     Fresh,
     /// To be served while a refresh goes on, and as stale.
@@ -58,7 +60,7 @@ pub(crate) enum Validity {
 
 /// What a record is worth against the incarnation `inc`, the records of its tags and the time `now`
 /// (server time in ms). PROTOCOL §3.
-pub(crate) fn validity(
+pub fn validity(
     meta: &Meta,
     inc: u64,
     tag: impl Fn(&Tag) -> Option<TagRecord>,
@@ -68,7 +70,7 @@ pub(crate) fn validity(
         return Validity::Dead(Reason::OtherIncarnation);
     }
     let mut softened = meta.softened;
-    for name in &meta.tags {
+    for name in &*meta.tags {
         match tag(name) {
             None => return Validity::Dead(Reason::TagMissing),
             Some(t) if t.inc != inc => return Validity::Dead(Reason::TagMissing),
@@ -93,8 +95,8 @@ pub(crate) fn by_time(fresh_until: u64, stale_until: u64, softened: bool, now: u
 }
 
 /// Whether an invalidation newer than some epoch names a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Touched {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Touched {
     /// None does.
     No,
     /// Only soft ones do: it may be handed over as stale.
@@ -104,8 +106,8 @@ pub(crate) enum Touched {
 }
 
 /// What a read must honour, fixed when it begins and kept through its retries. PROTOCOL §1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Floor {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Floor {
     /// It must honour what this process knows.
     pub local: bool,
     /// It must honour everything up to this epoch.
@@ -114,13 +116,13 @@ pub(crate) struct Floor {
 
 impl Floor {
     /// A read that honours what this process knows.
-    pub(crate) const LOCAL: Self = Self {
+    pub const LOCAL: Self = Self {
         local: true,
         epoch: None,
     };
 
     /// A read that honours everything up to `epoch`.
-    pub(crate) const fn at(epoch: Epoch) -> Self {
+    pub const fn at(epoch: Epoch) -> Self {
         Self {
             local: false,
             epoch: Some(epoch),
@@ -133,7 +135,7 @@ impl Floor {
 ///
 /// `applied` is how far this process has followed the log; `touched` asks its memory whether anything
 /// newer than an epoch names the result.
-pub(crate) fn good_for(
+pub fn good_for(
     floor: Floor,
     good: Epoch,
     applied: Option<Epoch>,
@@ -169,7 +171,7 @@ mod tests {
             cost: 0,
             schema: 0,
             softened: false,
-            tags: vec![Tag::from("a"), Tag::from("b")],
+            tags: [Tag::from("a"), Tag::from("b")].into(),
         }
     }
 

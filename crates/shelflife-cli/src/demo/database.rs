@@ -88,20 +88,25 @@ impl Database {
     /// # Cancel safety
     ///
     /// A question that has begun runs to its end, with its permit, even if nobody waits for the answer.
-    pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T, DatabaseError>
+    pub(crate) fn ask<T, F>(
+        &self,
+        question: F,
+    ) -> impl Future<Output = Result<T, DatabaseError>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let permit = Arc::clone(&self.shared.permits).acquire_owned().await;
         let shared = Arc::clone(&self.shared);
-        let answer = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            shared.ask(question)
-        });
-        answer
-            .await
-            .unwrap_or_else(|error| Err(DatabaseError::Refused(error.to_string())))
+        async move {
+            let permit = Arc::clone(&shared.permits).acquire_owned().await;
+            let answer = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                shared.ask(question)
+            });
+            answer
+                .await
+                .unwrap_or_else(|error| Err(DatabaseError::Refused(error.to_string())))
+        }
     }
 
     /// How many questions the database was asked since the start.

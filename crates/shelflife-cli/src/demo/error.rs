@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use shelflife::CommitError;
 
 use super::database::DatabaseError;
 
@@ -42,6 +43,14 @@ impl AppError {
     /// The write is committed, and its invalidation is not confirmed.
     pub(crate) fn not_invalidated(error: shelflife::Error) -> Self {
         AppError::NotInvalidated(error.to_string())
+    }
+
+    /// The write was rolled back, or it is committed and its invalidation is not confirmed.
+    pub(crate) fn of_commit(error: CommitError<AppError>) -> Self {
+        match error {
+            CommitError::NotCommitted(error) => error,
+            CommitError::NotConfirmed(error) => AppError::not_invalidated(error),
+        }
     }
 
     fn status(&self) -> StatusCode {

@@ -28,7 +28,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use self::client::ApiClient;
@@ -38,6 +37,7 @@ use crate::args::DemoArgs;
 use crate::connect::{self, Store};
 use crate::failure::Failure;
 use crate::output;
+use crate::signals;
 
 /// How long requests may take to finish after the signal to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ async fn serve_until_signal(users: Users, store: &Store, args: &DemoArgs) -> Res
         .local_addr()
         .map_err(|error| cannot_listen(args.listen, &error))?;
     // Before the first line: whoever has read it may send the signal.
-    let signal = end_signal()?;
+    let signal = signals::end()?;
     guide::print(address, store, &users, args)?;
     serve(listener, users, signal).await
 }
@@ -153,19 +153,4 @@ async fn serve(
         served = served.into_future() => served.map_err(|error| Failure::new(format!("the API broke down: {error}"))),
         () = out_of_patience => Err(Failure::new(format!("requests were cut off: not finished within {GRACE:?}"))),
     }
-}
-
-/// Resolves at the first Ctrl-C or SIGTERM; from the call on, neither kills the process.
-fn end_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
-    let install = |kind| {
-        signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))
-    };
-    let mut interrupt = install(SignalKind::interrupt())?;
-    let mut terminate = install(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

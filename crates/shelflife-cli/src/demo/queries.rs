@@ -188,7 +188,7 @@ pub(crate) fn page(db: &mut Connection, page: u32) -> rusqlite::Result<Result<Pa
     Ok(Ok(Page { page, pages, users }))
 }
 
-/// Replaces a user's details; `None` when there is no such user.
+/// Replaces a user's details; `None`, and rolled back, when there is no such user.
 pub(crate) fn update(
     db: &mut Connection,
     id: u32,
@@ -199,7 +199,9 @@ pub(crate) fn update(
     db.prepare_cached("UPDATE users SET name = ?2, city = ?3 WHERE id = ?1")?
         .execute(params![id, details.name, details.city])?;
     let user = user(&db, id)?;
-    db.commit()?;
+    if user.is_some() {
+        db.commit()?;
+    }
     Ok(user)
 }
 

@@ -110,30 +110,26 @@ impl Users {
         id: u32,
         details: Details,
     ) -> Result<(User, Receipt), AppError> {
-        let user = self
+        // It waits for the commit: before that, a load could still pick up the old row and store it. Of a
+        // transaction that is rolled back the cache never hears.
+        let mut after = self.cache.after_commit();
+        after.emit(UserUpdated { id });
+        let transaction = self
             .database
-            .ask(move |db| queries::update(db, id, &details))
-            .await?;
-        let user = user.ok_or(AppError::UnknownUser(id))?;
-        // After the commit: before it, a load could still pick up the old row and store it.
-        let receipt = self
-            .cache
-            .emit(&UserUpdated { id })
-            .await
-            .map_err(AppError::not_invalidated)?;
-        Ok((user, receipt))
+            .ask(move |db| queries::update(db, id, &details));
+        let committed = async move { transaction.await?.ok_or(AppError::UnknownUser(id)) };
+        after.commit(committed).await.map_err(AppError::of_commit)
     }
 
     /// Removes a user and their orders.
     pub(crate) async fn delete(&self, id: u32) -> Result<Receipt, AppError> {
-        let removed = self.database.ask(move |db| queries::delete(db, id)).await?;
-        // Even if there was nothing to remove: the caller may be repeating a request whose
+        let mut after = self.cache.after_commit();
+        // Even if there is nothing to remove: the caller may be repeating a request whose
         // invalidation failed.
-        let receipt = self
-            .cache
-            .emit(&UserDeleted { id })
-            .await
-            .map_err(AppError::not_invalidated)?;
+        after.emit(UserDeleted { id });
+        let transaction = self.database.ask(move |db| queries::delete(db, id));
+        let committed = async move { Ok(transaction.await?) };
+        let (removed, receipt) = after.commit(committed).await.map_err(AppError::of_commit)?;
         if removed {
             Ok(receipt)
         } else {

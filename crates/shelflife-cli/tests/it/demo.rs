@@ -91,6 +91,19 @@ fn a_deleted_user_is_unknown_at_once_and_all_ranks_are_worked_out_anew() {
 }
 
 #[test]
+fn a_write_that_is_rolled_back_invalidates_nothing() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+    let list = demo.get("/users?page=1");
+    assert_eq!(demo.put("/users/4711", ADA).status, 404);
+    let queries = demo.queries();
+    let again = demo.get("/users?page=1");
+    assert!(again.cache_status().contains("; hit"), "{again:?}");
+    assert_eq!(again.body, list.body);
+    assert_eq!(demo.queries(), queries, "the database was not asked");
+}
+
+#[test]
 fn callers_at_the_same_time_share_one_load() {
     const CALLERS: usize = 32;
     let scratch = Scratch::new();

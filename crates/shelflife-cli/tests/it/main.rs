@@ -1,6 +1,7 @@
 //! The real binary, on a real database file, with a real server where there is one to share.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audit;
 mod demo;
 mod errors;
 mod gone;
@@ -11,3 +12,4 @@ mod scratch;
 mod shared;
 mod shelflife;
 mod tour;
+mod watch;

@@ -1,10 +1,12 @@
 //! The operator commands, on what a running demo has stored.
 
+use std::time::Duration;
+
 use serde_json::json;
-use shelflife_testkit::RedisServer;
+use shelflife_testkit::{Child, RedisServer};
 
 use crate::scratch::Scratch;
-use crate::shelflife::{Demo, run, run_json, stderr};
+use crate::shelflife::{Demo, run, run_json, shelflife, stderr};
 
 /// A demo that has stored the profiles 1 and 2 and a page of the list.
 fn filled(scratch: &Scratch, url: &str) -> Demo {
@@ -208,5 +210,17 @@ fn members_lists_the_demos_and_everywhere_reaches_them() {
     }
     let shown = run(&["members", "--redis", &url]);
     let text = String::from_utf8(shown.stdout).unwrap();
-    assert!(text.contains("silent") && text.contains("open"), "{text}");
+    for word in ["up to date", "ago", "open, 1.0 s"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let mut watching = Child::spawn(&mut shelflife(&[
+        "members", "--watch", "50ms", "--json", "--redis", &url,
+    ]));
+    for _ in 0..3 {
+        let line = watching.expect_line("[", Duration::from_secs(20));
+        let members: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(members[0]["window_open"], true, "{line}");
+    }
+    watching.interrupt();
+    assert!(watching.wait(Duration::from_secs(20)).success());
 }

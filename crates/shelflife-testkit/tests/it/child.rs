@@ -39,6 +39,14 @@ fn lines_are_awaited_by_prefix_and_answered() {
 }
 
 #[test]
+fn what_an_ended_process_printed_is_kept() {
+    let mut child = shell("echo one; echo two; echo three >&2");
+    child.expect_line("one", SOON);
+    child.wait(SOON);
+    assert_eq!(child.printed(), "one\ntwo\nstderr: three");
+}
+
+#[test]
 fn the_end_of_standard_input_is_seen() {
     let mut child = shell("cat; echo over");
     child.send_line("one");

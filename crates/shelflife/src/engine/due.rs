@@ -1,7 +1,5 @@
 //! What a read is due: what it must honour, and whether an offer is good enough for it (PROTOCOL §1, §4).
 
-use std::sync::atomic::Ordering;
-
 use super::Engine;
 use super::ask::Level;
 use super::flight::Offer;
@@ -13,8 +11,11 @@ use crate::validity::{Floor, Touched, good_for};
 pub(super) struct Due {
     pub(super) floor: Floor,
     pub(super) began: Moment,
-    /// Whether the window was open then: this process knew all that it had to know.
+    /// Whether the window was open then, or a clock was read since: this process knows all that it has to.
     pub(super) window_open: bool,
+    /// Whether it can't do without a clock read after it began. While none can be had, L1 is not enough
+    /// though its window is open.
+    pub(super) needs_clock: bool,
 }
 
 impl Due {
@@ -24,19 +25,25 @@ impl Due {
         Self {
             floor: Floor::LOCAL,
             began: sent,
-            window_open: false,
+            window_open: true,
+            needs_clock: false,
         }
     }
 }
 
 impl Engine {
     /// What a read at this level must honour. When it can't do with what this process knows, and the
-    /// clock can't be had either, the read loads, and shares only a load that is younger than Δ.
+    /// clock can't be had either, the read loads, and shares only a load that is younger than itself.
     pub(super) async fn due(&self, level: Level) -> Due {
         if let Some(due) = self.due_at_once(level) {
             return due;
         }
-        let mut due = self.floored(self.due_of_knowledge()).await;
+        let needs_clock = level == Level::Strict;
+        let due = Due {
+            needs_clock,
+            ..self.due_of_knowledge()
+        };
+        let mut due = self.floored(due).await;
         if let (None, Level::Session(receipt)) = (due.floor.epoch, level) {
             // The clock can't be had, but the receipt was given.
             due.floor.epoch = Some(receipt.epoch());
@@ -87,26 +94,26 @@ impl Engine {
             floor: Floor::LOCAL,
             began,
             window_open: began < self.window(),
+            needs_clock: false,
         }
     }
 
     /// Whether an offer may be handed to a read.
     pub(super) fn good_for_read(&self, key: &str, result: &Offer, due: Due) -> Touched {
-        // Cut off, so no clock could be read: only what is younger than Δ is shared.
-        let young = due.began < result.known_at.plus(self.settings.window);
-        if due.floor.epoch.is_none() && !due.window_open && !young {
-            return Touched::Hard;
-        }
         let Some(good) = result.good else {
-            // No clock could be read: shared only while its load is younger than Δ and than any
-            // invalidation of our own, and by no floor.
-            let invalidated = Moment(self.invalidated.load(Ordering::SeqCst));
-            return if due.floor.epoch.is_none() && young && result.known_at > invalidated {
+            // No clock could be read, so nothing tells what has happened since the load began: it is shared
+            // only with reads that began before it did. Not even one that is younger than Δ may be taken:
+            // `everywhere()` does not wait for a process whose window has closed.
+            let began_since = due.began < result.known_at;
+            return if due.floor.epoch.is_none() && began_since {
                 Touched::No
             } else {
                 Touched::Hard
             };
         };
+        if due.floor.epoch.is_none() && !due.window_open {
+            return Touched::Hard;
+        }
         good_for(due.floor, good, self.applied(), |since| {
             self.touched(key, &result.tags, since)
         })

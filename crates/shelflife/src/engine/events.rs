@@ -1,14 +1,27 @@
 //! Events: handlers that turn what happened into what is to be invalidated.
+//!
+//! The process that emits runs its handlers before `emit` returns; the others run theirs when the log
+//! brings the event (`heard.rs`). A handler that fails, panics or takes too long is a failure with a
+//! reason, and takes nobody along.
+//!
+//! Must not: know what is in an event beyond its name.
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Engine;
-use super::load::BoxFuture;
+use super::heard::Queue;
+use super::invalidate::finished;
+use super::load::{BoxFuture, panic_text};
+use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;
@@ -34,26 +47,84 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Why a handler failed.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(crate) type Handler = Arc<
-    dyn Fn(&(dyn Any + Send + Sync)) -> BoxFuture<Result<Invalidation, HandlerError>> + Send + Sync,
->;
+/// A handler at work: never panics.
+pub(super) type Handling = BoxFuture<Result<Invalidation, HandlerError>>;
 
-/// The handlers of a process, by event name.
+type Calls<T> = dyn Fn(&T) -> Handling + Send + Sync;
+
+/// A handler, of whatever event.
+pub(crate) struct Handler {
+    /// Takes the event itself.
+    emitted: Box<Calls<dyn Any + Send + Sync>>,
+    /// Takes it as the log tells it.
+    heard: Box<Calls<str>>,
+}
+
+impl Handler {
+    pub(crate) fn of<E, F, Fut>(handler: F) -> Self
+    where
+        E: Event,
+        F: Fn(&E) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Invalidation, HandlerError>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let same = handler.clone();
+        Self {
+            emitted: Box::new(move |event| match event.downcast_ref::<E>() {
+                Some(event) => begin(|| handler(event)),
+                None => failed(format!("two event types share the name {}", E::NAME)),
+            }),
+            heard: Box::new(move |payload| match serde_json::from_str::<E>(payload) {
+                Ok(event) => begin(|| same(&event)),
+                Err(error) => failed(format!("the payload can't be read: {error}")),
+            }),
+        }
+    }
+
+    pub(super) fn heard(&self, payload: &str) -> Handling {
+        (self.heard)(payload)
+    }
+}
+
+fn failed(why: String) -> Handling {
+    Box::pin(std::future::ready(Err(why.into())))
+}
+
+/// Calls a handler. Its panic, now or later, is a failure.
+fn begin<Fut>(call: impl FnOnce() -> Fut) -> Handling
+where
+    Fut: Future<Output = Result<Invalidation, HandlerError>> + Send + 'static,
+{
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Err(panic) => failed(format!("it panicked: {}", panic_text(&*panic))),
+        Ok(handling) => Box::pin(async move {
+            let outcome = AssertUnwindSafe(handling).catch_unwind().await;
+            outcome
+                .unwrap_or_else(|panic| Err(format!("it panicked: {}", panic_text(&*panic)).into()))
+        }),
+    }
+}
+
+/// The handlers of a process, by event name, and what it has heard and not handled yet.
 #[derive(Default)]
-pub(crate) struct Handlers(RwLock<HashMap<&'static str, Vec<Handler>>>);
+pub(crate) struct Handlers {
+    /// Held for a look or an addition, never across a wait.
+    all: RwLock<HashMap<&'static str, Vec<Arc<Handler>>>>,
+    pub(super) queue: Queue,
+}
 
 impl Handlers {
     pub(crate) fn add(&self, name: &'static str, handler: Handler) {
         let mut all = self
-            .0
+            .all
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.entry(name).or_default().push(handler);
+        all.entry(name).or_default().push(Arc::new(handler));
     }
 
-    fn of(&self, name: &str) -> Vec<Handler> {
+    pub(super) fn of(&self, name: &str) -> Vec<Arc<Handler>> {
         let all = self
-            .0
+            .all
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         all.get(name).cloned().unwrap_or_default()
@@ -63,7 +134,7 @@ impl Handlers {
 impl Engine {
     /// Runs the handlers, carries out what they ask for in one invalidation, and logs the event with
     /// it. If a handler fails, what the others asked for is carried out all the same, the event is
-    /// logged, and the failure is the result.
+    /// logged, and the failure is the result. Once begun it is finished, even if its caller goes away.
     pub(crate) async fn emit<E: Event>(self: &Arc<Self>, event: &E) -> Result<Epoch, Error> {
         let payload = serde_json::to_string(event).map_err(|e| {
             Error::new(
@@ -72,32 +143,60 @@ impl Engine {
             )
             .with_source(e)
         })?;
-        let mut what = Invalidation::new();
-        let mut failures = Vec::new();
-        for handler in self.events.of(E::NAME) {
-            match handler(event).await {
-                Ok(asked) => what = what.and(asked),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        let logged = LoggedEvent {
+        let handlers = self.events.of(E::NAME);
+        let handling = handlers.iter().map(|h| (h.emitted)(event)).collect();
+        let event = LoggedEvent {
             name: E::NAME.to_owned(),
             payload,
         };
-        let epoch = self.invalidate(what, Some(logged)).await?;
+        let engine = self.clone();
+        let work = async move { engine.emit_begun(event, handling).await };
+        finished(self.detach(work).await)
+    }
+
+    async fn emit_begun(
+        self: &Arc<Self>,
+        event: LoggedEvent,
+        handling: Vec<Handling>,
+    ) -> Result<Epoch, Error> {
+        let (what, mut failures) = self.outcomes(handling).await;
+        let name = event.name.clone();
+        let epoch = self.invalidate(what, Some(event)).await?;
         if failures.is_empty() {
             return Ok(epoch);
         }
         let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
-        let message = format!(
-            "handlers of the event {} failed: {}",
-            E::NAME,
-            all.join("; ")
-        );
+        let message = format!("handlers of the event {name} failed: {}", all.join("; "));
         let error = Error::new(ErrorKind::Handler, message);
         Err(match failures.pop() {
             Some(failure) => error.with_source(failure),
             None => error,
         })
     }
+
+    /// Waits for handlers, side by side: all that they ask for, and why some failed.
+    pub(super) async fn outcomes(
+        &self,
+        handling: Vec<Handling>,
+    ) -> (Invalidation, Vec<HandlerError>) {
+        let limit = self.settings.handler_timeout;
+        let outcomes = join_all(handling.into_iter().map(|one| within(limit, one))).await;
+        let mut what = Invalidation::new();
+        let mut failures = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Ok(asked) => what = what.and(asked),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        for _ in &failures {
+            bump(&self.counters.handler_failures);
+        }
+        (what, failures)
+    }
+}
+
+async fn within(limit: Duration, handling: Handling) -> Result<Invalidation, HandlerError> {
+    let ended = tokio::time::timeout(limit, handling).await;
+    ended.unwrap_or_else(|_| Err(format!("it took longer than {limit:?}").into()))
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::epoch::Epoch;
+#[cfg(test)]
+use crate::probe::Point;
 use crate::store::{Member, Members};
 
 /// Between two looks at the members.
@@ -26,6 +28,8 @@ impl Engine {
                 Ok(members) => last = last.max(latest(&members, last, self.settings.window)),
                 Err(error) => tracing::debug!(%error, "the members are out of reach"),
             }
+            #[cfg(test)]
+            self.settings.probes.pause(Point::Looked).await;
             tokio::time::sleep(
                 pause.min(last.saturating_duration_since(tokio::time::Instant::now())),
             )

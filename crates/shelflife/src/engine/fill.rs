@@ -1,5 +1,6 @@
 //! Fills: from a loaded value to L2 and L1 (PROTOCOL §4, steps 5 to 7).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
@@ -15,7 +16,7 @@ use crate::policy::{Policy, TAGS};
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::store::{Body, Entry, Filled};
-use crate::validity::Meta;
+use crate::validity::{Meta, Touched};
 use crate::value::Live;
 
 /// What a load gave.
@@ -50,7 +51,7 @@ impl Engine {
         // Not filled: known good up to the epoch before its load, and not for L1.
         let unfilled = |reason| Offer {
             live: live.clone(),
-            tags: tags.clone().into(),
+            tags: tags.clone(),
             good: Some(since),
             known_at,
             status: Status::miss(reason),
@@ -58,6 +59,10 @@ impl Engine {
         if adapted.no_store {
             self.counters.because(Reason::NoStore);
             return unfilled(Reason::NoStore);
+        }
+        if self.is_settling(ask, &tags, since, cost) {
+            self.counters.because(Reason::Settling);
+            return unfilled(Reason::Settling);
         }
         let prepared = match self.prepare(&live, &ask.policy, &adapted, tags.clone(), since, cost) {
             Ok(prepared) => prepared,
@@ -91,6 +96,7 @@ impl Engine {
                 };
                 let early = |cost| ask.policy.early_by(cost, fastrand::f64());
                 self.keep_local(&ask.key, &candidate, early, clock);
+                self.local.set_stored(&candidate.meta.tags, true);
                 let mut result = unfilled(why);
                 result.good = Some(clock);
                 result.known_at = sent;
@@ -99,7 +105,11 @@ impl Engine {
                 lease.disarm();
                 return result;
             }
-            Ok(Filled::Overtaken(_)) => Reason::Overtaken,
+            Ok(Filled::Overtaken(_)) => {
+                // Perhaps by the record of a tag that had been lost: the next load looks first.
+                self.local.set_stored(&tags, false);
+                Reason::Overtaken
+            }
             Ok(Filled::LeaseLost(_)) => Reason::LeaseLost,
             Err(error) => {
                 bump(&self.counters.store_errors);
@@ -115,13 +125,32 @@ impl Engine {
         unfilled(reason)
     }
 
+    /// Whether an invalidation came less than `settle` before a load that took `cost` and ends now: a
+    /// source that lags may have given what was before it. Ticks are the server's time in µs; what memory
+    /// does not reach back to counts as invalidated, and so does what others did before the load while the
+    /// log has not brought it yet.
+    fn is_settling(&self, ask: &Ask, tags: &[Tag], since: Epoch, cost: Duration) -> bool {
+        let settle = ask.policy.settle;
+        if settle.is_zero() {
+            return false;
+        }
+        if !self.store.is_private() && !self.applied().is_some_and(|a| a.at_least(since)) {
+            return true;
+        }
+        let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        let now = self.store.server_ms(self.clock.now()).saturating_mul(1000);
+        let began = now.saturating_sub(micros(cost));
+        let settled = Epoch::new(since.inc, began.saturating_sub(micros(settle)));
+        self.touched(&ask.key, tags, settled) != Touched::No
+    }
+
     /// A value made ready for the store: encoded, measured, with the facts of its fill.
     pub(super) fn prepare(
         &self,
         live: &Live,
         policy: &Policy,
         adapted: &Adapted,
-        tags: Vec<Tag>,
+        tags: Arc<[Tag]>,
         epoch: Epoch,
         cost: Duration,
     ) -> Result<Prepared, Reason> {
@@ -159,12 +188,15 @@ impl Engine {
     }
 }
 
-fn with_adapted(tags: &[Tag], more: &[Tag]) -> Vec<Tag> {
+fn with_adapted(tags: &Arc<[Tag]>, more: &[Tag]) -> Arc<[Tag]> {
+    if more.is_empty() {
+        return tags.clone();
+    }
     let mut all = tags.to_vec();
     for tag in more {
         if !all.contains(tag) {
             all.push(tag.clone());
         }
     }
-    all
+    all.into()
 }

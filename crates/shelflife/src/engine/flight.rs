@@ -11,10 +11,8 @@
 //! Must not: load, judge, know what a landing is worth.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-
-use tokio::sync::watch;
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::load::Failure;
 use crate::clock::Moment;
@@ -22,6 +20,7 @@ use crate::epoch::Epoch;
 use crate::key::Tag;
 use crate::record::Token;
 use crate::status::Status;
+use crate::sync::{Mutex, MutexGuard, Notify, RandomState};
 use crate::value::Live;
 
 const SHARDS: usize = 32;
@@ -34,7 +33,8 @@ pub(crate) struct Offer {
     pub(crate) tags: Arc<[Tag]>,
     /// Up to which epoch nothing has invalidated it; `None` when no clock could be read.
     pub(crate) good: Option<Epoch>,
-    /// When that was read, or when the load began: by the process's clock.
+    /// When that was read, or when the load began: by the process's clock. It is asked for what has no
+    /// clock: a load that is younger than the read needs none.
     pub(crate) known_at: Moment,
     pub(crate) status: Status,
 }
@@ -79,35 +79,63 @@ impl Progress {
 
 /// A flight under way, as those who wait see it.
 #[derive(Clone)]
-pub(crate) struct Flight {
-    progress: watch::Receiver<Progress>,
-    /// Set by the leader when the load begins; also what tells two flights of one key apart.
-    underway: Arc<OnceLock<Underway>>,
+pub(crate) struct Flight(Arc<Shared>);
+
+/// What the leader and those who wait share. One allocation: most flights carry nobody but their leader.
+struct Shared {
+    /// Held for a look or a step, never across a wait.
+    progress: Mutex<Progress>,
+    /// Told of each step.
+    stepped: Notify,
+    /// Set by the leader when the load begins.
+    underway: OnceLock<Underway>,
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, to: Progress) {
+        *self.progress() = to;
+        self.stepped.notify_waiters();
+    }
+
+    /// Waits until `seen` finds what it looks for.
+    async fn wait_for<T>(&self, mut seen: impl FnMut(&Progress) -> Option<T>) -> T {
+        loop {
+            // Made before the look: a step after the look wakes it.
+            let stepped = self.stepped.notified();
+            let found = seen(&self.progress());
+            if let Some(found) = found {
+                return found;
+            }
+            stepped.await;
+        }
+    }
 }
 
 impl Flight {
     /// The load, once it is under way with the right to fill.
     pub(crate) fn underway(&self) -> Option<&Underway> {
-        self.underway.get()
+        self.0.underway.get()
     }
 
     /// Waits until it has landed. Dropping the future leaves the flight as it is.
-    pub(crate) async fn landed(mut self) -> Landing {
-        match self.progress.wait_for(|p| p.landing().is_some()).await {
-            Ok(ended) => ended.landing().cloned().unwrap_or(Landing::Abandoned),
-            // The sender is gone without a word: as good as abandoned.
-            Err(_) => Landing::Abandoned,
-        }
+    pub(crate) async fn landed(self) -> Landing {
+        self.0.wait_for(|p| p.landing().cloned()).await
     }
 
     /// Waits until it has landed or is known to refresh a value that may still be served; tells whether
     /// it is the latter.
-    pub(crate) async fn refreshes(&mut self) -> bool {
-        let told = self
-            .progress
-            .wait_for(|p| !matches!(p, Progress::Boarding))
-            .await;
-        told.is_ok_and(|p| matches!(*p, Progress::Refreshing))
+    pub(crate) async fn refreshes(&self) -> bool {
+        self.0
+            .wait_for(|p| match p {
+                Progress::Boarding => None,
+                Progress::Refreshing => Some(true),
+                Progress::Ended(_) => Some(false),
+            })
+            .await
     }
 }
 
@@ -147,19 +175,17 @@ impl Flights {
         if let Some(flight) = board.get(key) {
             return Boarding::Join(flight.clone());
         }
-        let (progress, receiver) = watch::channel(Progress::Boarding);
-        let underway = Arc::new(OnceLock::new());
-        let flight = Flight {
-            progress: receiver,
-            underway: underway.clone(),
-        };
-        board.insert(key.clone(), flight);
+        let flight = Flight(Arc::new(Shared {
+            progress: Mutex::new(Progress::Boarding),
+            stepped: Notify::new(),
+            underway: OnceLock::new(),
+        }));
+        board.insert(key.clone(), flight.clone());
         Boarding::Lead(Leader {
             shards: self.shards.clone(),
             at,
             key: key.clone(),
-            progress,
-            underway,
+            flight,
         })
     }
 
@@ -167,7 +193,7 @@ impl Flights {
     /// still there.
     pub(crate) fn strike(&self, key: &Arc<str>, flight: &Flight) -> bool {
         let at = self.hasher.hash_one(key) as usize % SHARDS;
-        strike(&mut lock(&self.shards[at]), key, &flight.underway)
+        strike(&mut lock(&self.shards[at]), key, flight)
     }
 
     /// How many flights are under way.
@@ -181,14 +207,13 @@ pub(crate) struct Leader {
     shards: Arc<[Mutex<Board>; SHARDS]>,
     at: usize,
     key: Arc<str>,
-    progress: watch::Sender<Progress>,
-    underway: Arc<OnceLock<Underway>>,
+    flight: Flight,
 }
 
-fn strike(board: &mut Board, key: &Arc<str>, underway: &Arc<OnceLock<Underway>>) -> bool {
+fn strike(board: &mut Board, key: &Arc<str>, flight: &Flight) -> bool {
     let there = board
         .get(key)
-        .is_some_and(|f| Arc::ptr_eq(&f.underway, underway));
+        .is_some_and(|there| Arc::ptr_eq(&there.0, &flight.0));
     if there {
         board.remove(key);
     }
@@ -198,42 +223,42 @@ fn strike(board: &mut Board, key: &Arc<str>, underway: &Arc<OnceLock<Underway>>)
 impl Leader {
     /// Tells that the load is under way.
     pub(crate) fn begun(&self, load: Underway) {
-        let _ = self.underway.set(load);
+        let _ = self.flight.0.underway.set(load);
     }
 
     /// Tells that the load replaces a value which may still be served.
     pub(crate) fn refreshing(&self) {
-        self.progress.send_replace(Progress::Refreshing);
+        self.flight.0.step(Progress::Refreshing);
     }
 
     /// Ends the flight.
     pub(crate) fn land(self, landing: Landing) {
         self.leave_board();
-        self.progress.send_replace(Progress::Ended(landing));
+        self.flight.0.step(Progress::Ended(landing));
     }
 
     /// A place among those who wait for this flight.
     pub(crate) fn passenger(&self) -> Flight {
-        Flight {
-            progress: self.progress.subscribe(),
-            underway: self.underway.clone(),
-        }
+        self.flight.clone()
     }
 
     fn leave_board(&self) {
-        strike(&mut lock(&self.shards[self.at]), &self.key, &self.underway);
+        strike(&mut lock(&self.shards[self.at]), &self.key, &self.flight);
     }
 }
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        if self.progress.borrow().landing().is_none() {
+        if self.flight.0.progress().landing().is_none() {
             self.leave_board();
-            self.progress
-                .send_replace(Progress::Ended(Landing::Abandoned));
+            self.flight.0.step(Progress::Ended(Landing::Abandoned));
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(shelflife_shuttle)]
+mod interleavings;
 
 #[cfg(test)]
 mod tests {

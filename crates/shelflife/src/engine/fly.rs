@@ -11,12 +11,15 @@ use super::ask::{Answer, Ask, Replace, answer_of};
 use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Flight, Landing, Leader, Offer, Underway};
-use super::judge::{Candidate, Judged};
+use super::judge::{Candidate, Judged, good};
 use super::load::{Failure, Loader};
+use super::path::Path;
 use super::read::TRIES;
 use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Epoch;
+#[cfg(test)]
+use crate::probe::Point;
 use crate::reason::Reason;
 use crate::record::Token;
 use crate::status::Status;
@@ -121,20 +124,33 @@ impl Drop for LeaseGuard {
 
 impl Engine {
     /// From boarding to an answer of the store, or to a load under way.
-    pub(super) async fn fly(self: &Arc<Self>, leader: Leader, ask: &Ask, loader: Loader) -> Flown {
+    pub(super) async fn fly(
+        self: &Arc<Self>,
+        leader: Leader,
+        ask: &Ask,
+        due: Due,
+        loader: Loader,
+    ) -> Flown {
+        let mut path = self.path_to_load(ask, due);
         let mut lease = LeaseGuard::new(self, ask);
         let mut pause = POLL_LEAST;
         let mut overlaps = 0;
         loop {
-            let (snapshot, judged) = match self.snapshot(ask, lease.arm()).await {
+            #[cfg(test)]
+            self.settings.probes.pause(Point::Departing).await;
+            let (snapshot, judged) = match self.snapshot(ask, path, Some(lease.arm())).await {
                 Ok(seen) => seen,
                 Err(error) => return self.load_cut_off(leader, ask, loader, None, &error),
             };
+            // A retry asks the primary.
+            path = Path::Primary;
             if !snapshot.granted {
                 lease.disarm();
             }
             let (stale, why) = match self.weigh(ask, judged, &snapshot) {
                 Weighed::Serve(result) => {
+                    #[cfg(test)]
+                    self.settings.probes.pause(Point::Landing).await;
                     leader.land(Landing::Landed(result.clone()));
                     return Flown::Answered(result);
                 }
@@ -182,18 +198,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// What the store has, judged; the lease is placed if it has nothing.
-    pub(super) async fn snapshot(
-        self: &Arc<Self>,
-        ask: &Ask,
-        wanted: Wanted,
-    ) -> StoreResult<(Snapshot, Judged)> {
-        let snapshot = self.store.read(&ask.key, &ask.tags, Some(wanted)).await?;
-        self.belong_to(snapshot.clock).await?;
-        let judged = self.judge(ask, &snapshot);
-        Ok((snapshot, judged))
     }
 
     fn weigh(&self, ask: &Ask, judged: Judged, snapshot: &Snapshot) -> Weighed {
@@ -254,7 +258,11 @@ impl Engine {
         snapshot: &Snapshot,
     ) -> StoreResult<(Epoch, Moment)> {
         if snapshot.tags_known {
-            return Ok((snapshot.clock, snapshot.sent));
+            // The newest clock that is known to have been: an invalidation of our own that the log has
+            // not brought yet must not make this load look older than it is.
+            let newest = self.memory().newest();
+            let since = newest.map_or(snapshot.clock, |newest| snapshot.clock.or_later(newest));
+            return Ok((since, snapshot.sent));
         }
         let sent = self.clock.now();
         let keep = ask.policy.ttl + ask.policy.stale;
@@ -349,7 +357,7 @@ impl Engine {
             return;
         }
         let early = |cost| ask.policy.early_by(cost, fastrand::f64());
-        self.keep_local(&ask.key, candidate, early, snapshot.clock);
+        self.keep_local(&ask.key, candidate, early, good(candidate, snapshot));
     }
 }
 

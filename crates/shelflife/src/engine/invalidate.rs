@@ -4,7 +4,6 @@
 //! it done. Once begun it is finished, even if its caller goes away.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Engine;
 use crate::counters::bump;
@@ -29,7 +28,7 @@ impl Engine {
     }
 
     async fn carry_out(
-        &self,
+        self: &Arc<Self>,
         what: Arc<Invalidation>,
         event: Option<LoggedEvent>,
     ) -> Result<Epoch, Error> {
@@ -40,9 +39,7 @@ impl Engine {
                 Ok(epoch)
             }
             Err(error) => {
-                // Not confirmed: what this process holds goes at once, and the caller learns the truth.
-                self.local.drop_keys(&what);
-                self.local.drop_tags(&what);
+                self.was_not_confirmed(&what);
                 bump(&self.counters.invalidations_failed);
                 Err(not_confirmed(error.into()))
             }
@@ -50,10 +47,9 @@ impl Engine {
     }
 
     /// Memory, then cells and L1; a receipt of another incarnation begins a resync.
-    pub(super) async fn apply_own(&self, epoch: Epoch, what: &Arc<Invalidation>) {
-        self.memory().note(epoch, what);
-        self.invalidated
-            .fetch_max(self.clock.now().0, Ordering::SeqCst);
+    pub(super) async fn apply_own(self: &Arc<Self>, epoch: Epoch, what: &Arc<Invalidation>) {
+        self.was_confirmed(epoch, what);
+        self.memory_mut().note(epoch, what);
         self.local.apply(epoch, what);
         // If the store is away now, memory stays closed, and with it L1.
         let _ = self.belong_to(epoch).await;
@@ -63,13 +59,15 @@ impl Engine {
 fn not_confirmed(error: Error) -> Error {
     Error::new(
         error.kind(),
-        format!("the invalidation is not confirmed: {error}"),
+        format!(
+            "the invalidation is not confirmed; it is tried again while this process lives: {error}"
+        ),
     )
     .with_source(error)
 }
 
 /// The end of work that was detached: its own, or that the runtime dropped it.
-pub(super) fn finished<T>(
+pub(crate) fn finished<T>(
     ended: Result<Result<T, Error>, tokio::task::JoinError>,
 ) -> Result<T, Error> {
     ended.unwrap_or_else(|error| {

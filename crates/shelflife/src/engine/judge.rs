@@ -12,6 +12,8 @@ use super::flight::Offer;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::local::Newcomer;
+#[cfg(test)]
+use crate::probe::Point;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status, Tier};
 use crate::store::{Held, Slot, Snapshot};
@@ -86,8 +88,8 @@ impl Engine {
         };
         Offer {
             live: candidate.live.clone(),
-            tags: candidate.meta.tags.clone().into(),
-            good: Some(snapshot.clock),
+            tags: candidate.meta.tags.clone(),
+            good: Some(good(candidate, snapshot)),
             known_at: snapshot.sent,
             status: stale.map_or(status, |reason| status.stale(reason)),
         }
@@ -108,11 +110,8 @@ impl Engine {
         good: Epoch,
     ) {
         let meta = &candidate.meta;
-        // Asked before as well: it saves the work.
-        if self.touched(key, &meta.tags, good) == Touched::Hard {
-            return;
-        }
-        let at = |ms| self.store.moment_of(ms, &self.clock);
+        let now = self.clock.now();
+        let at = |ms| self.store.moment_of(ms, now);
         let fresh_until = at(meta.fresh_until);
         let early = early(Duration::from_micros(meta.cost.into()));
         let newcomer = Newcomer {
@@ -127,7 +126,11 @@ impl Engine {
             refresh_at: before(fresh_until, early),
             softened: meta.softened,
         };
+        #[cfg(test)]
+        self.settings.probes.reach(Point::BeforeInsert);
         let resident = self.local.insert(key, &meta.tags, newcomer);
+        #[cfg(test)]
+        self.settings.probes.reach(Point::Inserted);
         match self.touched(key, &meta.tags, good) {
             Touched::No => self.local.admit(&resident),
             Touched::Soft => {
@@ -137,6 +140,12 @@ impl Engine {
             Touched::Hard => self.local.expel(key, &resident),
         }
     }
+}
+
+/// Up to where a value from the store is known good: what was applied or read before it was fetched, and
+/// the epoch of its load, which honoured everything up to it.
+pub(super) fn good(candidate: &Candidate, snapshot: &Snapshot) -> Epoch {
+    snapshot.clock.or_later(candidate.meta.epoch)
 }
 
 fn before(moment: Moment, by: Duration) -> Moment {

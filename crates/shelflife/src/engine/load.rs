@@ -217,7 +217,7 @@ async fn sleep_or_never(after: Option<Duration>) {
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> Arc<str> {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> Arc<str> {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")

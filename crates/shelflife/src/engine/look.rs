@@ -7,6 +7,7 @@ use super::ask::{Answer, Ask, answer_of, as_stale_if};
 use super::due::Due;
 use super::judge::Judged;
 use super::near::Near;
+use super::path::Path;
 use super::read::TRIES;
 use crate::counters::bump;
 use crate::reason::Reason;
@@ -17,13 +18,15 @@ use crate::validity::Touched;
 impl Engine {
     /// What is stored for a read, fresh or stale. Without the store: nothing.
     pub(crate) async fn lookup(self: &Arc<Self>, ask: &Ask) -> (Option<Answer>, Status) {
-        let (answer, status) = match self.near_for(ask) {
+        let due = self.due_at_once(ask.level);
+        let near = due.map_or(Near::Nothing, |due| self.near(ask, due));
+        let (answer, status) = match near {
             Near::Answer(answer) | Near::Early(answer, _) => {
                 let status = answer.status;
                 (Some(answer), status)
             }
             Near::Stale(_) | Near::LastResort(_) | Near::Nothing => {
-                self.look(ask).await.unwrap_or_else(|error| {
+                self.look(ask, due).await.unwrap_or_else(|error| {
                     bump(&self.counters.store_errors);
                     tracing::debug!(%error, "read without the store");
                     (None, Status::miss(Reason::StoreUnavailable))
@@ -35,11 +38,17 @@ impl Engine {
     }
 
     /// What the store has for a read, fresh or stale.
-    pub(super) async fn look(self: &Arc<Self>, ask: &Ask) -> StoreResult<(Option<Answer>, Status)> {
+    pub(super) async fn look(
+        self: &Arc<Self>,
+        ask: &Ask,
+        due: Option<Due>,
+    ) -> StoreResult<(Option<Answer>, Status)> {
+        let mut path = self.path_to_look(ask, due);
         for _ in 0..TRIES {
-            let snapshot = self.store.read(&ask.key, &ask.tags, None).await?;
-            self.belong_to(snapshot.clock).await?;
-            let (candidate, stale) = match self.judge(ask, &snapshot) {
+            let (snapshot, judged) = self.snapshot(ask, path, None).await?;
+            // A retry asks the primary.
+            path = Path::Primary;
+            let (candidate, stale) = match judged {
                 Judged::Dead(reason) => return Ok((None, Status::miss(reason))),
                 Judged::Usable(candidate, stale) => (candidate, stale),
             };

@@ -14,6 +14,7 @@ use super::flight::{Boarding, Flight, Landing, Leader};
 use super::fly::{LeaseGuard, Right, unfilled};
 use super::judge::Judged;
 use super::load::{BoxFuture, Failure, SourceError};
+use super::path::Path;
 use super::read::GRACE;
 use crate::counters::bump;
 use crate::reason::Reason;
@@ -110,6 +111,7 @@ impl Engine {
             .iter_mut()
             .map(|a| a.take_if(|a| a.status.outcome == Outcome::Stale))
             .collect();
+        self.serve_throttled(&asks, &mut stale, &mut answers);
         let mut missing: Vec<usize> = (0..asks.len())
             .filter(|&at| answers[at].is_none())
             .collect();
@@ -160,6 +162,25 @@ impl Engine {
                 Ok(answers)
             }
             Err(failure) => stand_in(answers, &mut stale, &asks, &missing, failure),
+        }
+    }
+
+    /// What failed to load a moment ago is served stale, where it may be, and not loaded again yet.
+    fn serve_throttled(
+        &self,
+        asks: &[Ask],
+        stale: &mut [Option<Answer>],
+        answers: &mut [Option<Answer>],
+    ) {
+        let now = self.clock.now();
+        for ((ask, stale), answer) in asks.iter().zip(stale).zip(answers) {
+            if ask.policy.stale_on_error
+                && self.throttle.holds(&ask.key, now)
+                && let Some(mut instead) = stale.take()
+            {
+                instead.status.reason = Reason::LoadThrottled;
+                *answer = Some(instead);
+            }
         }
     }
 
@@ -237,7 +258,8 @@ impl Engine {
                 right: None,
             }))
         };
-        let Ok((snapshot, judged)) = self.snapshot(ask, lease.arm()).await else {
+        let Ok((snapshot, judged)) = self.snapshot(ask, Path::Primary, Some(lease.arm())).await
+        else {
             bump(&self.counters.store_errors);
             return cut_off(leader);
         };
@@ -297,7 +319,12 @@ impl Engine {
             Ok(values) => values,
             Err(failure) => {
                 bump(&self.counters.load_failures);
-                for Ours { leader, right, .. } in ours {
+                let now = self.clock.now();
+                for Ours {
+                    ask, leader, right, ..
+                } in ours
+                {
+                    self.throttle.until(&ask.key, now.plus(ask.policy.throttle));
                     let cut_off = right.is_none();
                     if let Some(right) = right {
                         right.lease.give_back().await;
@@ -321,6 +348,7 @@ impl Engine {
              }| {
                 // What does not exist lands as abandoned: whoever waited asks for himself.
                 let live = values.remove(&at)?;
+                self.throttle.lift(&ask.key);
                 let adapted = adapted.clone();
                 Some(async move {
                     let result = match right {

@@ -49,12 +49,6 @@ impl Engine {
         Some((resident, now))
     }
 
-    /// What L1 has for a read that asks nobody else for what it must honour.
-    pub(super) fn near_for(&self, ask: &Ask) -> Near {
-        self.due_at_once(ask.level)
-            .map_or(Near::Nothing, |due| self.near(ask, due))
-    }
-
     /// What L1 has for this read.
     pub(super) fn near(&self, ask: &Ask, due: Due) -> Near {
         if ask.replace != Replace::Nothing {
@@ -84,7 +78,7 @@ impl Engine {
         };
         let window_open = now < window;
         let trusted = match due.floor.epoch {
-            None => window_open,
+            None => window_open && !due.needs_clock,
             Some(floor) => window_open && applied.is_some_and(|a| a.at_least(floor)),
         };
         match resident.validity(now) {

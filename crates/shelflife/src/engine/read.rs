@@ -30,6 +30,8 @@ use super::fly::Flown;
 use super::load::{Failure, Loader};
 use super::near::Near;
 use crate::counters::bump;
+#[cfg(test)]
+use crate::probe::Point;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status};
 use crate::validity::Touched;
@@ -91,14 +93,15 @@ impl Engine {
                 replace,
                 ..ask.clone()
             };
-            self.fly_alone(leader, ask, loader);
+            let due = self.due_of_knowledge();
+            self.fly_alone(leader, ask, due, loader);
         }
     }
 
     /// Flies without a caller.
-    fn fly_alone(self: &Arc<Self>, leader: Leader, ask: Ask, loader: Loader) {
+    fn fly_alone(self: &Arc<Self>, leader: Leader, ask: Ask, due: Due, loader: Loader) {
         let engine = self.clone();
-        self.detach(async move { drop(engine.fly(leader, &ask, loader).await) });
+        self.detach(async move { drop(engine.fly(leader, &ask, due, loader).await) });
     }
 }
 
@@ -144,11 +147,13 @@ impl Reading {
                 // A loader that reads its own key would wait for itself.
                 break;
             }
-            let mut flight = match engine.board(&self.ask).await {
+            let flight = match engine.board(&self.ask).await {
                 Boarding::Join(flight) => flight,
                 Boarding::Lead(leader) => return self.lead(leader, loader).await,
             };
-            if let Some(answer) = self.meanwhile(&mut flight).await? {
+            #[cfg(test)]
+            engine.settings.probes.pause(Point::Joined).await;
+            if let Some(answer) = self.meanwhile(&flight).await? {
                 return Ok(answer);
             }
             match self.wait(flight).await? {
@@ -179,11 +184,11 @@ impl Reading {
         if self.stale.is_some() {
             // The answer is there already: the flight goes on without its caller.
             let flight = leader.passenger();
-            engine.fly_alone(leader, self.ask.clone(), loader);
+            engine.fly_alone(leader, self.ask.clone(), self.due, loader);
             let ended = self.wait(flight).await?;
             return self.taken(ended);
         }
-        let flying = engine.fly(leader, &self.ask, loader);
+        let flying = engine.fly(leader, &self.ask, self.due, loader);
         let flown = match self.patience {
             Some(end) => tokio::time::timeout_at(end, flying)
                 .await
@@ -203,7 +208,7 @@ impl Reading {
 
     /// What the store has while somebody's flight refreshes it: the answer if it is fresh; else it may
     /// stand in.
-    async fn meanwhile(&mut self, flight: &mut Flight) -> Result<Option<Answer>, Failure> {
+    async fn meanwhile(&mut self, flight: &Flight) -> Result<Option<Answer>, Failure> {
         if self.stale.is_some() || self.ask.replace != Replace::Nothing {
             return Ok(None);
         }
@@ -218,7 +223,7 @@ impl Reading {
         }
         let found = self
             .engine
-            .look(&self.ask)
+            .look(&self.ask, Some(self.due))
             .await
             .ok()
             .and_then(|(answer, _)| answer);

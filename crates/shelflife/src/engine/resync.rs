@@ -8,13 +8,15 @@
 //! The window is the tail's to open, and only for the generation of memory that it resynced: what came
 //! between closes it for answers that were asked before.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::Engine;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
+#[cfg(test)]
+use crate::probe::Point;
 use crate::store::StoreResult;
 
 impl Engine {
@@ -33,11 +35,11 @@ impl Engine {
             return Ok(());
         }
         self.close_window();
-        self.memory().close();
+        self.memory_mut().close();
         self.local.clear();
         let position = self.store.clock().await?;
         {
-            let mut memory = self.memory();
+            let mut memory = self.memory_mut();
             if memory
                 .start()
                 .is_some_and(|start| start.inc == position.inc)
@@ -59,7 +61,7 @@ impl Engine {
             // Nobody else can have invalidated anything.
             return;
         }
-        let mut memory = self.memory();
+        let mut memory = self.memory_mut();
         memory.forget_beats();
         self.window.store(0, Ordering::SeqCst);
         self.set_applied(None);
@@ -69,11 +71,13 @@ impl Engine {
     /// for which the window may be opened.
     pub(super) fn begin_at(&self, position: Epoch) -> u64 {
         let generation = {
-            let mut memory = self.memory();
+            let mut memory = self.memory_mut();
             memory.restart_at(position);
             self.window.store(0, Ordering::SeqCst);
             memory.generation()
         };
+        #[cfg(test)]
+        self.settings.probes.reach(Point::Restarted);
         self.local.clear();
         self.set_applied(Some(position));
         generation
@@ -92,9 +96,13 @@ impl Engine {
 
     /// Applies an entry of the log: memory, then L1.
     pub(super) fn apply_logged(&self, epoch: Epoch, hard: Invalidation, soft: Invalidation) {
+        #[cfg(test)]
+        self.settings.probes.reach(Point::Applying);
         for what in [Arc::new(hard), Arc::new(soft)] {
             if !what.is_empty() {
-                self.memory().note(epoch, &what);
+                self.memory_mut().note(epoch, &what);
+                #[cfg(test)]
+                self.settings.probes.reach(Point::HalfApplied);
                 self.local.apply(epoch, &what);
             }
         }
@@ -110,23 +118,17 @@ impl Engine {
     }
 
     fn set_applied(&self, epoch: Option<Epoch>) {
-        *self
-            .applied
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = epoch;
+        *self.applied.write().unwrap_or_else(PoisonError::into_inner) = epoch;
     }
 
     /// Up to where the log has been applied; `None` while it is not followed.
-    pub(super) fn applied(&self) -> Option<Epoch> {
-        *self
-            .applied
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub(crate) fn applied(&self) -> Option<Epoch> {
+        *self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when L1 may be trusted.
     #[inline]
-    pub(super) fn window(&self) -> Moment {
+    pub(crate) fn window(&self) -> Moment {
         Moment(self.window.load(Ordering::Acquire))
     }
 }

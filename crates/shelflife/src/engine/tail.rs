@@ -10,7 +10,7 @@
 //! A connection that breaks is opened again and the log is read on from `applied`; the window closes by
 //! itself when beats stay away. It ends when the engine is gone.
 //!
-//! Must not: decide what an entry or a beat means (that is [`super::follow`]).
+//! Must not: decide what an entry or a beat means (that is [`crate::follow`]).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,8 +19,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::follow::{BeatSeen, Follower, Next, Verdict};
 use crate::clock::Moment;
+use crate::epoch::Epoch;
+use crate::follow::{BeatSeen, Follower, Next, Verdict};
+#[cfg(test)]
+use crate::probe::Point;
+use crate::settings::Failover;
 use crate::store::{BeatAnswer, LogEntry, LogLine, Store, StoreResult};
 
 /// Between two attempts to reach the log.
@@ -64,6 +68,8 @@ async fn follow(engine: Weak<Engine>, first: oneshot::Sender<()>) {
     let mut tail = Tail {
         engine,
         follower: None,
+        followed: None,
+        heard: None,
         generation: 0,
         first: Some(first),
     };
@@ -93,6 +99,10 @@ struct Tail {
     engine: Weak<Engine>,
     /// `None` until a resync, and again when one is needed.
     follower: Option<Follower>,
+    /// Whose log was followed last: its incarnation and its primary.
+    followed: Option<(u64, String)>,
+    /// Up to which tick of the log events have been handed over; `None` before the first resync.
+    heard: Option<u64>,
     /// Memory's generation since the last resync: another one closes the window for our beats.
     generation: u64,
     /// Dropped when the window has opened for the first time, or the first attempt has failed.
@@ -106,15 +116,16 @@ impl Tail {
             return Ok(Ended::Gone);
         };
         let delta = engine.settings.window;
-        let (member, silent) = (engine.member.clone(), delta * LISTED);
+        let silent = delta * LISTED;
         if self.follower.is_none() {
             self.resync(&engine, &line).await?;
         }
+        self.hear_skipped(&engine, &line).await?;
         drop(engine);
         let every = (delta / 4).max(BEAT_LEAST);
         let block = every.min(LOOK_MOST);
         let mut reading = Box::pin(line.read(self.position(), block));
-        let mut beating = Box::pin(self.beat(&line, &member, silent));
+        let mut beating = Box::pin(self.beat(&line, silent));
         let mut answered = false;
         let mut beat_at = Instant::now() + every;
         let mut told_at = Instant::now();
@@ -127,7 +138,7 @@ impl Tail {
                     };
                     let any = !entries.is_empty();
                     if !self.apply_all(&engine, entries) {
-                        return Ok(self.lost());
+                        return Ok(self.lost(&engine));
                     }
                     if any {
                         // Somebody may be waiting for everyone to have applied it.
@@ -142,11 +153,13 @@ impl Tail {
                         return Ok(Ended::Gone);
                     };
                     if !self.judge(&engine, &answer, sent) {
-                        return Ok(self.lost());
+                        return Ok(self.lost(&engine));
                     }
+                    #[cfg(test)]
+                    engine.settings.probes.reach(Point::Judged);
                 }
                 () = tokio::time::sleep_until(beat_at), if answered => {
-                    beating.set(self.beat(&line, &member, silent));
+                    beating.set(self.beat(&line, silent));
                     answered = false;
                     told_at = Instant::now();
                     beat_at = told_at + every;
@@ -155,8 +168,9 @@ impl Tail {
         }
     }
 
-    /// The log can't be followed from where we are.
-    fn lost(&mut self) -> Ended {
+    /// The log can't be followed from where we are: L1 is not trusted from now on.
+    fn lost(&mut self, engine: &Engine) -> Ended {
+        engine.close_window();
         self.follower = None;
         Ended::Resync
     }
@@ -180,25 +194,64 @@ impl Tail {
     fn beat(
         &self,
         line: &LogLine,
-        member: &str,
         silent: Duration,
     ) -> impl Future<Output = StoreResult<(BeatAnswer, Moment)>> + use<> {
         let applied = self.follower.as_ref().map(Follower::applied);
         let sent = self.engine.upgrade().map(|engine| engine.clock.now());
-        let beat = line.beat(member, applied, silent);
+        let beat = line.beat(applied, silent);
         async move { Ok((beat.await?, sent.unwrap_or(Moment(0)))) }
     }
 
     /// PROTOCOL §8, resync: the window closes; a beat as *none* gives the position; then memory begins
     /// there, L1 is dropped, and following begins there.
-    async fn resync(&mut self, engine: &Engine, line: &LogLine) -> StoreResult<()> {
+    async fn resync(&mut self, engine: &Arc<Engine>, line: &LogLine) -> StoreResult<()> {
         engine.close_window();
         let silent = engine.settings.window * LISTED;
-        let answer = line.beat(&engine.member, None, silent).await?;
+        let mut answer = line.beat(None, silent).await?;
+        if self.is_of_a_successor(&answer) {
+            // Before the window opens: after that nobody here would miss what was lost.
+            let same = self.followed.as_ref().map(|(inc, _)| *inc) == Some(answer.clock.inc);
+            make_up_for_the_lost(engine, answer.clock, same).await?;
+            answer = line.beat(None, silent).await?;
+        }
+        self.followed = Some((answer.clock.inc, answer.replid.clone()));
+        #[cfg(test)]
+        engine.settings.probes.reach(Point::Positioned);
         self.generation = engine.begin_at(answer.clock);
         let follower = Follower::at(answer.clock, answer.replid, engine.settings.window);
         self.follower = Some(follower);
         tracing::info!(position = %answer.clock, "following the log");
+        Ok(())
+    }
+
+    /// Whether another primary answers than the one that was followed.
+    fn is_of_a_successor(&self, answer: &BeatAnswer) -> bool {
+        self.followed
+            .as_ref()
+            .is_some_and(|(_, replid)| *replid != answer.replid)
+    }
+
+    /// Hands over the events that a resync has skipped, as far as the log still has them. What their
+    /// entries invalidated needs no more doing: the resync has forgotten everything older.
+    async fn hear_skipped(&mut self, engine: &Engine, line: &LogLine) -> StoreResult<()> {
+        let position = self.position();
+        let Some(mut heard) = self.heard else {
+            self.heard = Some(position);
+            return Ok(());
+        };
+        if heard > position {
+            // The log began anew: all of it is news.
+            heard = 0;
+        }
+        while heard < position {
+            let page = line.range(heard, position).await?;
+            for entry in &page {
+                engine.hear(engine.heard_in(entry));
+            }
+            let last = page.iter().map(|entry| entry.epoch.tick).max();
+            heard = last.filter(|last| *last > heard).unwrap_or(position);
+            self.heard = Some(heard);
+        }
         Ok(())
     }
 
@@ -212,9 +265,15 @@ impl Tail {
                 Next::Skip => {}
                 Next::Gap => return false,
                 Next::Apply => {
+                    let (origin, note) = (entry.origin.as_deref(), entry.note.as_deref());
+                    let event = entry.event.as_ref().map(|event| event.name.as_str());
+                    tracing::trace!(epoch = %entry.epoch, origin, note, event, "applying");
+                    let heard = engine.heard_in(&entry);
                     engine.apply_logged(entry.epoch, entry.hard, entry.soft);
                     let end = follower.has_applied(entry.epoch);
                     engine.has_applied(self.generation, entry.epoch);
+                    engine.hear(heard);
+                    self.heard = Some(entry.epoch.tick);
                     if let Some(end) = end {
                         if !engine.open_window(self.generation, end) {
                             return false;
@@ -250,5 +309,15 @@ impl Tail {
             Verdict::Wait => true,
             Verdict::Resync => false,
         }
+    }
+}
+
+/// What the primary that is gone had confirmed may be gone with it (PROTOCOL §9). A new incarnation begins
+/// by the policy only once: in another one than was followed, somebody has begun it already.
+async fn make_up_for_the_lost(engine: &Arc<Engine>, clock: Epoch, same: bool) -> StoreResult<()> {
+    tracing::warn!(at = %clock, policy = ?engine.settings.failover, "another primary has taken over");
+    match (&engine.store, engine.settings.failover) {
+        (Store::Redis(store), Failover::Bump) if same => store.renounce(clock.inc).await,
+        _ => engine.carry_out_again(clock).await,
     }
 }

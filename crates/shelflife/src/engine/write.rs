@@ -36,7 +36,10 @@ impl Engine {
         )
     }
 
-    async fn set_prepared(&self, items: Vec<(Ask, Live, Prepared)>) -> Result<Epoch, Error> {
+    async fn set_prepared(
+        self: &Arc<Self>,
+        items: Vec<(Ask, Live, Prepared)>,
+    ) -> Result<Epoch, Error> {
         let one_step = items.len() <= ONE_STEP;
         let entries = items
             .iter()
@@ -51,7 +54,8 @@ impl Engine {
         let epoch = match self.store.set(entries).await {
             Ok(epoch) => epoch,
             Err(error) => {
-                self.local.drop_keys(&what);
+                // The old value may stand where the new one was to be.
+                self.was_not_confirmed(&what);
                 return Err(error.into());
             }
         };
@@ -80,7 +84,7 @@ impl Engine {
             live,
             &ask.policy,
             &adapted,
-            ask.tags.to_vec(),
+            ask.tags.clone(),
             epoch,
             Duration::ZERO,
         )
@@ -150,7 +154,7 @@ impl Writing {
                     Ok((epoch, stored))
                 }
                 Err(error) => {
-                    engine.local.drop_keys(&what);
+                    engine.was_not_confirmed(&what);
                     Err(error.into())
                 }
             }

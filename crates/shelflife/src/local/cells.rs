@@ -1,28 +1,60 @@
-//! Tag cells: for each tag of a resident, when it was last invalidated, shared by all that carry it.
+//! Tag cells: for each tag of a resident, when it was last invalidated, shared by all that carry it; and
+//! the tag table, which is those cells whose ticks have been read from the store (PROTOCOL §4, step 3).
 //!
-//! Ticks only move forward. A cell lives as long as a resident holds it; a cell that is made anew
-//! begins at zero, which is safe because an insertion asks memory after its cells are attached.
+//! Ticks only move forward. A cell that is made anew begins at zero, which is safe because an insertion
+//! asks memory after its cells are attached; it says nothing about records of the store until it is
+//! *known*: raised to what the primary said and to what memory holds, and from then on by the tail.
+//!
+//! Must not: ask memory, or judge what a clock is worth. The engine does, before it lets a cell learn.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, PoisonError};
+
+use hashbrown::HashTable;
 
 use crate::key::Tag;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{RandomState, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 const SHARDS: usize = 16;
+/// How many cells a shard keeps for the table's sake alone, when no resident holds them.
+const IDLE: usize = 1024;
 
 /// The ticks of a tag's last invalidations. The incarnation is that of the residents: a new one empties
 /// L1.
-#[derive(Debug, Default)]
-pub(super) struct Cell {
+#[derive(Debug)]
+pub(crate) struct Cell {
+    tag: Tag,
     /// The larger of the other two: what a hit compares.
     newest: AtomicU64,
     hard: AtomicU64,
     soft: AtomicU64,
+    /// Whether the tag's record in the store has been seen or made: a load need not have it made.
+    stored: AtomicBool,
+    /// Whether no invalidation that this process has applied is missing here, however old.
+    known: AtomicBool,
+    /// Whether it was asked for since the last sweep.
+    used: AtomicBool,
 }
 
 impl Cell {
+    fn new(tag: Tag) -> Self {
+        Self {
+            tag,
+            newest: AtomicU64::new(0),
+            hard: AtomicU64::new(0),
+            soft: AtomicU64::new(0),
+            stored: AtomicBool::new(false),
+            known: AtomicBool::new(false),
+            used: AtomicBool::new(true),
+        }
+    }
+
+    /// Whose ticks these are.
+    pub(crate) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
     /// The tick of the last invalidation of either kind.
     // Relaxed everywhere here: a read that must see an invalidation begins after it returned, and
     // learned of that through something that orders the two; the counters only move forward.
@@ -32,11 +64,26 @@ impl Cell {
     }
 
     /// The ticks of the last hard and the last soft one.
-    pub(super) fn ticks(&self) -> (u64, u64) {
+    pub(crate) fn ticks(&self) -> (u64, u64) {
         (
             self.hard.load(Ordering::Relaxed),
             self.soft.load(Ordering::Relaxed),
         )
+    }
+
+    /// Whether it speaks for all that this process has applied.
+    pub(crate) fn is_known(&self) -> bool {
+        // Acquire: pairs with the Release of `learn`, before which the ticks were raised.
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// Whether the tag's record has been seen or made.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_stored(&self, stored: bool) {
+        self.stored.store(stored, Ordering::Relaxed);
     }
 
     fn raise(&self, tick: u64, soft: bool) {
@@ -46,54 +93,129 @@ impl Cell {
     }
 }
 
-type Table = HashMap<Tag, Weak<Cell>>;
+type Table = HashTable<Arc<Cell>>;
 
-/// All cells that residents hold, by tag.
-#[derive(Default)]
+/// The cells that residents hold, and those of the table, by tag.
 pub(super) struct Cells {
-    /// Each lock guards the names of its shard; held for a few look-ups, never on a hit.
-    shards: [Mutex<Table>; SHARDS],
+    /// The cell of the root tag: every entry carries it, so it is not looked for.
+    root: Arc<Cell>,
+    /// Each lock guards the cells of its shard; held for one look-up, never on a hit.
+    shards: [RwLock<Table>; SHARDS],
     hasher: RandomState,
     /// How often any cell has been raised: while it stands still, what was found of a cell still holds.
     raises: AtomicU64,
 }
 
+impl Default for Cells {
+    fn default() -> Self {
+        Self {
+            root: Arc::new(Cell::new(Tag::root())),
+            shards: Default::default(),
+            hasher: RandomState::new(),
+            raises: AtomicU64::new(0),
+        }
+    }
+}
+
+fn read(shard: &RwLock<Table>) -> RwLockReadGuard<'_, Table> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Table>) -> RwLockWriteGuard<'_, Table> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Cells {
-    fn shard(&self, tag: &Tag) -> MutexGuard<'_, Table> {
-        let at = self.hasher.hash_one(tag) as usize % SHARDS;
-        self.shards[at]
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn hash(&self, tag: &Tag) -> u64 {
+        self.hasher.hash_one(tag)
     }
 
-    /// The cells of these tags; makes those that nobody holds.
+    fn shard(&self, hash: u64) -> &RwLock<Table> {
+        // The table inside takes the lowest and the highest bits.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    /// The cell of a tag; made if there is none.
+    fn cell(&self, tag: &Tag) -> Arc<Cell> {
+        if *tag == self.root.tag {
+            return self.root.clone();
+        }
+        let hash = self.hash(tag);
+        if let Some(cell) = self.at(hash, tag) {
+            return cell;
+        }
+        let made = || Arc::new(Cell::new(tag.clone()));
+        write(self.shard(hash))
+            .entry(hash, |cell| cell.tag == *tag, |cell| self.hash(&cell.tag))
+            .or_insert_with(made)
+            .get()
+            .clone()
+    }
+
+    fn find(&self, tag: &Tag) -> Option<Arc<Cell>> {
+        if *tag == self.root.tag {
+            return Some(self.root.clone());
+        }
+        self.at(self.hash(tag), tag)
+    }
+
+    fn at(&self, hash: u64, tag: &Tag) -> Option<Arc<Cell>> {
+        read(self.shard(hash))
+            .find(hash, |cell| cell.tag == *tag)
+            .cloned()
+    }
+
+    /// The cells of these tags; makes those that are not there.
     pub(super) fn attach(&self, tags: &[Tag]) -> Box<[Arc<Cell>]> {
-        tags.iter()
-            .map(|tag| {
-                let mut table = self.shard(tag);
-                if let Some(cell) = table.get(tag).and_then(Weak::upgrade) {
-                    return cell;
-                }
-                let cell = Arc::new(Cell::default());
-                table.insert(tag.clone(), Arc::downgrade(&cell));
-                cell
-            })
-            .collect()
+        tags.iter().map(|tag| self.cell(tag)).collect()
     }
 
-    /// The cells of these tags that somebody holds.
+    /// The cells of these tags that are there.
     pub(super) fn of(&self, tags: &[Tag]) -> Vec<Arc<Cell>> {
-        tags.iter()
-            .filter_map(|tag| self.shard(tag).get(tag)?.upgrade())
-            .collect()
+        tags.iter().filter_map(|tag| self.find(tag)).collect()
     }
 
-    /// Raises a tag's cell, if anybody holds it.
+    /// Whether each of these tags has a cell of which this holds.
+    pub(super) fn all(&self, tags: &[Tag], holds: impl Fn(&Cell) -> bool) -> bool {
+        tags.iter().all(|tag| {
+            self.find(tag).is_some_and(|cell| {
+                cell.used.store(true, Ordering::Relaxed);
+                holds(&cell)
+            })
+        })
+    }
+
+    /// Raises a tag's cell, if there is one.
     pub(super) fn raise(&self, tag: &Tag, tick: u64, soft: bool) {
-        if let Some(cell) = self.shard(tag).get(tag).and_then(Weak::upgrade) {
+        if let Some(cell) = self.find(tag) {
             cell.raise(tick, soft);
             // Release: whoever sees this count sees the cell raised too.
             self.raises.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Makes a cell known. The caller has made sure that these ticks are all that this process has
+    /// applied, and that no resync comes between.
+    pub(super) fn learn(&self, cell: &Cell, hard: u64, soft: u64) {
+        let (was_hard, was_soft) = cell.ticks();
+        if hard > was_hard || soft > was_soft {
+            cell.raise(hard, false);
+            cell.raise(soft, true);
+            self.raises.fetch_add(1, Ordering::Release);
+        }
+        cell.set_stored(true);
+        cell.known.store(true, Ordering::Release);
+    }
+
+    /// Forgets what was read from the store. Ticks stay: an insertion under way may hold the cells.
+    pub(super) fn forget(&self) {
+        let forget = |cell: &Cell| {
+            cell.known.store(false, Ordering::Relaxed);
+            cell.set_stored(false);
+        };
+        forget(&self.root);
+        for shard in &self.shards {
+            read(shard).iter().for_each(|cell| forget(cell));
         }
     }
 
@@ -104,16 +226,26 @@ impl Cells {
         self.raises.load(Ordering::Acquire)
     }
 
-    /// Forgets the names of cells that nobody holds.
+    /// Drops the cells that no resident holds, except those of the table that are still asked for or
+    /// for which there is room.
     pub(super) fn sweep(&self) {
         for shard in &self.shards {
-            let mut table = shard
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            table.retain(|_, cell| cell.strong_count() > 0);
+            let mut idle = 0;
+            write(shard).retain(|cell| {
+                let used = cell.used.swap(false, Ordering::Relaxed);
+                if Arc::strong_count(cell) > 1 {
+                    return true;
+                }
+                idle += usize::from(cell.is_known());
+                cell.is_known() && (idle <= IDLE || (used && idle <= 2 * IDLE))
+            });
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(shelflife_shuttle)]
+mod interleavings;
 
 #[cfg(test)]
 mod tests {
@@ -136,15 +268,50 @@ mod tests {
     }
 
     #[test]
-    fn cells_go_with_their_last_holder() {
+    fn cells_go_with_their_last_holder_unless_they_are_known() {
+        let cells = Cells::default();
+        let tags = [Tag::from("a"), Tag::from("b")];
+        let held = cells.attach(&tags);
+        cells.learn(&held[1], 3, 0);
+        cells.sweep();
+        assert_eq!(cells.of(&tags).len(), 2);
+        drop(held);
+        cells.sweep();
+        assert!(cells.find(&tags[0]).is_none());
+        assert!(cells.find(&tags[1]).is_some_and(|cell| cell.is_known()));
+        cells.forget();
+        cells.sweep();
+        assert!(cells.of(&tags).is_empty());
+    }
+
+    #[test]
+    fn learning_never_lowers_and_tells_those_who_looked_before() {
         let cells = Cells::default();
         let tag = [Tag::from("a")];
         let held = cells.attach(&tag);
+        cells.raise(&tag[0], 7, false);
+        let before = cells.raises();
+        cells.learn(&held[0], 5, 0);
+        assert_eq!((held[0].ticks(), cells.raises()), ((7, 0), before));
+        cells.learn(&held[0], 8, 9);
+        assert_eq!(held[0].ticks(), (8, 9));
+        assert!(cells.raises() > before);
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let cells = Cells::default();
+        for n in 0..4 * SHARDS * IDLE {
+            let tag = [Tag::from(n.to_string())];
+            cells.learn(&cells.attach(&tag)[0], 1, 0);
+        }
         cells.sweep();
-        assert_eq!(cells.of(&tag).len(), 1);
-        drop(held);
-        cells.raise(&tag[0], 1, false);
+        let count = || cells.shards.iter().map(|s| read(s).len()).sum::<usize>();
+        assert!(count() <= 2 * SHARDS * IDLE);
         cells.sweep();
-        assert!(cells.shards.iter().all(|s| s.lock().unwrap().is_empty()));
+        assert!(
+            count() <= SHARDS * IDLE,
+            "those that nobody asked for since"
+        );
     }
 }

@@ -7,7 +7,7 @@
 //! Must not: know what the commands mean.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
@@ -45,7 +45,7 @@ struct Shared {
 /// One connection.
 struct Lane {
     /// The connection, if it is up. Held for a clone or a swap, never across a wait.
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: RwLock<Option<MultiplexedConnection>>,
     /// Names the connection, so that a late failure of an old one doesn't take down its successor.
     generation: AtomicU64,
     timeouts: AtomicU32,
@@ -55,21 +55,31 @@ struct Lane {
 impl Lane {
     fn down() -> Self {
         Self {
-            connection: Mutex::new(None),
+            connection: RwLock::new(None),
             generation: AtomicU64::new(0),
             timeouts: AtomicU32::new(0),
             reconnecting: AtomicBool::new(false),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Option<MultiplexedConnection>> {
         self.connection
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, if it is up, and its name.
+    fn up(&self) -> Option<(u64, MultiplexedConnection)> {
+        let slot = self
+            .connection
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let connection = slot.clone()?;
+        Some((self.generation.load(Ordering::SeqCst), connection))
     }
 
     fn take_up(&self, connection: MultiplexedConnection) {
-        let mut slot = self.lock();
+        let mut slot = self.write();
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.timeouts.store(0, Ordering::SeqCst);
         *slot = Some(connection);
@@ -77,7 +87,7 @@ impl Lane {
 
     /// Takes the lane down, unless it has been replaced since `generation`.
     fn take_down(&self, generation: u64) -> bool {
-        let mut slot = self.lock();
+        let mut slot = self.write();
         let ours = self.generation.load(Ordering::SeqCst) == generation && slot.is_some();
         if ours {
             *slot = None;
@@ -196,7 +206,7 @@ impl Link {
     pub(super) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         for lane in &self.shared.lanes {
-            *lane.lock() = None;
+            *lane.write() = None;
         }
     }
 }
@@ -212,10 +222,8 @@ impl Shared {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         (0..self.lanes.len()).find_map(|i| {
             let at = (first + i) % self.lanes.len();
-            let lane = &self.lanes[at];
-            let slot = lane.lock();
-            let connection = slot.clone()?;
-            Some((at, lane.generation.load(Ordering::SeqCst), connection))
+            let (generation, connection) = self.lanes[at].up()?;
+            Some((at, generation, connection))
         })
     }
 

@@ -5,18 +5,19 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
 use super::RedisStore;
 use super::names::Names;
 use super::reply;
 use super::scripts::{self, Script};
+use super::stream::{self, ask};
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
 use crate::key::{Key, Tag};
 use crate::pattern::Pattern;
-use crate::store::{BeatAnswer, LogEntry, Member, Members, StoreError, StoreResult};
+use crate::store::{BeatAnswer, LogEntry, LoggedEvent, Member, Members, StoreResult};
 
 /// How many entries one read of the log brings.
 const PAGE: usize = 512;
@@ -26,7 +27,10 @@ pub(crate) struct LogLine {
     reading: MultiplexedConnection,
     beating: MultiplexedConnection,
     names: Names,
+    member: String,
     patience: Duration,
+    #[cfg(test)]
+    probes: crate::probe::Probes,
 }
 
 impl RedisStore {
@@ -36,7 +40,10 @@ impl RedisStore {
             reading: self.link.dedicated().await?,
             beating: self.link.dedicated().await?,
             names: self.names.clone(),
+            member: self.member().to_owned(),
             patience: self.link.timeout(),
+            #[cfg(test)]
+            probes: self.probes.clone(),
         })
     }
 }
@@ -63,6 +70,17 @@ impl RedisStore {
     }
 }
 
+/// A member as it is listed: its name ends in its Δ.
+pub(super) fn member(name: String, applied: Option<u64>, beat: u64) -> Option<Member> {
+    let (_, window) = name.rsplit_once('@')?;
+    Some(Member {
+        window: Duration::from_millis(window.parse().ok()?),
+        applied,
+        beat,
+        name,
+    })
+}
+
 /// The answer of `members.lua`: the clock, when the list began, and three fields a member.
 fn members(value: Value) -> StoreResult<Members> {
     let fields: Vec<String> = reply::array("members", value.clone())?
@@ -75,13 +93,7 @@ fn members(value: Value) -> StoreResult<Members> {
         let [name, applied, beat] = fields else {
             return None;
         };
-        let (_, window) = name.rsplit_once('@')?;
-        Some(Member {
-            name: name.clone(),
-            window: Duration::from_millis(window.parse().ok()?),
-            applied: applied.parse().ok(),
-            beat: beat.parse().ok()?,
-        })
+        member(name.clone(), applied.parse().ok(), beat.parse().ok()?)
     };
     Ok(Members {
         clock: answer.clock,
@@ -105,22 +117,35 @@ impl LogLine {
         block: Duration,
     ) -> impl Future<Output = StoreResult<Vec<LogEntry>>> + Send + use<> {
         let mut connection = self.reading.clone();
-        let mut cmd = redis::cmd("XREAD");
-        cmd.arg("COUNT")
-            .arg(PAGE)
-            .arg("BLOCK")
-            .arg(block.as_millis().max(1) as u64);
-        cmd.arg("STREAMS")
-            .arg(&self.names.log)
-            .arg(format!("{after}-0"));
+        let cmd = stream::xread(&self.names, after, PAGE, block);
         let patience = block + self.patience;
-        async move { entries(ask(&mut connection, &cmd, patience).await?) }
+        #[cfg(test)]
+        let probes = self.probes.clone();
+        async move {
+            let answer = ask(&mut connection, &cmd, patience).await?;
+            let entries = stream::of_one_stream(answer).and_then(entries);
+            #[cfg(test)]
+            probes.pause(crate::probe::Point::Logged).await;
+            entries
+        }
+    }
+
+    /// Up to a page of the entries behind `after`, up to and with `last`.
+    pub(crate) async fn range(&self, after: u64, last: u64) -> StoreResult<Vec<LogEntry>> {
+        let mut connection = self.reading.clone();
+        let mut cmd = redis::cmd("XRANGE");
+        cmd.arg(&self.names.log)
+            .arg(format!("({after}-0"))
+            .arg(format!("{last}-0"))
+            .arg("COUNT")
+            .arg(PAGE);
+        let listed = ask(&mut connection, &cmd, self.patience).await?;
+        entries(reply::array("XRANGE", listed)?)
     }
 
     /// Registers the member with what it has applied, and asks for the clock.
     pub(crate) fn beat(
         &self,
-        member: &str,
         applied: Option<Epoch>,
         silent: Duration,
     ) -> impl Future<Output = StoreResult<BeatAnswer>> + Send + use<> {
@@ -129,19 +154,25 @@ impl LogLine {
             applied.map_or((String::new(), 0), |a| (format!("{:016x}", a.inc), a.tick));
         let args = [
             format!("{:016x}", fastrand::u64(1..)),
-            member.to_owned(),
+            self.member.clone(),
             inc,
             tick.to_string(),
             silent.as_millis().to_string(),
         ];
         let names = self.names.clone();
         let patience = self.patience;
+        #[cfg(test)]
+        let probes = self.probes.clone();
         async move {
+            #[cfg(test)]
+            probes.pause(crate::probe::Point::Beating).await;
             let with = |mut cmd: Cmd| {
                 cmd.arg(&names.control_keys()[..]).arg(&args[..]);
                 cmd
             };
             let value = run(&mut connection, &scripts::BEAT, with, patience).await?;
+            #[cfg(test)]
+            probes.pause(crate::probe::Point::Beaten).await;
             let answer = reply::answer("beat", value)?;
             let last_logged = answer.word.as_deref().and_then(|w| w.parse().ok());
             Ok(BeatAnswer {
@@ -180,44 +211,17 @@ async fn run(
     }
 }
 
-/// Asks on a connection that has no response timeout of its own.
-async fn ask(
-    connection: &mut MultiplexedConnection,
-    cmd: &Cmd,
-    patience: Duration,
-) -> StoreResult<Value> {
-    let asked = tokio::time::timeout(patience, connection.req_packed_command(cmd)).await;
-    let got = asked.map_err(|_| StoreError::unavailable("no answer in time"))?;
-    got.and_then(Value::extract_error)
-        .map_err(|e| super::link::refused(&e))
-}
-
-/// `XREAD`'s answer: nothing, or of one stream its entries, each an id and fields.
-fn entries(value: Value) -> StoreResult<Vec<LogEntry>> {
-    if value == Value::Nil {
-        return Ok(Vec::new());
-    }
-    let what = "XREAD";
-    let stream = reply::array(what, value)?
-        .into_iter()
-        .next()
-        .unwrap_or(Value::Nil);
-    let listed = reply::array(what, stream)?
-        .into_iter()
-        .nth(1)
-        .unwrap_or(Value::Nil);
-    let mut all = Vec::new();
-    for item in reply::array(what, listed)? {
-        let mut parts = reply::array(what, item)?.into_iter();
-        let id = parts.next().and_then(reply::bytes);
-        let fields = reply::array(what, parts.next().unwrap_or(Value::Nil))?;
+/// Entries as a follower reads them.
+fn entries(listed: Vec<Value>) -> StoreResult<Vec<LogEntry>> {
+    let mut all = Vec::with_capacity(listed.len());
+    for item in listed {
+        let (tick, fields) = stream::tick_and_fields(item)?;
         let text = |value: Value| {
             let bytes = reply::bytes(value)?;
             String::from_utf8(bytes.into()).ok()
         };
-        let id = id.and_then(|id| tick_of(&id));
         let fields: Option<Vec<String>> = fields.into_iter().map(text).collect();
-        let entry = id
+        let entry = tick
             .zip(fields)
             .and_then(|(tick, fields)| entry(tick, &fields));
         // An entry that nobody can read may name anything: of no incarnation, it is a gap.
@@ -226,24 +230,29 @@ fn entries(value: Value) -> StoreResult<Vec<LogEntry>> {
             prev: None,
             hard: Invalidation::new(),
             soft: Invalidation::new(),
+            origin: None,
+            event: None,
+            note: None,
         }));
     }
     Ok(all)
 }
 
-fn tick_of(id: &[u8]) -> Option<u64> {
-    std::str::from_utf8(id)
-        .ok()?
-        .split_once('-')?
-        .0
-        .parse()
-        .ok()
-}
-
-/// The fields of an entry, as `invalidate.lua` and the prelude write them.
+/// The fields of an entry, as the scripts write them:
+///
+/// | field | what |
+/// |---|---|
+/// | `i` | the incarnation; the tick is the id |
+/// | `p` | the epoch before it; empty for the first of an incarnation |
+/// | `o` | its origin: the process that wrote it, as among the members |
+/// | `k`, `t`, `g` | a key, a tag, a glob that was invalidated; again for each |
+/// | `K`, `T` | a key, a tag that was invalidated softly |
+/// | `e`, `d` | an event: its name, its payload as JSON |
+/// | `w` | a note of the server: `new` incarnation, `jump` of the clock |
 fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
     let (mut hard, mut soft) = (Invalidation::new(), Invalidation::new().soft());
     let (mut inc, mut prev) = (None, None);
+    let (mut origin, mut name, mut payload, mut note) = (None, None, None, None);
     for pair in fields.chunks_exact(2) {
         let (field, text) = (pair[0].as_str(), pair[1].clone());
         match field {
@@ -254,8 +263,10 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
             "g" => hard.patterns.push(Pattern::new(text)),
             "K" => soft.keys.push(Key::from_canonical(text)),
             "T" => soft.tags.push(Tag::from_canonical(&text)),
-            // What happened: an event and its payload, or why the clock jumped.
-            "e" | "d" | "w" => {}
+            "o" => origin = Some(text),
+            "e" => name = Some(text),
+            "d" => payload = Some(text),
+            "w" => note = Some(text),
             // Written by a newer version: what it names is not known here.
             _ => return None,
         }
@@ -265,6 +276,12 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
         prev,
         hard,
         soft,
+        origin,
+        event: name.map(|name| LoggedEvent {
+            name,
+            payload: payload.unwrap_or_default(),
+        }),
+        note,
     })
 }
 
@@ -289,6 +306,7 @@ mod tests {
                 ("k", "users:1"),
                 ("t", "user:1"),
                 ("g", "a*b*"),
+                ("o", "7-1@1000"),
                 ("e", "user_updated"),
                 ("d", "{}"),
             ]),
@@ -306,8 +324,14 @@ mod tests {
                 .pattern("a*b*")
         );
         assert!(read.soft.is_empty());
+        assert_eq!(read.origin.as_deref(), Some("7-1@1000"));
+        let event = LoggedEvent {
+            name: "user_updated".into(),
+            payload: "{}".into(),
+        };
+        assert_eq!(read.event, Some(event));
         let soft = entry(1, &fields(&[("i", "01"), ("p", ""), ("T", "*")])).unwrap();
-        assert_eq!(soft.prev, None);
+        assert_eq!((soft.prev, soft.origin, soft.event), (None, None, None));
         assert_eq!(soft.soft, Invalidation::new().all().soft());
     }
 

@@ -36,6 +36,17 @@ impl Names {
         format!("{}{tag}", self.tag_prefix)
     }
 
+    /// How the names of all control keys begin.
+    pub(super) fn control_prefix(&self) -> &str {
+        self.clock.strip_suffix("clock").unwrap_or(&self.clock)
+    }
+
+    /// How the names of all keys begin that are no control keys.
+    pub(super) fn namespace_prefix(&self) -> &str {
+        let entries = &self.entry_prefix;
+        entries.strip_suffix("e:").unwrap_or(entries)
+    }
+
     /// The canonical text of an entry's name, or for a long key its head and digest.
     pub(super) fn key_of<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(&self.entry_prefix)
@@ -54,5 +65,7 @@ mod tests {
         assert_eq!(names.tag("users:*"), "sl1:{shop}:t:users:*");
         assert_eq!(names.key_of("sl1:shop:e:users:42"), Some("users:42"));
         assert_eq!(names.key_of("other"), None);
+        assert_eq!(names.control_prefix(), "sl1:{shop}:");
+        assert_eq!(names.namespace_prefix(), "sl1:shop:");
     }
 }

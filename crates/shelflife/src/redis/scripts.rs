@@ -58,4 +58,5 @@ scripts! { "scripts/entry.lua":
     RELEASE = "scripts/release.lua";
 }
 
+pub(super) static RENOUNCE: Script = Script::new(include_str!("scripts/renounce.lua"));
 pub(super) static READ_MANY: Script = Script::new(include_str!("scripts/read_many.lua"));

@@ -21,6 +21,7 @@ use crate::record::{self, Lease};
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult, Wanted};
 
+mod examine;
 mod invalidate;
 mod lease;
 mod overview;
@@ -35,6 +36,8 @@ const ANOTHER_CLOCK_MS: i64 = 100;
 /// How many entries one script stores, and how many keys one reads.
 const BATCH: usize = 200;
 
+pub(crate) use examine::{Examined, Named, Stood};
+
 pub(crate) struct RedisStore {
     pub(super) link: Link,
     pub(super) names: Names,
@@ -42,6 +45,10 @@ pub(crate) struct RedisStore {
     /// Server ms minus the process's ms, as of the last answer that told the time.
     offset_ms: AtomicI64,
     address: String,
+    /// This process among the members, and in the log: its id, a random part, its Δ in ms.
+    member: String,
+    #[cfg(test)]
+    pub(super) probes: crate::probe::Probes,
 }
 
 impl RedisStore {
@@ -50,17 +57,21 @@ impl RedisStore {
         settings: &Settings,
         clock: Clock,
     ) -> StoreResult<Self> {
-        let store = Self {
+        Ok(Self {
             names: Names::of(&settings.namespace),
             address: address.shown(),
+            member: format!(
+                "{}-{:08x}@{}",
+                std::process::id(),
+                fastrand::u32(..),
+                settings.window.as_millis()
+            ),
             link: Link::open(address, settings).await?,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
             clock,
-        };
-        match store.clock().await {
-            Err(error) if error.kind != ErrorKind::Unavailable => Err(error),
-            _ => Ok(store),
-        }
+            #[cfg(test)]
+            probes: settings.probes.clone(),
+        })
     }
 
     pub(crate) fn connection(&self) -> Option<redis::aio::MultiplexedConnection> {
@@ -70,6 +81,11 @@ impl RedisStore {
     /// Host and port, without credentials.
     pub(crate) fn shown(&self) -> &str {
         &self.address
+    }
+
+    /// This process among the members, and in the log.
+    pub(crate) fn member(&self) -> &str {
+        &self.member
     }
 
     pub(crate) fn close(&self) {

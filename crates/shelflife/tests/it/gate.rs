@@ -74,6 +74,17 @@ impl Gate {
     }
 }
 
+pub type Failing = Result<u32, String>;
+
+/// A loader that fails and counts.
+pub fn failing(calls: &Arc<AtomicUsize>) -> impl FnOnce() -> std::future::Ready<Failing> + use<> {
+    let calls = calls.clone();
+    move || {
+        calls.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Err("the source is gone".to_owned()))
+    }
+}
+
 /// The output of a future that must not hang.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(SOON, future)

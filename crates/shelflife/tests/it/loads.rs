@@ -1,4 +1,4 @@
-//! Loads: shared, failing, slow, stale, early, leased, bounded.
+//! Loads: shared, cancelled, failing, leased, in batches, inside each other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -8,37 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::poll;
-use shelflife::{
-    Cache, Codec, Compression, Invalidation, LoadError, ManualClock, Outcome, Policy, Reason, Tier,
-    current_load, observe,
-};
+use shelflife::{Cache, Invalidation, LoadError, Policy, Reason, Tier, current_load};
 
-use crate::gate::{Gate, soon, until};
+use crate::gate::{Gate, failing, soon};
 use crate::on_both_stores;
 
 const LONG: Duration = Duration::from_secs(3600);
-
-type Failing = Result<u32, String>;
-
-/// A loader that fails and counts.
-fn failing(calls: &Arc<AtomicUsize>) -> impl FnOnce() -> std::future::Ready<Failing> + use<> {
-    let calls = calls.clone();
-    move || {
-        calls.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(Err("the source is gone".to_owned()))
-    }
-}
-
-/// An entry that is stale from now on.
-async fn make_stale(entry: &shelflife::Entry<'_>, value: u32) {
-    entry
-        .clone()
-        .ttl(Duration::from_millis(1))
-        .set(value)
-        .await
-        .unwrap();
-    until(|| async { entry.lookup::<u32>().await.status.outcome() == Outcome::Stale }).await;
-}
 
 on_both_stores! {
     async fn sixty_four_cold_callers_share_one_load(bench) {
@@ -221,129 +196,6 @@ on_both_stores! {
         assert_eq!(calls.load(Ordering::SeqCst), 2);
     }
 
-    async fn a_stale_value_is_served_while_one_refresh_runs(bench) {
-        let cache = bench.cache().await;
-        let entry = cache.entry("k").stale(LONG);
-        make_stale(&entry, 1).await;
-        let gate = Gate::closed();
-        for _ in 0..5 {
-            let served = entry.lookup_or_load(gate.loader(2_u32)).await.unwrap();
-            assert_eq!((served.value, served.status.outcome()), (1, Outcome::Stale));
-            assert_eq!(served.status.reason(), Reason::PastFresh);
-        }
-        gate.entered().await;
-        gate.release();
-        until(|| async { entry.get::<u32>().await == Some(2) }).await;
-        assert_eq!(gate.loads(), 1);
-    }
-
-    async fn a_failing_source_is_hidden_by_a_stale_value_and_not_hammered(bench) {
-        let cache = bench.cache().await;
-        let calls = Arc::default();
-        let policy = Policy::new().jitter(0.0).stale(LONG).soft_timeout(LONG).throttle(LONG);
-        let entry = cache.entry("k").policy(policy.clone());
-        make_stale(&entry, 1).await;
-        let first = entry.lookup_or_load(failing(&calls)).await.unwrap();
-        assert_eq!((first.value, first.status.reason()), (1, Reason::LoadFailed));
-        for _ in 0..5 {
-            let next = entry.lookup_or_load(failing(&calls)).await.unwrap();
-            assert_eq!((next.value, next.status.reason()), (1, Reason::LoadThrottled));
-        }
-        assert_eq!(calls.load(Ordering::SeqCst), 1);
-        let eager = cache.entry("eager").policy(policy.throttle(Duration::ZERO));
-        make_stale(&eager, 1).await;
-        // A read that meets the lease of the load before it does not try; the next one does.
-        until(|| async {
-            assert_eq!(eager.get_or_load(failing(&calls)).await.unwrap(), 1);
-            calls.load(Ordering::SeqCst) >= 4
-        }).await;
-    }
-
-    async fn without_stale_on_error_the_error_comes_through(bench) {
-        let cache = bench.cache().await;
-        let policy = Policy::new().stale(LONG).soft_timeout(LONG).stale_on_error(false);
-        let entry = cache.entry("k").policy(policy);
-        make_stale(&entry, 1).await;
-        let error = entry.get_or_load(failing(&Arc::default())).await.unwrap_err();
-        assert_eq!(error.source_error().map(String::as_str), Some("the source is gone"));
-    }
-
-    async fn a_slow_load_gives_the_stale_value_and_goes_on(bench) {
-        let cache = bench.cache().await;
-        let entry = cache.entry("k").stale(LONG).soft_timeout(Duration::from_millis(20));
-        make_stale(&entry, 1).await;
-        let gate = Gate::closed();
-        let slow = soon(entry.lookup_or_load(gate.loader(2_u32))).await.unwrap();
-        assert_eq!((slow.value, slow.status.reason()), (1, Reason::LoadSlow));
-        gate.release();
-        until(|| async { entry.get::<u32>().await == Some(2) }).await;
-        assert_eq!(gate.loads(), 1);
-    }
-
-    async fn a_quick_load_is_waited_for_within_the_soft_timeout(bench) {
-        let cache = bench.cache().await;
-        let entry = cache.entry("k").stale(LONG).soft_timeout(LONG);
-        make_stale(&entry, 1).await;
-        assert_eq!(entry.get_or_load(Gate::open().loader(2_u32)).await.unwrap(), 2);
-    }
-
-    async fn a_load_past_its_hard_timeout_is_an_error_for_all(bench) {
-        let cache = bench.cache().await;
-        let after = Duration::from_millis(50);
-        let entry = cache.entry("k").hard_timeout(after);
-        let gate = Gate::closed();
-        let leader = entry.get_or_load(gate.loader(1_u32));
-        let follower = entry.get_or_load(gate.loader(2_u32));
-        let (one, two) = soon(futures_util::future::join(leader, follower)).await;
-        for error in [one.unwrap_err(), two.unwrap_err()] {
-            assert!(matches!(error, LoadError::TimedOut(d) if d == after), "{error}");
-        }
-        assert_eq!(entry.get_or_load(Gate::open().loader(3_u32)).await.unwrap(), 3);
-    }
-
-    async fn a_load_past_its_hard_timeout_is_hidden_by_a_stale_value(bench) {
-        let cache = bench.cache().await;
-        let policy = Policy::new().stale(LONG).soft_timeout(LONG).hard_timeout(Duration::from_millis(50));
-        let entry = cache.entry("k").policy(policy);
-        make_stale(&entry, 1).await;
-        let served = soon(entry.lookup_or_load(Gate::closed().loader(2_u32))).await.unwrap();
-        assert_eq!((served.value, served.status.reason()), (1, Reason::LoadFailed));
-    }
-
-    async fn a_value_near_its_end_is_refreshed_early(bench) {
-        let clock = ManualClock::new();
-        let cache = bench.builder().clock(&clock).build().await.unwrap();
-        let eager = Policy::new().jitter(0.0).early(1e12).ttl(Duration::from_secs(60));
-        let entry = cache.entry("k").policy(eager);
-        let first = Gate::closed();
-        let (other, loader) = (cache.clone(), first.loader(1_u32));
-        let policy = Policy::new().jitter(0.0).early(1e12).ttl(Duration::from_secs(60));
-        let load = tokio::spawn(async move { other.entry("k").policy(policy).get_or_load(loader).await.unwrap() });
-        first.entered().await;
-        clock.advance(Duration::from_secs(1));
-        first.release();
-        load.await.unwrap();
-        let gate = Gate::closed();
-        let hit = entry.lookup_or_load(gate.loader(2_u32)).await.unwrap();
-        assert_eq!((hit.value, hit.status.outcome()), (1, Outcome::Hit));
-        gate.entered().await;
-        assert_eq!(entry.get_or_load(gate.loader(3_u32)).await.unwrap(), 1);
-        gate.release();
-        until(|| async { entry.get::<u32>().await == Some(2) }).await;
-        assert_eq!(gate.loads(), 1);
-    }
-
-    async fn asking_whether_it_exists_leaves_the_value_as_it_is(bench) {
-        let (cache, other) = (bench.cache().await, bench.cache().await);
-        let there = if bench.is_redis() { &other } else { &cache };
-        cache.entry("k").set(Some(5_u32)).await.unwrap();
-        assert!(there.exists("k").await);
-        assert_eq!(there.get::<Option<u32>>("k").await, Some(Some(5)));
-        assert!(there.ttl("k").await.is_some());
-        assert_eq!(there.get::<serde_json::Value>("k").await, Some(5.into()));
-        assert_eq!(there.get::<Option<u32>>("k").await, Some(Some(5)));
-    }
-
     async fn a_batch_inside_the_load_of_one_of_its_keys_does_not_wait_for_itself(bench) {
         let cache = bench.cache().await;
         let inner = cache.clone();
@@ -354,33 +206,6 @@ on_both_stores! {
             many.map(|m| m[&1])
         })).await.unwrap();
         assert_eq!(value, 1);
-    }
-
-    async fn a_refused_write_removes_what_was_there(bench) {
-        let cache = bench.builder().setting("max_entry", "100").build().await.unwrap();
-        cache.set("k", "old".to_owned()).await.unwrap();
-        let write = cache.entry("k").begin_write().await.unwrap();
-        write.finish("x".repeat(1000)).await.unwrap_err();
-        assert_eq!(cache.get::<String>("k").await, None);
-    }
-
-    async fn no_duration_is_too_long(bench) {
-        let cache = bench.cache().await;
-        let policy = Policy::new().ttl(Duration::MAX).stale(Duration::MAX).hard_timeout(Duration::MAX).jitter(0.0);
-        let entry = cache.entry("k").policy(policy);
-        assert_eq!(entry.get_or_load(Gate::open().loader(1_u32)).await.unwrap(), 1);
-        entry.set(2_u32).await.unwrap();
-        assert_eq!(entry.get::<u32>().await, Some(2));
-    }
-
-    async fn nothing_is_kept_for_its_own_time(bench) {
-        let cache = bench.cache().await;
-        let entry = cache.entry("none").ttl(LONG).negative_ttl(Duration::from_secs(5));
-        entry.get_or_load(Gate::open().loader(None::<u32>)).await.unwrap();
-        assert!(cache.ttl("none").await.unwrap() <= Duration::from_secs(5));
-        let entry = cache.entry("some").ttl(LONG).negative_ttl(Duration::from_secs(5));
-        entry.get_or_load(Gate::open().loader(Some(1_u32))).await.unwrap();
-        assert!(cache.ttl("some").await.unwrap() > Duration::from_secs(3000));
     }
 
     async fn a_loader_changes_its_policy_from_inside(bench) {
@@ -546,114 +371,6 @@ on_both_stores! {
             assert_eq!(batch.unwrap(), (0..10).map(|id| (id, id)).collect());
         }
         assert_eq!(loaded.load(Ordering::SeqCst), 10);
-    }
-
-    async fn values_come_back_through_every_codec_and_compression(bench) {
-        let writer = bench.cache().await;
-        let value: BTreeMap<String, Option<Vec<f64>>> = (0..200)
-            .map(|i| (format!("key {i}"), (i % 3 > 0).then(|| vec![f64::from(i) / 7.0; 5])))
-            .collect();
-        for codec in [Codec::MessagePack, Codec::Json] {
-            for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
-                let policy = Policy::new().codec(codec).compression(compression, 1);
-                let key = format!("{codec:?}:{compression:?}");
-                writer.entry(&key).policy(policy).set(value.clone()).await.unwrap();
-                let reader = if bench.is_redis() { bench.cache().await } else { writer.clone() };
-                assert_eq!(reader.get(&key).await, Some(value.clone()), "{key}");
-            }
-        }
-        let raw = Policy::new().codec(Codec::Raw).compression(Compression::Zstd, 1);
-        writer.entry("raw").policy(raw).set("text ".repeat(1000)).await.unwrap();
-        let reader = if bench.is_redis() { bench.cache().await } else { writer.clone() };
-        assert_eq!(reader.get("raw").await, Some("text ".repeat(1000)));
-    }
-
-    async fn a_value_under_another_schema_is_a_miss(bench) {
-        let cache = bench.cache().await;
-        cache.entry("k").schema(1).set(1_u32).await.unwrap();
-        for reader in [cache.clone(), if bench.is_redis() { bench.cache().await } else { cache.clone() }] {
-            let found = reader.entry("k").schema(2).lookup::<u32>().await;
-            assert_eq!(found.value, None);
-            assert_eq!(found.status.reason(), Reason::WrongSchema);
-            assert_eq!(reader.entry("k").schema(1).get::<u32>().await, Some(1));
-        }
-        let entry = cache.entry("k").schema(2);
-        assert_eq!(entry.get_or_load(Gate::open().loader(2_u32)).await.unwrap(), 2);
-        assert_eq!(cache.entry("k").schema(1).get::<u32>().await, None);
-    }
-
-    async fn a_value_of_another_type_is_a_miss(bench) {
-        let cache = bench.cache().await;
-        cache.set("k", vec!["text".to_owned()]).await.unwrap();
-        for reader in [cache.clone(), if bench.is_redis() { bench.cache().await } else { cache.clone() }] {
-            let found = reader.entry("k").lookup::<u32>().await;
-            assert_eq!((found.value, found.status.reason()), (None, Reason::Undecodable));
-            assert_eq!(reader.get_many::<u32, _>(["k"]).await, [None]);
-        }
-        assert_eq!(cache.get_or_load("k", Gate::open().loader(5_u32)).await.unwrap(), 5);
-        assert_eq!(cache.get::<u32>("k").await, Some(5));
-    }
-
-    async fn observers_see_how_the_last_read_was_answered(bench) {
-        let cache = bench.long_windowed().await;
-        let read = || cache.get_or_load("k", Gate::open().loader(1_u32));
-        let (_, status) = observe(read()).await;
-        assert_eq!(status.unwrap().outcome(), Outcome::Miss);
-        let (_, status) = observe(read()).await;
-        assert_eq!((status.unwrap().outcome(), status.unwrap().tier()), (Outcome::Hit, Some(Tier::L1)));
-        let (_, status) = observe(cache.get::<u32>("nobody")).await;
-        assert_eq!(status.unwrap().reason(), Reason::Absent);
-        let (_, status) = observe(async {}).await;
-        assert!(status.is_none());
-    }
-
-    async fn what_has_expired_is_freed_without_being_read(bench) {
-        let clock = ManualClock::new();
-        let cache = bench.builder().clock(&clock).build().await.unwrap();
-        for i in 0..100_u32 {
-            cache.entry(format!("k:{i}")).ttl(Duration::from_secs(60)).stale(Duration::from_secs(60)).set(i).await.unwrap();
-        }
-        assert_eq!(cache.stats().l1_entries, 100);
-        clock.advance(Duration::from_secs(61));
-        cache.sweep();
-        assert_eq!(cache.stats().l1_entries, 100, "the stale window is not over");
-        clock.advance(Duration::from_secs(60));
-        cache.sweep();
-        let stats = cache.stats();
-        assert_eq!((stats.l1_entries, stats.l1_bytes), (0, 0));
-        if !bench.is_redis() {
-            assert_eq!(cache.overview().await.unwrap().entries, 0);
-        }
-    }
-
-    async fn memory_is_bounded_by_bytes(bench) {
-        let limit = 1 << 20;
-        let cache = bench.builder().memory_limit(limit).build().await.unwrap();
-        for i in 0..600_u32 {
-            soon(cache.set(format!("k:{i}"), "x".repeat(10_000))).await.unwrap();
-            let held = cache.stats().l1_bytes + if bench.is_redis() { 0 } else { cache.overview().await.unwrap().used_memory.unwrap() };
-            assert!(held <= limit, "{held} bytes after {i} entries");
-        }
-        assert!(cache.stats().l1_entries > 20);
-    }
-
-    async fn a_value_over_the_limit_is_given_but_not_stored(bench) {
-        let cache = bench.builder().setting("max_entry", "1000").build().await.unwrap();
-        let loaded = cache.entry("k").lookup_or_load(Gate::open().loader("x".repeat(2000))).await.unwrap();
-        assert_eq!((loaded.value.len(), loaded.status.reason()), (2000, Reason::TooLarge));
-        assert_eq!(cache.get::<String>("k").await, None);
-        let error = cache.set("k", "x".repeat(2000)).await.unwrap_err();
-        assert_eq!(error.kind(), shelflife::ErrorKind::Value);
-    }
-
-    async fn a_value_that_can_not_be_encoded_is_given_but_not_stored(bench) {
-        if !bench.is_redis() { return; }
-        let cache = bench.cache().await;
-        let value: BTreeMap<(u32, u32), u32> = BTreeMap::from([((1, 2), 3)]);
-        let entry = cache.entry("k").codec(Codec::Json);
-        let loaded = entry.lookup_or_load(Gate::open().loader(value.clone())).await.unwrap();
-        assert_eq!((loaded.value, loaded.status.reason()), (value, Reason::Unencodable));
-        assert_eq!(cache.get::<BTreeMap<(u32, u32), u32>>("k").await, None);
     }
 
     async fn a_load_may_read_other_keys_through_the_same_cache(bench) {

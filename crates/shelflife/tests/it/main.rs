@@ -6,14 +6,24 @@
     unreachable_pub
 )]
 
+mod after_commit;
 mod cached;
 mod contract;
+mod cut_off;
 mod damage;
+mod events;
 mod faults;
 mod gate;
 mod loads;
+mod paths;
 mod peers;
 mod races;
+mod refused;
+mod retry;
 mod settings;
+mod settle;
+mod stale;
 mod stores;
 mod tail;
+mod values;
+mod wire;

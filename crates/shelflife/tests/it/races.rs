@@ -281,7 +281,7 @@ on_both_stores! {
         for what in soft() {
             let entry = cache.entry(KEY).tag(TAG).stale(Duration::from_secs(60));
             other.entry(KEY).tag(TAG).stale(Duration::from_secs(60)).set("old".to_owned()).await.unwrap();
-            other.invalidate(what.clone()).await.unwrap();
+            other.invalidate(what.clone()).everywhere().await.unwrap();
             for _ in 0..3 {
                 let seen = entry.lookup::<String>().await;
                 assert_eq!(seen.status.outcome(), Outcome::Stale, "{what:?}");

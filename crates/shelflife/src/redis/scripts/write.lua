@@ -1,5 +1,6 @@
 -- KEYS[3] the entry, KEYS[4..] its tags; ARGV: 2 token, 3 record, 4 how long to keep it, 5 how long to
--- keep the tags, 6 its key for the log. The record only while the token stands; else nothing may stay.
+-- keep the tags, 6 its key and 7 the origin for the log. The record only while the token stands; else
+-- nothing may stay.
 for i = 4, #KEYS do
   ensure_tag(KEYS[i], tonumber(ARGV[5]))
 end
@@ -9,5 +10,5 @@ if stored then
 else
   redis.call('UNLINK', KEYS[3])
 end
-bump({'k', ARGV[6]})
+bump({'o', ARGV[7], 'k', ARGV[6]})
 return answer(stored and 'stored' or 'lost')

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::{RedisStore, millis};
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
-use crate::key::{Key, Tag};
 use crate::redis::reply::Answer;
 use crate::redis::scripts;
 use crate::store::{LoggedEvent, StoreError, StoreResult};
@@ -24,7 +23,7 @@ impl RedisStore {
         what: &Invalidation,
         event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
-        if what.keys.len() + what.tags.len() > NAMES {
+        if what.keys.len() + what.tags.len() + what.patterns.len() > NAMES {
             return self.invalidate_in_parts(what, event).await;
         }
         for _ in 0..3 {
@@ -39,6 +38,8 @@ impl RedisStore {
             for pattern in &what.patterns {
                 self.unlink_matches(pattern).await?;
             }
+            #[cfg(test)]
+            self.probes.pause(crate::probe::Point::Scanned).await;
             let answer = self.invalidate_control(what, event).await?;
             if replid.is_none_or(|r| r == answer.replid) {
                 return Ok(answer.clock);
@@ -49,29 +50,45 @@ impl RedisStore {
         ))
     }
 
+    /// Ends an incarnation, if it is still that one: everything stored in it is dead.
+    pub(crate) async fn renounce(&self, inc: u64) -> StoreResult<()> {
+        let inc = format!("{inc:016x}");
+        self.run(&scripts::RENOUNCE, &[&self.names.clock], &[inc.as_bytes()])
+            .await
+            .map(drop)
+    }
+
     /// More names than one script takes: in parts, one after another. The last part's epoch covers all.
     async fn invalidate_in_parts(
         &self,
         what: &Invalidation,
         event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
-        let part = |keys: &[Key<'static>], tags: &[Tag]| Invalidation {
-            keys: keys.to_vec(),
-            tags: tags.to_vec(),
-            patterns: Vec::new(),
+        let part = || Invalidation {
             soft: what.soft,
+            ..Invalidation::new()
         };
         for keys in what.keys.chunks(NAMES) {
-            self.invalidate_control(&part(keys, &[]), None).await?;
+            let keys = keys.to_vec();
+            self.invalidate_control(&Invalidation { keys, ..part() }, None)
+                .await?;
         }
         for tags in what.tags.chunks(NAMES) {
-            self.invalidate_control(&part(&[], tags), None).await?;
+            let tags = tags.to_vec();
+            self.invalidate_control(&Invalidation { tags, ..part() }, None)
+                .await?;
         }
-        let rest = Invalidation {
-            patterns: what.patterns.clone(),
-            ..part(&[], &[])
-        };
-        Box::pin(self.invalidate(&rest, event)).await
+        // Each part of the patterns is a scan and a log entry of its own; the last one tells the event.
+        let mut parts = what.patterns.chunks(NAMES).peekable();
+        loop {
+            let patterns = parts.next().unwrap_or_default().to_vec();
+            let last = parts.peek().is_none();
+            let rest = Invalidation { patterns, ..part() };
+            let epoch = Box::pin(self.invalidate(&rest, event.filter(|_| last))).await?;
+            if last {
+                return Ok(epoch);
+            }
+        }
     }
 
     async fn invalidate_control(
@@ -90,6 +107,7 @@ impl RedisStore {
         let keep = millis(TAG_KEEP).to_string();
         let mode: &[u8] = if what.soft { b"soft" } else { b"hard" };
         let mut args: Vec<&[u8]> = vec![entries.as_bytes(), mode, keep.as_bytes()];
+        args.extend([b"o".as_slice(), self.member().as_bytes()]);
         args.extend(log_body(what, event));
         self.control("invalidate", &scripts::INVALIDATE, &keys, &args)
             .await

@@ -4,7 +4,6 @@ use redis::Value;
 
 use super::RedisStore;
 use crate::inspect::Overview;
-use crate::redis::reply;
 use crate::store::StoreResult;
 
 impl RedisStore {
@@ -45,24 +44,13 @@ impl RedisStore {
     }
 
     async fn count(&self, prefix: &str) -> StoreResult<u64> {
-        let (mut count, mut cursor) = (0, 0_u64);
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor)
-                .arg("MATCH")
-                .arg(format!("{prefix}*"))
-                .arg("COUNT")
-                .arg(1000);
-            let mut items = reply::array("SCAN", self.link.call(&scan).await?)?.into_iter();
-            cursor = items
-                .next()
-                .and_then(reply::bytes)
-                .and_then(|b| std::str::from_utf8(&b).ok()?.parse().ok())
-                .unwrap_or(0);
-            count += reply::array("SCAN", items.next().unwrap_or(Value::Nil))?.len() as u64;
-            if cursor == 0 {
-                return Ok(count);
-            }
+        let glob = format!("{prefix}*");
+        let (mut count, mut cursor) = (0, Some(0));
+        while let Some(at) = cursor {
+            let (names, next) = self.scan(&glob, at, 1000).await?;
+            count += names.len() as u64;
+            cursor = next;
         }
+        Ok(count)
     }
 }

@@ -9,8 +9,8 @@ use super::{BATCH, RedisStore, millis};
 use crate::key::Tag;
 use crate::record::Record;
 use crate::redis::{reply, scripts};
-use crate::store::{Body, Held, Slot, Snapshot, StoreError, StoreResult, Wanted};
-use crate::validity::TagRecord;
+use crate::store::{Body, Fetched, Held, Slot, Snapshot, StoreError, StoreResult, Wanted};
+use crate::validity::{Meta, TagRecord};
 
 impl RedisStore {
     pub(crate) async fn read(
@@ -49,6 +49,33 @@ impl RedisStore {
         Err(StoreError::unavailable(
             "the clock is lost as fast as it is made",
         ))
+    }
+
+    /// The entry alone: `GET`, or where a lease is wanted `SET … NX GET`, which is both in one command.
+    pub(crate) async fn fetch(&self, key: &str, wanted: Option<Wanted>) -> StoreResult<Fetched> {
+        let name = self.names.entry(key);
+        let sent = self.clock.now();
+        let stored = match wanted {
+            None => {
+                let mut get = Cmd::with_capacity(2, "GET".len() + name.len());
+                get.arg("GET").arg(&name);
+                self.link.call(&get).await?
+            }
+            Some(wanted) => {
+                let lease = self.lease_record(key, wanted);
+                let mut set = Cmd::with_capacity(7, name.len() + lease.len() + 32);
+                set.arg("SET").arg(&name).arg(&lease[..]).arg("NX");
+                set.arg("GET").arg("PX").arg(millis(wanted.lease));
+                self.link.call(&set).await?
+            }
+        };
+        let granted = wanted.is_some() && stored == Value::Nil;
+        let slot = slot_with(key, stored, |_| Vec::new());
+        Ok(Fetched {
+            slot,
+            sent,
+            granted,
+        })
     }
 
     /// Clock, entry and tags in one command, executed in this order.
@@ -117,7 +144,7 @@ impl RedisStore {
         };
         let mut tags: Vec<Option<TagRecord>> = Vec::with_capacity(meta.tags.len());
         let mut unknown = Vec::new();
-        for tag in &meta.tags {
+        for tag in &*meta.tags {
             let hinted = hints.iter().position(|hint| hint == tag);
             if hinted.is_none() {
                 unknown.push(tags.len());
@@ -187,7 +214,9 @@ impl RedisStore {
             let slot = |(key, value): (&Arc<str>, Value)| Snapshot {
                 clock,
                 sent,
-                slot: slot_with(key, value, &tags),
+                slot: slot_with(key, value, |meta| {
+                    meta.tags.iter().map(|tag| tags.get(tag).copied()).collect()
+                }),
                 granted: false,
                 tags_known: false,
             };
@@ -199,7 +228,8 @@ impl RedisStore {
     }
 }
 
-fn slot_with(key: &str, value: Value, tags: &HashMap<Tag, TagRecord>) -> Slot {
+/// What stands under a key, a value with the records of its tags as they are known.
+fn slot_with(key: &str, value: Value, tags: impl FnOnce(&Meta) -> Vec<Option<TagRecord>>) -> Slot {
     match reply::entry(value, key) {
         None => Slot::Empty,
         Some(Err((reason, seen))) => Slot::Bad { reason, seen },
@@ -209,7 +239,7 @@ fn slot_with(key: &str, value: Value, tags: &HashMap<Tag, TagRecord>) -> Slot {
             lease,
             payload: Some(payload),
         })) => {
-            let tags = meta.tags.iter().map(|tag| tags.get(tag).copied()).collect();
+            let tags = tags(&meta);
             Slot::Value(Box::new(Held {
                 meta,
                 lease,

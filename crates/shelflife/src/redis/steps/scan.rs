@@ -3,6 +3,7 @@
 //! The server's own globbing only narrows by a literal prefix; what matches is decided by
 //! [`Pattern`], the same as everywhere else.
 
+use bytes::Bytes;
 use redis::Value;
 
 use super::RedisStore;
@@ -29,21 +30,9 @@ impl RedisStore {
             end -= 1;
         }
         let glob = format!("{}{}*", self.names.entry_prefix, &literal_prefix[..end]);
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor)
-            .arg("MATCH")
-            .arg(glob)
-            .arg("COUNT")
-            .arg(page);
-        let mut items = reply::array("SCAN", self.link.call(&scan).await?)?.into_iter();
-        let next = items
-            .next()
-            .and_then(reply::bytes)
-            .and_then(|b| std::str::from_utf8(&b).ok()?.parse().ok());
-        let next: u64 = next.ok_or_else(|| StoreError::unavailable("SCAN gave no cursor"))?;
-        let names = reply::array("SCAN", items.next().unwrap_or(Value::Nil))?
+        let (names, next) = self.scan(&glob, cursor, page).await?;
+        let names = names
             .into_iter()
-            .filter_map(reply::bytes)
             .filter_map(|name| {
                 let key = self.names.key_of(std::str::from_utf8(&name).ok()?)?;
                 Some(Listed {
@@ -51,6 +40,28 @@ impl RedisStore {
                 })
             })
             .collect();
+        Ok((names, next))
+    }
+
+    /// One step of a scan: names that the server finds to match, and the next cursor.
+    pub(super) async fn scan(
+        &self,
+        glob: &str,
+        cursor: u64,
+        page: usize,
+    ) -> StoreResult<(Vec<Bytes>, Option<u64>)> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor)
+            .arg("MATCH")
+            .arg(glob)
+            .arg("COUNT")
+            .arg(page);
+        let mut items = reply::array("SCAN", self.link.call(&scan).await?)?.into_iter();
+        let next = items.next().and_then(reply::bytes);
+        let next = next.and_then(|b| std::str::from_utf8(&b).ok()?.parse::<u64>().ok());
+        let next = next.ok_or_else(|| StoreError::unavailable("SCAN gave no cursor"))?;
+        let names = reply::array("SCAN", items.next().unwrap_or(Value::Nil))?;
+        let names = names.into_iter().filter_map(reply::bytes).collect();
         Ok((names, (next != 0).then_some(next)))
     }
 

@@ -61,7 +61,8 @@ impl RedisStore {
     }
 
     async fn set_batch(&self, entries: impl Iterator<Item = Entry>) -> StoreResult<Epoch> {
-        let (mut names, mut args): (Vec<String>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
+        let (mut names, mut args): (Vec<String>, Vec<Vec<u8>>) =
+            (Vec::new(), vec![self.member().into()]);
         for entry in entries {
             names.push(self.names.entry(&entry.key));
             names.extend(self.tag_names(&entry.meta.tags));
@@ -116,12 +117,13 @@ impl RedisStore {
         let (keep, keep_tags) = keeps(&entry);
         let key = entry.key.clone();
         let record = packed(entry)?;
-        let args: [&[u8]; 5] = [
+        let args: [&[u8]; 6] = [
             token.bytes(),
             &record,
             keep.as_bytes(),
             keep_tags.as_bytes(),
             key.as_bytes(),
+            self.member().as_bytes(),
         ];
         let answer = self.control("write", &scripts::WRITE, &keys, &args).await?;
         Ok((answer.clock, answer.word.as_deref() == Some("stored")))

@@ -17,7 +17,7 @@ const WAITING: usize = 16;
 
 /// What to do with an entry of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub enum Next {
     /// Apply it, then say so.
     Apply,
     /// It has been applied already.
@@ -28,7 +28,7 @@ pub(super) enum Next {
 
 /// What an answer to a beat means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// L1 may be trusted until then.
     Open(Moment),
     /// The log has more than was applied: it is on its way.
@@ -39,16 +39,20 @@ pub(super) enum Verdict {
 
 /// An answer to a beat.
 #[derive(Clone, Debug)]
-pub(super) struct BeatSeen<'a> {
-    pub(super) clock: Epoch,
-    pub(super) last_logged: u64,
-    pub(super) replid: &'a str,
-    pub(super) sent: Moment,
+pub struct BeatSeen<'a> {
+    /// The clock on the primary when the beat was carried out.
+    pub clock: Epoch,
+    /// The tick of the last entry of the log then; 0 if there was none.
+    pub last_logged: u64,
+    /// Names the primary.
+    pub replid: &'a str,
+    /// When the beat was sent, by this process's clock.
+    pub sent: Moment,
 }
 
 /// How far this process has followed the log.
-#[derive(Debug)]
-pub(super) struct Follower {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Follower {
     delta: Duration,
     applied: Epoch,
     replid: String,
@@ -58,7 +62,7 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Begins at the position that a resync gave.
-    pub(super) fn at(position: Epoch, replid: String, delta: Duration) -> Self {
+    pub fn at(position: Epoch, replid: String, delta: Duration) -> Self {
         Self {
             delta,
             applied: position,
@@ -68,12 +72,12 @@ impl Follower {
     }
 
     /// Up to where everything has been applied.
-    pub(super) fn applied(&self) -> Epoch {
+    pub fn applied(&self) -> Epoch {
         self.applied
     }
 
     /// What to do with the entry of `epoch`, which the log puts right behind `prev`.
-    pub(super) fn entry(&self, prev: Option<Epoch>, epoch: Epoch) -> Next {
+    pub fn entry(&self, prev: Option<Epoch>, epoch: Epoch) -> Next {
         if self.applied.at_least(epoch) {
             Next::Skip
         } else if prev == Some(self.applied) && epoch.inc == self.applied.inc {
@@ -84,7 +88,7 @@ impl Follower {
     }
 
     /// The entry of `epoch` has been applied. Gives the end of the window that beats were waiting for.
-    pub(super) fn has_applied(&mut self, epoch: Epoch) -> Option<Moment> {
+    pub fn has_applied(&mut self, epoch: Epoch) -> Option<Moment> {
         self.applied = epoch;
         let mut end = None;
         while let Some(&(clock, sent)) = self.waiting.front() {
@@ -98,7 +102,7 @@ impl Follower {
     }
 
     /// What an answer to a beat means.
-    pub(super) fn beat(&mut self, seen: &BeatSeen<'_>) -> Verdict {
+    pub fn beat(&mut self, seen: &BeatSeen<'_>) -> Verdict {
         if seen.clock.inc != self.applied.inc || seen.replid != self.replid {
             return Verdict::Resync;
         }

@@ -1,0 +1,156 @@
+//! Invalidations asked for again: those that were not confirmed, until they are; and those of the last
+//! minute, when another primary has taken over (PROTOCOL §5, §9).
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::Engine;
+use super::owed::{Recent, Unconfirmed};
+use crate::counters::bump;
+use crate::epoch::Epoch;
+use crate::invalidation::Invalidation;
+use crate::store::{StoreError, StoreResult};
+use crate::sync::MutexGuard;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MOST: Duration = Duration::from_secs(2);
+
+impl Engine {
+    fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
+        self.unconfirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many names wait to be confirmed as invalidated.
+    pub(crate) fn owes(&self) -> usize {
+        self.unconfirmed().len()
+    }
+
+    /// Keeps what has been confirmed, for a primary that may not have it. If the one that confirmed it has
+    /// been replaced meanwhile, it is asked for again.
+    pub(super) fn was_confirmed(self: &Arc<Self>, epoch: Epoch, what: &Arc<Invalidation>) {
+        if self.store.is_private() {
+            return;
+        }
+        let lost = {
+            let mut recent = self.recent();
+            recent.add(self.clock.now(), what);
+            recent.is_lost(epoch)
+        };
+        if lost {
+            self.was_not_confirmed(what);
+        }
+    }
+
+    /// An invalidation was not confirmed: what this process holds goes at once, and it is asked for again in
+    /// the background until it is confirmed or the cache is closed.
+    pub(super) fn was_not_confirmed(self: &Arc<Self>, what: &Invalidation) {
+        self.local.drop_keys(what);
+        self.local.drop_tags(what);
+        if self.store.is_private() {
+            return;
+        }
+        // Also of a cache that is closing: it makes one last attempt.
+        self.unconfirmed().add(what);
+        self.retry();
+    }
+
+    /// Has what is owed asked for in the background, unless somebody does so already.
+    fn retry(self: &Arc<Self>) {
+        if self.is_closed() {
+            return;
+        }
+        let Ok(only_one) = self.retrying.clone().try_lock_owned() else {
+            return;
+        };
+        tracing::warn!("an invalidation is not confirmed; it is tried again until it is");
+        // Not one of the tasks that closing waits for: it may take as long as an outage.
+        let weak = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut pause = PAUSE;
+            loop {
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                pause = (pause * 2).min(PAUSE_MOST);
+                let Some(engine) = weak.upgrade().filter(|engine| !engine.is_closed()) else {
+                    return;
+                };
+                match engine.settle_up().await {
+                    Err(error) => tracing::debug!(%error, "not confirmed yet"),
+                    Ok(()) => {
+                        tracing::info!("what was not confirmed is, now");
+                        drop(only_one);
+                        // Whoever was refused in between.
+                        if engine.owes() > 0 {
+                            engine.retry();
+                        }
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Asks for everything again that has not been confirmed; what fails stays owed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: what is under way is asked for once more.
+    async fn settle_up(self: &Arc<Self>) -> StoreResult<()> {
+        let _one_at_a_time = self.asking.lock().await;
+        loop {
+            // In a statement of its own: the lock is not held for the question.
+            let next = self.unconfirmed().next();
+            let Some(what) = next else {
+                return Ok(());
+            };
+            let epoch = self.store.invalidate(&what, None).await?;
+            self.apply_own(epoch, &what).await;
+            self.unconfirmed().confirmed();
+            bump(&self.counters.invalidations_retried);
+            if self.recent().is_lost(epoch) {
+                return Err(replaced());
+            }
+        }
+    }
+
+    /// One last attempt, before closing.
+    pub(super) async fn settle_up_for_good(self: &Arc<Self>) {
+        if self.owes() == 0 {
+            return;
+        }
+        let last = tokio::time::timeout(self.settings.close_timeout, self.settle_up());
+        if !matches!(last.await, Ok(Ok(()))) {
+            tracing::warn!(
+                names = self.owes(),
+                "closed with invalidations that were never confirmed"
+            );
+        }
+    }
+
+    /// Another primary has taken over at `clock`: what the old one confirmed within the last minute may be
+    /// lost with it, so it is carried out again. Fails while the old one is still the one that answers.
+    pub(super) async fn carry_out_again(self: &Arc<Self>, clock: Epoch) -> StoreResult<()> {
+        let now = self.clock.now();
+        let parts = self.recent().succeeded(clock, now).take();
+        for what in parts {
+            let what = Arc::new(what);
+            let epoch = self.store.invalidate(&what, None).await?;
+            if epoch.inc == clock.inc && !epoch.at_least(clock) {
+                return Err(replaced());
+            }
+            self.apply_own(epoch, &what).await;
+            bump(&self.counters.invalidations_reissued);
+        }
+        Ok(())
+    }
+}
+
+fn replaced() -> StoreError {
+    StoreError::unavailable("the primary that was replaced still answers")
+}

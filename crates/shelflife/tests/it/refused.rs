@@ -1,0 +1,134 @@
+//! Servers that refuse: credentials, rights, replicas, memory, versions.
+
+use shelflife::{ErrorKind, Invalidation};
+use shelflife_testkit::RedisServer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::faults::{assert_recovers, builder, timed, unavailable};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_credentials_are_an_error_that_hides_them() {
+    let server = RedisServer::start_with(&["--requirepass", "right"]);
+    builder(server.url())
+        .build()
+        .await
+        .unwrap()
+        .set("k", 1_u32)
+        .await
+        .unwrap();
+    for userinfo in [":wrong@", "", "nobody:wrong@"] {
+        let url = format!("redis://{userinfo}{}", server.address());
+        let error = builder(url).build().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{userinfo}: {error}");
+        assert!(!error.to_string().contains("wrong@"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_that_may_not_write_is_told_so() {
+    let server = RedisServer::start();
+    server.cli(&[
+        "ACL",
+        "SETUSER",
+        "reader",
+        "on",
+        ">secret",
+        "~*",
+        "+@read",
+        "+@connection",
+        "+info",
+    ]);
+    let url = format!("redis://reader:secret@{}", server.address());
+    let error = builder(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_not_taken_for_a_primary() {
+    let (primary, replica) = (RedisServer::start(), RedisServer::start());
+    replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    let cache = builder(replica.url()).build().await.unwrap();
+    unavailable(cache.set("k", 1_u32).await);
+    assert_eq!(timed(&cache, "k", 1).await.0, 1);
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_becomes_a_replica_is_left_alone_until_it_is_one_again() {
+    let (server, primary) = (RedisServer::start(), RedisServer::start());
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    server.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    unavailable(cache.invalidate(Invalidation::new().key("k")).await);
+    assert_eq!(
+        cache.get::<u32>("k").await,
+        None,
+        "not confirmed, but this process lets go of it"
+    );
+    assert_eq!(timed(&cache, "k", 2).await.0, 2);
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_still_invalidates() {
+    let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.entry("k").tag("t").set(1_u32).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    cache
+        .invalidate(Invalidation::new().tag("t"))
+        .await
+        .unwrap();
+    assert_eq!(cache.entry("k").strict().get::<u32>().await, None);
+    assert_eq!(timed(&cache, "k", 2).await.0, 2);
+    cache
+        .invalidate(Invalidation::new().key("k"))
+        .await
+        .unwrap();
+    cache
+        .invalidate(Invalidation::new().pattern("a*b"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_too_old_is_an_error_that_names_both_versions() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while let Ok(read @ 1..) = client.read(&mut bytes).await {
+                    let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+                    for command in text.split('*').skip(1) {
+                        let info = "# Server\r\nredis_version:6.2.14\r\n";
+                        let reply = match command.contains("INFO\r\nserver")
+                            || command.contains("$4\r\nINFO")
+                        {
+                            true => format!("${}\r\n{info}\r\n", info.len()),
+                            false => "+OK\r\n".to_owned(),
+                        };
+                        if client.write_all(reply.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let error = builder(format!("redis://{address}"))
+        .build()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains("6.2.14") && message.contains("7.0"),
+        "{message}"
+    );
+    serving.abort();
+}

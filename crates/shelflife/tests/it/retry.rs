@@ -1,0 +1,189 @@
+//! Invalidations that were not confirmed, and those that a lost primary took along: each is carried out
+//! again without anybody asking.
+
+use std::time::Duration;
+
+use futures_util::poll;
+use shelflife::{Builder, Cache, ErrorKind, Invalidation};
+use shelflife_testkit::{Proxy, RedisServer};
+
+use crate::gate::{soon, until};
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+fn builder(url: String) -> Builder {
+    Cache::builder()
+        .url(url)
+        .namespace("test")
+        .jitter(0.0)
+        .timeout(TIMEOUT)
+        .connect_timeout(TIMEOUT)
+}
+
+/// One process behind a wire with faults, and one with a wire of its own.
+async fn two(server: &RedisServer) -> (Proxy, Cache, Cache) {
+    let proxy = Proxy::start(server.address()).await;
+    let behind = builder(proxy.url()).build().await.unwrap();
+    let other = builder(server.url()).without_tail().build().await.unwrap();
+    (proxy, behind, other)
+}
+
+async fn cut_off(proxy: &Proxy) {
+    proxy.refuse(true).await;
+    proxy.cut();
+}
+
+async fn holds(cache: &Cache, key: &str) -> bool {
+    cache.entry(key).strict().get::<u32>().await.is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_confirmed_is_carried_out_when_the_store_is_back() {
+    let server = RedisServer::start();
+    let (proxy, behind, other) = two(&server).await;
+    let keys = ["users:1", "users:2", "reports:1", "kept:1"];
+    for key in keys {
+        other
+            .entry(key)
+            .tag(format!("tag:{key}"))
+            .set(1_u32)
+            .await
+            .unwrap();
+    }
+    cut_off(&proxy).await;
+    let all = [
+        Invalidation::new().key("users:1"),
+        Invalidation::new().tag("tag:users:2"),
+        Invalidation::new().pattern("rep*:?"),
+    ];
+    for what in all {
+        let refused = soon(behind.invalidate(what)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert!(refused.to_string().contains("tried again"), "{refused}");
+    }
+    assert_eq!(behind.stats().unconfirmed, 3);
+    for key in keys {
+        assert!(holds(&other, key).await, "{key}: nobody has been told yet");
+    }
+    proxy.refuse(false).await;
+    until(|| async { behind.stats().unconfirmed == 0 }).await;
+    for key in &keys[..3] {
+        assert!(!holds(&other, key).await, "{key}");
+    }
+    assert!(holds(&other, "kept:1").await);
+    assert_eq!(behind.stats().invalidations_failed, 3);
+    assert_eq!(behind.stats().invalidations_retried, 1, "as one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_was_not_confirmed_removes_the_old_value_later() {
+    let server = RedisServer::start();
+    let (proxy, behind, other) = two(&server).await;
+    other.set("users:1", 1_u32).await.unwrap();
+    let write = behind.entry("users:2").begin_write().await.unwrap();
+    cut_off(&proxy).await;
+    soon(behind.set("users:1", 2_u32)).await.unwrap_err();
+    soon(write.finish(2_u32)).await.unwrap_err();
+    assert_eq!(behind.stats().unconfirmed, 2);
+    assert!(holds(&other, "users:1").await);
+    proxy.refuse(false).await;
+    until(|| async { behind.stats().unconfirmed == 0 }).await;
+    assert!(!holds(&other, "users:1").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_makes_a_last_attempt() {
+    let server = RedisServer::start();
+    let (proxy, behind, other) = two(&server).await;
+    other.set("users:1", 1_u32).await.unwrap();
+    proxy.freeze(true);
+    let dead = Invalidation::new().key("users:1");
+    soon(behind.invalidate(dead)).await.unwrap_err();
+    proxy.freeze(false);
+    soon(behind.close()).await;
+    assert_eq!(behind.stats().unconfirmed, 0);
+    assert!(!holds(&other, "users:1").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_while_the_cache_is_closing_is_in_the_last_attempt() {
+    let server = RedisServer::start();
+    let (proxy, behind, other) = two(&server).await;
+    other.set("users:1", 1_u32).await.unwrap();
+    proxy.freeze(true);
+    let mut dead = Box::pin(async { behind.invalidate(Invalidation::new().key("users:1")).await });
+    assert!(poll!(&mut dead).is_pending());
+    let closing = async {
+        soon(behind.close()).await;
+        behind.stats().unconfirmed
+    };
+    let thaw = async {
+        let refused = soon(dead).await.unwrap_err();
+        proxy.freeze(false);
+        refused.kind()
+    };
+    // It is among what closing waits for, so the last attempt comes after it, and finds the wire thawed.
+    assert_eq!(tokio::join!(closing, thaw), (0, ErrorKind::Unavailable));
+    assert!(!holds(&other, "users:1").await);
+}
+
+/// A primary, and a replica of it that has all that it had.
+async fn pair() -> (RedisServer, RedisServer) {
+    let (primary, replica) = (RedisServer::start(), RedisServer::start());
+    let port = primary.port().to_string();
+    replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
+    let linked = || {
+        replica
+            .cli(&["INFO", "replication"])
+            .contains("master_link_status:up")
+    };
+    until(|| async { linked() }).await;
+    (primary, replica)
+}
+
+/// An invalidation that the old primary confirmed and its successor never got; then the successor takes
+/// over. What the process behind the proxy does about it is the policy's.
+async fn failover(policy: &str) -> (RedisServer, Proxy, Cache, Cache) {
+    let (mut primary, replica) = pair().await;
+    let proxy = Proxy::start(primary.address()).await;
+    let behind = builder(proxy.url()).setting("failover", policy);
+    let behind = behind.build().await.unwrap();
+    for key in ["users:1", "users:2", "kept:1"] {
+        let entry = behind.entry(key).tag(format!("tag:{key}"));
+        entry.set(1_u32).await.unwrap();
+    }
+    // The last of them is there, so all are.
+    let arrived = || replica.cli(&["EXISTS", "sl1:test:e:kept:1"]) == "1";
+    until(|| async { arrived() }).await;
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    let dead = Invalidation::new().key("users:1").tag("tag:users:2");
+    behind.invalidate(dead).await.unwrap();
+
+    let other = builder(replica.url()).without_tail().build().await.unwrap();
+    assert!(holds(&other, "users:1").await, "lost with the old primary");
+    assert!(holds(&other, "users:2").await, "lost with the old primary");
+    primary.kill();
+    proxy.retarget(replica.address());
+    proxy.cut();
+    (replica, proxy, behind, other)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lost_primary_had_confirmed_is_carried_out_again_on_its_successor() {
+    let (_replica, _proxy, behind, other) = failover("replay").await;
+    until(|| async { !holds(&other, "users:1").await && !holds(&other, "users:2").await }).await;
+    until(|| async { behind.stats().invalidations_reissued > 0 }).await;
+    // Its own sets are among what it carries out again: they count as invalidations of their keys.
+    until(|| async { !holds(&other, "kept:1").await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_may_begin_anew_instead() {
+    let (_replica, _proxy, behind, other) = failover("bump").await;
+    for key in ["users:1", "users:2", "kept:1"] {
+        until(|| async { !holds(&other, key).await }).await;
+    }
+    assert_eq!(behind.stats().invalidations_reissued, 0);
+    other.set("users:1", 2_u32).await.unwrap();
+    assert!(holds(&other, "users:1").await);
+}
