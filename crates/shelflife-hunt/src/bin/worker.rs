@@ -6,6 +6,7 @@
 //! load KEY CALLERS   many concurrent callers → "started", then "loaded VALUES stored STORED REASON"
 //! get KEY            → "got VALUE" or "got nothing"
 //! strict KEY         the same, at the level strict
+//! where KEY          → "VALUE in l1", "VALUE in l2" or "nowhere"
 //! invalidate TAG     → "invalidated"
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
-use shelflife::{Cache, Invalidation, Loaded};
+use shelflife::{Cache, Invalidation, Loaded, Tier};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -59,6 +60,14 @@ async fn main() -> Result<(), Failure> {
             }
             ["get", key] => show(cache.get(key).await),
             ["strict", key] => show(cache.entry(key).strict().get().await),
+            ["where", key] => {
+                let found = cache.entry(key).lookup::<u64>().await;
+                match (found.value, found.status.tier()) {
+                    (Some(value), Some(Tier::L1)) => println!("{value} in l1"),
+                    (Some(value), _) => println!("{value} in l2"),
+                    (None, _) => println!("nowhere"),
+                }
+            }
             ["invalidate", tag] => {
                 cache.invalidate(Invalidation::new().tag(tag)).await?;
                 println!("invalidated");

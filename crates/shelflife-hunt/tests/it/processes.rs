@@ -1,12 +1,10 @@
 //! Several processes on one Redis: one load for all, and what happens when its owner dies or sleeps.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use shelflife_testkit::{Child, RedisServer};
 
-const SOON: Duration = Duration::from_secs(30);
+use crate::SOON;
 const LEASE: Duration = Duration::from_millis(600);
 const KEY: &str = "users:42";
 

@@ -1,0 +1,58 @@
+//! What can go wrong, and how often it does.
+
+use clap::ValueEnum;
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Fault {
+    /// Every one of the others.
+    All,
+    /// None.
+    None,
+    /// A process is stopped for a while, up to three times Δ.
+    Pause,
+    /// A process is killed, and another started in its place.
+    Kill,
+    /// Redis is stopped for a while.
+    Freeze,
+    /// Redis is killed, and started again, empty.
+    Restart,
+    /// All connections are closed by the server.
+    Clients,
+    /// The server forgets all scripts.
+    Scripts,
+    /// The server is out of memory for a while: it evicts, or refuses writes.
+    Memory,
+    /// Everything is deleted.
+    Flush,
+    /// Some key is deleted, of whatever kind: an entry, a tag, the clock, the log, the members.
+    Lose,
+    /// The log is cut short.
+    Trim,
+    /// The connections of a process break.
+    Cut,
+    /// The wire of a process is slow for a while.
+    Slow,
+    /// The wire of a process passes nothing on for a while.
+    Hold,
+    /// A process is not let in for a while, and its connections break.
+    Refuse,
+}
+
+/// How often each, in parts of all.
+pub(super) const OFTEN: [(Fault, u32, &str); 14] = [
+    (Fault::Pause, 22, "pause"),
+    (Fault::Kill, 5, "kill"),
+    (Fault::Freeze, 5, "freeze"),
+    (Fault::Restart, 4, "restart"),
+    (Fault::Clients, 7, "clients"),
+    (Fault::Scripts, 5, "scripts"),
+    (Fault::Memory, 5, "memory"),
+    (Fault::Flush, 3, "flush"),
+    (Fault::Lose, 10, "lose"),
+    (Fault::Trim, 5, "trim"),
+    (Fault::Cut, 10, "cut"),
+    (Fault::Slow, 7, "slow"),
+    (Fault::Hold, 7, "hold"),
+    (Fault::Refuse, 5, "refuse"),
+];

@@ -1,0 +1,170 @@
+//! The processes that use the cache, each behind a wire of its own.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use shelflife_testkit::{Child, Proxy, RedisServer};
+use tokio::runtime::Handle;
+
+use super::Options;
+use super::court::Court;
+use crate::record::Process;
+use crate::worker::{Failure, Sabotage};
+
+/// How long a process may take to start or to answer.
+const SOON: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub(super) struct Fleet<'a> {
+    posts: Vec<Post>,
+    runtime: Handle,
+    binary: PathBuf,
+    source: String,
+    options: &'a Options,
+    court: &'a Court,
+    /// The number of the next process.
+    next: Process,
+}
+
+/// A place in the fleet: when its process is killed, another takes it.
+pub(super) struct Post {
+    pub(super) proxy: Proxy,
+    pub(super) process: Process,
+    pub(super) child: Child,
+    pub(super) frozen: bool,
+}
+
+impl<'a> Fleet<'a> {
+    /// Starts all processes and waits until each has started its cache.
+    pub(super) fn start(
+        options: &'a Options,
+        runtime: &tokio::runtime::Runtime,
+        server: &RedisServer,
+        source: &RedisServer,
+        court: &'a Court,
+    ) -> Result<Self, Failure> {
+        let mut fleet = Self {
+            posts: Vec::new(),
+            runtime: runtime.handle().clone(),
+            binary: std::env::current_exe()?,
+            source: source.url(),
+            options,
+            court,
+            next: 1,
+        };
+        for _ in 0..options.processes {
+            let proxy = runtime.block_on(Proxy::start(server.address()));
+            let (process, child) = fleet.spawn(&proxy.url());
+            fleet.posts.push(Post {
+                proxy,
+                process,
+                child,
+                frozen: false,
+            });
+        }
+        for post in &mut fleet.posts {
+            post.child.expect_line("ready", SOON);
+        }
+        Ok(fleet)
+    }
+
+    fn spawn(&mut self, cache: &str) -> (Process, Child) {
+        let process = self.next;
+        self.next += 1;
+        let options = self.options;
+        let each = options.rate / u32::try_from(options.processes).unwrap_or(1).max(1);
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("worker")
+            .args(["--cache", cache])
+            .args(["--source", &self.source])
+            .args(["--tell", &self.court.address().to_string()])
+            .args(["--process", &process.to_string()])
+            .args(["--window", &options.window.to_string()])
+            .args(["--rate", &each.max(1).to_string()]);
+        match options.sabotage {
+            // Who lies is the first, or everyone would.
+            Some(Sabotage::Forget) if process == 1 => {
+                command.args(["--sabotage", "forget"]);
+            }
+            Some(Sabotage::Clock) => {
+                command.args(["--sabotage", "clock"]);
+            }
+            _ => {}
+        }
+        self.court.joins(process);
+        (process, Child::spawn(&mut command))
+    }
+
+    /// Lets everyone read and write from now on.
+    pub(super) fn hunt(&mut self) {
+        for post in &mut self.posts {
+            post.child.send_line("hunt");
+        }
+    }
+
+    pub(super) fn posts(&mut self) -> &mut [Post] {
+        &mut self.posts
+    }
+
+    /// How many places there are.
+    pub(super) fn len(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// Δ.
+    pub(super) fn window(&self) -> Duration {
+        Duration::from_millis(self.options.window)
+    }
+
+    /// Kills the process at a place and starts another there.
+    pub(super) fn replace(&mut self, place: usize) -> (Process, Process) {
+        let url = self.posts[place].proxy.url();
+        let killed = self.posts[place].process;
+        self.posts[place].child.kill();
+        self.court.killed(killed);
+        let (process, mut child) = self.spawn(&url);
+        child.send_line("hunt");
+        let post = &mut self.posts[place];
+        (post.process, post.child, post.frozen) = (process, child, false);
+        (killed, process)
+    }
+
+    /// Refuses connections at a place, or accepts them again.
+    pub(super) fn refuse(&self, place: usize, refuse: bool) {
+        self.runtime
+            .block_on(self.posts[place].proxy.refuse(refuse));
+    }
+
+    /// A process that ends by itself has crashed: shows what it printed, and gives up.
+    pub(super) fn must_live(&mut self) {
+        for post in &mut self.posts {
+            if !post.child.is_running() {
+                post.child.expect_line("nothing: it has crashed", SOON);
+            }
+        }
+    }
+
+    /// Lets everyone end, and waits for it.
+    pub(super) fn end(&mut self) {
+        for post in &mut self.posts {
+            post.child.close_stdin();
+        }
+        for post in &mut self.posts {
+            post.child.wait(SOON);
+        }
+    }
+
+    /// Asks the process at a place, and waits for a line that begins like `answer`.
+    pub(super) fn ask(&mut self, place: usize, question: &str, answer: &str) -> String {
+        let child = &mut self.posts[place].child;
+        child.send_line(question);
+        child.expect_line(answer, SOON)
+    }
+
+    /// Waits for a line of the process at a place.
+    pub(super) fn hear(&mut self, place: usize, answer: &str) -> String {
+        self.posts[place].child.expect_line(answer, SOON)
+    }
+}

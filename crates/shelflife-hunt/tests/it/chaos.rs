@@ -1,0 +1,147 @@
+//! The hunt in short: no promise is broken under faults, and a promise that is broken is found.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use shelflife_testkit::Child;
+
+/// A hunt of less than half a minute, with all that starting and ending take on a busy machine.
+const LONG: Duration = Duration::from_secs(150);
+
+struct Hunt {
+    exit: Option<i32>,
+    printed: String,
+    json: Value,
+}
+
+fn hunt(name: &str, arguments: &[&str]) -> Hunt {
+    let json = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
+    let mut child = Child::spawn(
+        Command::new(env!("CARGO_BIN_EXE_shelflife-hunt"))
+            .args(arguments)
+            .arg("--json")
+            .arg(&json),
+    );
+    let exit = child.wait(LONG).code();
+    let printed = child.printed();
+    let json = std::fs::read(&json)
+        .map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        .unwrap_or_else(|error| panic!("{error}; it printed:\n{printed}"));
+    Hunt {
+        exit,
+        printed,
+        json,
+    }
+}
+
+#[test]
+fn no_read_breaks_its_promise_while_everything_is_killed() {
+    let Hunt {
+        exit,
+        printed,
+        json,
+    } = hunt(
+        "chaos",
+        &[
+            "--minutes",
+            "0.4",
+            "--processes",
+            "3",
+            "--rate",
+            "6000",
+            "--samples",
+            "20",
+            "--window",
+            "500",
+        ],
+    );
+    assert_eq!(exit, Some(0), "{printed}");
+    assert_eq!(json["violations"], 0, "{printed}");
+    let positive = |what: &Value| what.as_u64().is_some_and(|n| n > 0);
+    for level in ["bounded", "strict", "session"] {
+        assert!(
+            positive(&json["levels"][level]["binding"]),
+            "{level}: {printed}"
+        );
+    }
+    for (of, names) in [
+        ("faults", &json["faults"]),
+        ("kinds", &json["invalidations"]),
+    ] {
+        for (name, n) in names.as_object().unwrap() {
+            assert!(positive(n), "no {name} among the {of}: {printed}");
+        }
+    }
+    for tier in ["l1", "l2", "load"] {
+        assert!(
+            positive(&json["levels"]["bounded"]["tiers"][tier]),
+            "{tier}: {printed}"
+        );
+    }
+    assert!(
+        positive(&json["levels"]["bounded"]["lagging"]),
+        "nothing was ever behind: {printed}"
+    );
+}
+
+#[test]
+fn a_process_that_forgets_its_invalidations_is_found() {
+    let found = hunt(
+        "forget",
+        &[
+            "--minutes",
+            "0.3",
+            "--processes",
+            "3",
+            "--rate",
+            "3000",
+            "--samples",
+            "0",
+            "--faults",
+            "none",
+            "--sabotage",
+            "forget",
+            "--seed",
+            "1",
+        ],
+    );
+    is_found(&found);
+}
+
+#[test]
+fn windows_that_never_close_are_found() {
+    let found = hunt(
+        "clock",
+        &[
+            "--minutes",
+            "0.5",
+            "--processes",
+            "3",
+            "--rate",
+            "3000",
+            "--samples",
+            "0",
+            "--faults",
+            "pause,hold,refuse",
+            "--sabotage",
+            "clock",
+            "--seed",
+            "1",
+            "--window",
+            "300",
+        ],
+    );
+    is_found(&found);
+}
+
+/// The hunt ends at once, says so by its exit code, and prints the history.
+fn is_found(found: &Hunt) {
+    let printed = &found.printed;
+    assert_eq!(found.exit, Some(1), "{printed}");
+    assert_ne!(found.json["violations"], 0, "{printed}");
+    for part in ["VIOLATION of ", "invalidated ", "this read"] {
+        assert!(printed.contains(part), "{part:?} is not in:\n{printed}");
+    }
+}
