@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -12,8 +12,13 @@ demo: ## Run the demo API (ARGS="--tour" walks through it, ARGS="--help" tells m
 test: lint ## Everything that must pass: format, lints, all tests on real servers, doctests
 	./tools/need-redis
 	cargo test --locked --workspace --all-features
+	$(INTERLEAVINGS)
 	cargo check --locked -p shelflife --no-default-features
 	cargo check --locked -p shelflife --no-default-features --features macros,axum
+	$(MAKE) --no-print-directory example-sqlx
+
+example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
+	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
 
 lint: ## Format and lints, warnings as errors
 	cargo fmt --all --check
@@ -23,3 +28,32 @@ lint: ## Format and lints, warnings as errors
 bench: ## Measure: a table with ratios from one run (ARGS="--json FILE" keeps the figures)
 	./tools/need-redis
 	cargo run --release --locked -p shelflife-bench -- $(ARGS)
+
+MINUTES ?= 2
+chaos: ## Hunt for broken promises among processes while everything is killed (MINUTES=10, ARGS="--seed 7")
+	./tools/need-redis
+	cargo run --release --locked -p shelflife-hunt -- --minutes $(MINUTES) $(ARGS)
+
+guards: ## Remove each guard of the protocol, one at a time: its test has to fail (ARGS="--json FILE")
+	./tools/need-redis
+	./tools/guards.sh $(ARGS)
+
+# In a target directory of its own: the flag would have everything built again. No store is asked.
+INTERLEAVINGS = CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="$(RUSTFLAGS) --cfg shelflife_shuttle -D warnings" \
+	cargo test --locked -p shelflife --no-default-features --lib -- interleavings::
+FACTOR ?= 100
+SEED ?= $(shell date +%s)
+shuttle: ## Explore the orders in which threads of a process go on, at length (FACTOR=1000, SEED=7)
+	SHELFLIFE_TEST_INTERLEAVINGS=$(FACTOR) SHUTTLE_RANDOM_SEED=$(SEED) $(INTERLEAVINGS)
+
+model: ## Explore the protocol in every order of its steps, and without each guard (ARGS="--json FILE")
+	cargo run --release --locked -p shelflife-model -- $(ARGS)
+
+FIGURES := target/consistency
+consistency: ## Run model, guards and a hunt (MINUTES=10), and put their figures into docs/consistency.md
+	mkdir -p $(FIGURES)
+	$(MAKE) --no-print-directory model ARGS="--json $(FIGURES)/model.json"
+	$(MAKE) --no-print-directory guards ARGS="--json $(FIGURES)/guards.json"
+	$(MAKE) --no-print-directory chaos ARGS="--json $(FIGURES)/hunt.json"
+	cargo run --release --locked -q -p shelflife-hunt --bin shelflife-consistency -- --model $(FIGURES)/model.json \
+	  --guards $(FIGURES)/guards.json --hunt $(FIGURES)/hunt.json --into docs/consistency.md

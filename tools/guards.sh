@@ -1,0 +1,78 @@
+#!/bin/sh
+# Removes each guard of the protocol, one at a time, in a copy of the tree, and runs its test there: it
+# has to fail. What is removed, and which test has to notice, stands in tools/guards/*.patch.
+#
+#   tools/guards.sh [--json FILE] [NAME...]     NAME: of a patch, without its ending; default: all
+#
+# Ends with an error when a patch does not apply or build, when a test passes without its guard, or when
+# it fails with it. CARGO names another program to call instead of cargo.
+set -eu
+
+cd "$(dirname "$0")/.."
+root=$(pwd -P)
+work=$root/target/guards
+copy=$work/copy
+cargo=${CARGO:-cargo}
+json=
+if [ "${1:-}" = --json ]; then
+  json=${2:?--json needs a file}
+  shift 2
+fi
+[ $# -gt 0 ] || set -- $(cd tools/guards && ls | sed -n 's/\.patch$//p')
+
+rm -rf "$copy"
+mkdir -p "$copy"
+# With times of now (-m): cargo would take what was built without a guard for what stands here.
+git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xmf - -C "$copy"
+export CARGO_TARGET_DIR="$work/build" RUST_BACKTRACE=0 GIT_CEILING_DIRECTORIES="$work"
+cd "$copy"
+
+of() { sed -n "s/^$2: //p" "$root/tools/guards/$1.patch"; }
+built() { $cargo test --locked -q -p shelflife --all-features --lib --no-run >"$work/log" 2>&1; }
+run() { $cargo test --locked -q -p shelflife --all-features --lib -- "$@" >"$work/log" 2>&1; }
+quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g' | tr '\t\n' '  ')"; }
+
+echo "with all guards in place" >&2
+if ! built || ! run guards::; then
+  cat "$work/log" >&2
+  echo "the tests of the guards do not pass as they are" >&2
+  exit 1
+fi
+
+failures=0
+rows=
+printf '%-10s  %-59s  %s\n' RESULT TEST 'GUARD: HOW IT IS REMOVED'
+for name; do
+  patch=$root/tools/guards/$name.patch
+  guard=$(of "$name" Guard) test=$(of "$name" Test) removed=$(of "$name" Removed) how=
+  if ! git apply "$patch" 2>"$work/log"; then
+    result='NO PATCH'
+  else
+    if ! built; then
+      result='NO BUILD'
+    elif run --exact "$test"; then
+      result='NOT CAUGHT'
+      grep -q '^test result: ok\. 1 passed' "$work/log" || result='NO TEST'
+    elif grep -q '^test result: FAILED\. 0 passed; 1 failed' "$work/log"; then
+      result=caught
+      how=$(sed -n '/panicked at/{n;p;q;}' "$work/log")
+    else
+      result='NO RUN'
+    fi
+    git apply -R "$patch"
+  fi
+  if [ "$result" != caught ]; then
+    failures=$((failures + 1))
+    tail -n 40 "$work/log" >&2
+  fi
+  printf '%-10s  %-59s  %s\n' "$result" "$test" "$guard: $removed"
+  rows="$rows${rows:+,
+}  {\"guard\": $(quoted "$guard"), \"removed\": $(quoted "$removed"), \"test\": $(quoted "$test"), \"result\": $(quoted "$result"), \"how\": $(quoted "$how")}"
+done
+
+if [ -n "$json" ]; then
+  case $json in /*) ;; *) json=$root/$json ;; esac
+  printf '[\n%s\n]\n' "$rows" >"$json"
+fi
+echo "$# removals, $failures not caught" >&2
+[ "$failures" = 0 ]
