@@ -97,6 +97,7 @@ mod control;
 mod date;
 mod directive;
 mod etag;
+mod explain;
 mod freshness;
 mod hop;
 mod invalidate;
@@ -118,6 +119,7 @@ mod wire;
 
 pub use answer::{Answer, answer, answer_headers};
 pub use cache_status::{CacheStatus, Forwarded};
+pub use explain::{Step, explain_store};
 pub use freshness::FreshBy;
 pub use hop::remove_hop_by_hop;
 pub use invalidate::{Invalidates, invalidates};

@@ -91,7 +91,7 @@ pub(crate) fn judge(
     Ok(stored)
 }
 
-fn may_store_method(request: Request<'_>, policy: &Policy) -> Result<(), Reason> {
+pub(crate) fn may_store_method(request: Request<'_>, policy: &Policy) -> Result<(), Reason> {
     if request.method == Method::HEAD {
         return Err(Reason::Head);
     }
@@ -101,7 +101,7 @@ fn may_store_method(request: Request<'_>, policy: &Policy) -> Result<(), Reason>
     Ok(())
 }
 
-fn may_store_status(request: Request<'_>, status: StatusCode) -> Result<(), Reason> {
+pub(crate) fn may_store_status(request: Request<'_>, status: StatusCode) -> Result<(), Reason> {
     match status.as_u16() {
         // RFC 9111 §3: final responses only.
         100..200 => Err(Reason::StatusNotFinal),
@@ -122,6 +122,14 @@ fn may_store_status(request: Request<'_>, status: StatusCode) -> Result<(), Reas
 }
 
 fn may_store_directives(status: StatusCode, control: &ResponseControl) -> Result<(), Reason> {
+    may_store_at_all(status, control)?;
+    may_store_for_others(control)
+}
+
+pub(crate) fn may_store_at_all(
+    status: StatusCode,
+    control: &ResponseControl,
+) -> Result<(), Reason> {
     if control.must_understand {
         // RFC 9111 §5.2.2.3: a cache that understands the status ignores the no-store that is there for others.
         if !is_understood(status) {
@@ -131,6 +139,10 @@ fn may_store_directives(status: StatusCode, control: &ResponseControl) -> Result
         // RFC 9111 §5.2.2.5
         return Err(Reason::NoStoreResponse);
     }
+    Ok(())
+}
+
+pub(crate) fn may_store_for_others(control: &ResponseControl) -> Result<(), Reason> {
     // RFC 9111 §5.2.2.7
     if control.private {
         return Err(Reason::Private);
@@ -144,23 +156,52 @@ fn may_share(
     control: &ResponseControl,
     policy: &Policy,
 ) -> Result<(), Reason> {
-    // RFC 9111 §3.5
+    may_share_authorized(request, control, policy)?;
+    may_share_cookies(request, control, policy)?;
+    may_share_cookie_setting(headers, control, policy)
+}
+
+/// RFC 9111 §3.5.
+pub(crate) fn may_share_authorized(
+    request: Request<'_>,
+    control: &ResponseControl,
+    policy: &Policy,
+) -> Result<(), Reason> {
     let authorized = request.headers.contains_key(header::AUTHORIZATION);
     if authorized && !policy.share_authorization && !control.allows_sharing() {
         return Err(Reason::Authorization);
     }
-    let says_so = control.public || control.s_maxage.is_some();
-    if request.headers.contains_key(header::COOKIE) && !policy.share_cookies && !says_so {
+    Ok(())
+}
+
+/// The policy's: no RFC speaks of it.
+pub(crate) fn may_share_cookies(
+    request: Request<'_>,
+    control: &ResponseControl,
+    policy: &Policy,
+) -> Result<(), Reason> {
+    let has_cookies = request.headers.contains_key(header::COOKIE);
+    if has_cookies && !policy.share_cookies && !is_for_all(control) {
         return Err(Reason::Cookie);
     }
-    // RFC 9111 §7.3: the RFC leaves it to the origin; a policy may be more careful.
-    if policy.set_cookie == SetCookie::Refuse
-        && !says_so
-        && headers.contains_key(header::SET_COOKIE)
-    {
+    Ok(())
+}
+
+/// RFC 9111 §7.3: the RFC leaves it to the origin; a policy may be more careful.
+pub(crate) fn may_share_cookie_setting(
+    headers: &HeaderMap,
+    control: &ResponseControl,
+    policy: &Policy,
+) -> Result<(), Reason> {
+    let refused = policy.set_cookie == SetCookie::Refuse && !is_for_all(control);
+    if refused && headers.contains_key(header::SET_COOKIE) {
         return Err(Reason::SetCookie);
     }
     Ok(())
+}
+
+fn is_for_all(control: &ResponseControl) -> bool {
+    control.public || control.s_maxage.is_some()
 }
 
 /// RFC 9110 §15 and the registered ones beside it whose caching needs nothing special.

@@ -5,6 +5,7 @@ mod allocations;
 mod answering;
 mod cache_status;
 mod collection;
+mod explaining;
 mod freshness;
 mod invalidating;
 mod looking_up;
