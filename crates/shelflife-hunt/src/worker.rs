@@ -1,10 +1,13 @@
 //! A process that uses the cache and tells what it sees.
 //!
-//! Driven by lines on standard input, ended by their end; answers by lines on standard output. What it
-//! reads and invalidates goes to the hunt by a connection of its own.
+//! Driven by lines on standard input, ended by their end: then it closes its cache, while it still reads
+//! and writes. Answers by lines on standard output. What it reads and invalidates goes to the hunt by a
+//! connection of its own.
 //!
 //! ```text
 //! hunt                     reads at every level and writes from now on, until the input ends
+//! quiet N                  → "quiet N" once its writers have ended what they do, and do nothing further
+//! loud                     they go on
 //! watch KEY                → "watching" once L1 answers, then "dropped STAMP" when it no longer does
 //! invalidate KEY           → "invalidated CALLED RETURNED RECEIPT"
 //! everywhere KEY           the same, waiting for everyone
@@ -33,6 +36,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use shelflife::{Cache, ManualClock};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::RwLock;
 
 use self::recorder::Recorder;
 use self::source::Source;
@@ -95,6 +99,8 @@ pub(crate) struct Worker {
     pub(crate) source: Source,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) sabotage: Option<Sabotage>,
+    /// Held by who writes, each time; and as a whole by who wants nothing written.
+    pub(crate) writing: Arc<RwLock<()>>,
     ends: AtomicBool,
 }
 
@@ -140,9 +146,11 @@ async fn work(options: &Options) -> Result<(), Failure> {
         source,
         recorder,
         sabotage: options.sabotage,
+        writing: Arc::default(),
         ends: AtomicBool::new(false),
     });
     let mut tasks = Vec::new();
+    let mut quiet = None;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let words: Vec<&str> = line.split(' ').collect();
@@ -151,9 +159,17 @@ async fn work(options: &Options) -> Result<(), Failure> {
                 tasks.extend(reader::start(&worker, options.rate));
                 tasks.extend(writer::start(&worker));
             }
+            ["quiet", _] => {
+                drop(quiet.take());
+                quiet = Some(worker.writing.clone().write_owned().await);
+                println!("{line}");
+            }
+            ["loud"] => quiet = None,
             _ => probe::answer(&worker, &words).await?,
         }
     }
+    drop(quiet);
+    worker.cache.close().await;
     worker.ends.store(true, Ordering::Relaxed);
     let ended = futures_util::future::join_all(tasks);
     // Whoever waits for a frozen server may be left behind.

@@ -10,7 +10,6 @@ use shelflife::Epoch;
 use crate::guard::Guard;
 use crate::rules::Rules;
 use crate::scenario::Kind;
-use crate::tail::DELTA;
 use crate::what::What;
 use crate::world::World;
 
@@ -204,7 +203,9 @@ impl World {
             Step::Memory => self.own_memory(rules, c, p),
             Step::Local => self.own_local(rules, c, p),
             Step::Everywhere => {
-                if !self.everyone_has(rules, c) {
+                let (control, now) = (&self.server.control, self.now);
+                let has = |epoch| control.everyone_has(rules, epoch, now);
+                if !self.calls[c].epoch.is_some_and(has) {
                     return false;
                 }
                 self.calls[c].everywhere = true;
@@ -283,27 +284,6 @@ impl World {
             // A receipt of another inc: resync, one under way begins again.
             process.lose_log();
         }
-    }
-
-    /// Whether everybody on a complete list, whose window may be open, has applied it.
-    fn everyone_has(&self, rules: &Rules, c: usize) -> bool {
-        let (Some(epoch), control) = (self.calls[c].epoch, &self.server.control) else {
-            return false;
-        };
-        let (Some(members), Some(clock)) = (control.members, control.clock) else {
-            return false;
-        };
-        let complete = members.since + DELTA <= self.now || !rules.has(Guard::CompletenessMark);
-        let by_tick = !rules.has(Guard::EverywhereInc);
-        complete
-            && (by_tick || clock.epoch.inc == epoch.inc)
-            && members.list.iter().flatten().all(|member| {
-                let silent = member.beat + DELTA < self.now;
-                let has = |applied: Epoch| {
-                    applied.at_least(epoch) || (by_tick && applied.tick >= epoch.tick)
-                };
-                silent || member.applied.is_some_and(has)
-            })
     }
 
     /// What Redis lost is repeated, from the first step, with a new tick.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::call::Step;
 use crate::rules::Rules;
 use crate::scenario::{Failover, Loss};
-use crate::server::Calls;
+use crate::server::{Calls, Members};
 use crate::world::World;
 
 impl World {
@@ -40,7 +40,12 @@ impl World {
                 }
                 any
             }
-            Loss::Members => control.members.take().is_some(),
+            Loss::Mark => control.members.mark.take().is_some(),
+            Loss::Beats => control.members.beats.take().is_some(),
+            Loss::Applied => {
+                let applied = std::mem::take(&mut control.members.applied);
+                applied.iter().any(Option::is_some)
+            }
             Loss::Entry => entries.record.take().is_some(),
             Loss::Lease => {
                 let held = entries.record.is_some_and(|record| record.lease.is_some());
@@ -48,7 +53,8 @@ impl World {
                 held
             }
             Loss::All => {
-                (control.clock, control.tags, control.members) = (None, [None; 2], None);
+                (control.clock, control.tags) = (None, [None; 2]);
+                control.members = Members::NONE;
                 control.log.clear();
                 entries.record = None;
                 true

@@ -98,6 +98,10 @@ guards! {
         "only ticks";
     CompletenessMark = "completeness-mark", "8", "everywhere trusts only a list that is at least Δ old",
         "it trusts any list";
+    MarkOfList = "mark-of-list", "8", "the mark counts only with its list; a list that is begun anew gets a new one",
+        "it counts alone";
+    MembersOfPrimary = "members-of-primary", "8", "everywhere trusts only a list that was begun on this primary",
+        "one of any primary";
     ScanMeetsLeases = "scan-meets-leases", "6", "a scan unlinks leases too",
         "only values";
     ScanBeforeLog = "scan-before-log", "6", "a scan is complete before the log tells of it",
@@ -161,7 +165,8 @@ impl Guard {
             G::TableDiscard => "local-path-resync",
             G::JoinerAsNone => "joiner",
             G::EverywhereInc => "everywhere-inc",
-            G::CompletenessMark => "everywhere",
+            G::CompletenessMark | G::MarkOfList => "everywhere",
+            G::MembersOfPrimary => "everywhere-failover",
             G::ScanMeetsLeases => "scan-load",
             G::ScanBeforeLog => "scan-stored",
             G::SetToken | G::SetOrder => "set",

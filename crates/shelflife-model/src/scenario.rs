@@ -48,7 +48,10 @@ pub(crate) enum Loss {
     Log,
     /// The oldest entry of the log.
     LogFront,
-    Members,
+    /// Of the members: the mark, what each has applied, the list with the beats.
+    Mark,
+    Applied,
+    Beats,
     Entry,
     Lease,
     /// FLUSHALL.

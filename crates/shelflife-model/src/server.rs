@@ -9,7 +9,9 @@ use shelflife::protocol::TagRecord;
 
 use crate::guard::Guard;
 use crate::rules::Rules;
+use crate::tail::DELTA;
 use crate::what::{TAGS, What};
+use crate::world::PROCESSES;
 
 /// A set of calls, by number.
 pub(crate) type Calls = u8;
@@ -47,17 +49,34 @@ pub(crate) struct Logged {
     pub(crate) call: Option<u8>,
 }
 
+/// The completeness mark of the members' list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Member {
-    pub(crate) applied: Option<Epoch>,
-    pub(crate) beat: u8,
+pub(crate) struct Mark {
+    /// When the list was begun.
+    pub(crate) since: u8,
+    /// In which incarnation.
+    pub(crate) inc: u64,
+    /// On which primary.
+    pub(crate) primary: u8,
 }
 
+/// The members: three keys, each of which can be lost alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Members {
-    /// The completeness mark: when the list was created.
-    pub(crate) since: u8,
-    pub(crate) list: [Option<Member>; 2],
+    pub(crate) mark: Option<Mark>,
+    /// Up to which tick each has applied the log; `None` for one that has not, or is not there.
+    pub(crate) applied: [Option<u64>; PROCESSES],
+    /// When each has last beaten. The list may be there with nobody of ours on it: others are, who died
+    /// long ago.
+    pub(crate) beats: Option<[Option<u8>; PROCESSES]>,
+}
+
+impl Members {
+    pub(crate) const NONE: Self = Self {
+        mark: None,
+        applied: [None; PROCESSES],
+        beats: None,
+    };
 }
 
 /// The control slot.
@@ -67,7 +86,7 @@ pub(crate) struct Control {
     pub(crate) clock: Option<Clock>,
     pub(crate) tags: [Option<TagRecord>; TAGS],
     pub(crate) log: Vec<Logged>,
-    pub(crate) members: Option<Members>,
+    pub(crate) members: Members,
     /// Whose control script this state has seen, for the promise.
     pub(crate) logged: Calls,
 }
@@ -223,12 +242,60 @@ impl Control {
         if applied.is_none() && !rules.has(Guard::JoinerAsNone) {
             return clock;
         }
-        let members = self.members.get_or_insert(Members {
-            since: now,
-            list: [None; 2],
-        });
-        members.list[process] = Some(Member { applied, beat: now });
+        let ours = self.is_ours(rules, clock.inc);
+        let members = &mut self.members;
+        if !ours {
+            *members = Members {
+                mark: members.mark,
+                ..Members::NONE
+            };
+        }
+        let begun_anew = members.beats.is_none() && rules.has(Guard::MarkOfList);
+        if !ours || begun_anew {
+            members.mark = Some(Mark {
+                since: now,
+                inc: clock.inc,
+                primary: self.primary,
+            });
+        }
+        let comparable = |a: &Epoch| a.inc == clock.inc || !rules.has(Guard::EverywhereInc);
+        members.applied[process] = applied.filter(comparable).map(|a| a.tick);
+        let beats = members.beats.get_or_insert([None; PROCESSES]);
+        beats[process] = Some(now);
         clock
+    }
+
+    /// Whether the list of members was begun in this incarnation and on this primary.
+    fn is_ours(&self, rules: &Rules, inc: u64) -> bool {
+        self.members.mark.is_some_and(|mark| {
+            (mark.inc == inc || !rules.has(Guard::EverywhereInc))
+                && (mark.primary == self.primary || !rules.has(Guard::MembersOfPrimary))
+        })
+    }
+
+    /// Whether everybody on a complete list, whose window may be open, has applied an epoch.
+    pub(crate) fn everyone_has(&self, rules: &Rules, epoch: Epoch, now: u8) -> bool {
+        let Some(Clock { epoch: clock, .. }) = self.clock else {
+            return false;
+        };
+        let Members {
+            mark,
+            applied,
+            beats,
+        } = self.members;
+        let listed = beats.is_some() || !rules.has(Guard::MarkOfList);
+        let old = mark.is_some_and(|mark| mark.since + DELTA <= now);
+        let complete = old && self.is_ours(rules, clock.inc);
+        let same = clock.inc == epoch.inc || !rules.has(Guard::EverywhereInc);
+        let beats = beats.unwrap_or_default();
+        let has = |p: usize| {
+            let silent = beats[p].is_none_or(|beat| beat + DELTA < now);
+            silent || applied[p].is_some_and(|tick| tick >= epoch.tick)
+        };
+        listed
+            && (complete || !rules.has(Guard::CompletenessMark))
+            && same
+            && (0..PROCESSES).all(has)
     }
 }
 

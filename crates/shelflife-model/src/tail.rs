@@ -103,10 +103,13 @@ impl World {
 
     /// For the promise: what a process has applied, it honours.
     fn knows(&mut self, p: usize, entry: Logged) {
-        if let Some(call) = entry.call
-            && !self.calls[usize::from(call)].is_lost()
-        {
-            self.procs[p].known |= 1 << call;
+        let Some(number) = entry.call else {
+            return;
+        };
+        let call = &self.calls[usize::from(number)];
+        // What a primary that is lost had logged is not what the call was repeated with.
+        if !call.is_lost() && call.epoch == Some(entry.epoch) {
+            self.procs[p].known |= 1 << number;
         }
     }
 

@@ -12,7 +12,7 @@ use crate::process::{Cell, Process, Resident, Tail};
 use crate::read::{Phase, Reader};
 use crate::rules::Rules;
 use crate::scenario::{Failover, Loss, Scenario};
-use crate::server::{Clock, Control, Entries, Ids, Member, Members, Server};
+use crate::server::{Clock, Control, Entries, Ids, Mark, Members, Server};
 use crate::tail::{DELTA, delta};
 use crate::what::TAGS;
 
@@ -95,10 +95,6 @@ impl World {
             hard: 5,
             soft: 0,
         };
-        let member = Member {
-            applied: Some(epoch),
-            beat: BEGIN,
-        };
         let mut entries = Entries {
             primary: 1,
             record: None,
@@ -113,10 +109,17 @@ impl World {
                 clock: Some(Clock { epoch, primary: 1 }),
                 tags: [Some(record); TAGS],
                 log: Vec::new(),
-                members: Some(Members {
-                    since: 0,
-                    list: scenario.follows.map(|follows| follows.then_some(member)),
-                }),
+                members: Members {
+                    mark: Some(Mark {
+                        since: 0,
+                        inc: epoch.inc,
+                        primary: 1,
+                    }),
+                    applied: scenario
+                        .follows
+                        .map(|follows| follows.then_some(epoch.tick)),
+                    beats: Some(scenario.follows.map(|follows| follows.then_some(BEGIN))),
+                },
                 logged: 0,
             },
             entries,

@@ -90,6 +90,17 @@ impl Child {
         }
     }
 
+    /// The same of what has been printed by now; `None` when there is no such line yet.
+    pub fn printed_line(&mut self, prefix: &str) -> Option<String> {
+        while let Ok(line) = self.stdout.try_recv() {
+            self.transcript.push(line.clone());
+            if line.starts_with(prefix) {
+                return Some(line);
+            }
+        }
+        None
+    }
+
     /// Writes a line to standard input.
     ///
     /// # Panics

@@ -22,6 +22,8 @@ mod scratch;
 mod server;
 
 pub use child::Child;
+pub use port::free_port;
 pub use proxy::Proxy;
 pub use resp::{Connection, Reply};
+pub use scratch::Scratch;
 pub use server::RedisServer;

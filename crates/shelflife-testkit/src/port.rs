@@ -32,7 +32,11 @@ pub(crate) fn listen_on(port: u16) -> io::Result<TcpListener> {
 }
 
 /// A port that was free a moment ago. Whoever takes it must expect to lose the race.
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+///
+/// When none is found.
+pub fn free_port() -> u16 {
     let address = listen().local_addr();
     address
         .unwrap_or_else(|error| panic!("a bound socket has no address: {error}"))

@@ -10,13 +10,21 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 /// An empty directory under the system's temporary one. The name is short, because the path of a
 /// Unix socket inside it may have no more than about 100 bytes.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
     /// Makes the directory.
-    pub(crate) fn new() -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it makes a directory: nothing to be had by the way"
+    )]
+    pub fn new() -> Self {
         let base = std::env::temp_dir();
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -30,7 +38,8 @@ impl Scratch {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -10,7 +10,7 @@ use crate::embedded::Embedded;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::policy::{LONGEST, Policy};
-use crate::settings::Settings;
+use crate::settings::{LONGEST_WINDOW, Settings};
 use crate::store::Store;
 
 /// Settings of a cache, then [`build`](Builder::build).
@@ -120,9 +120,9 @@ impl Builder {
         self
     }
 
-    /// Δ: for how long L1 is trusted without asking the store. Default 1 s.
+    /// Δ: for how long L1 is trusted without asking the store. Default 1 s, at most 1 h.
     pub fn window(mut self, delta: Duration) -> Self {
-        self.settings.window = delta.min(LONGEST);
+        self.settings.window = delta.min(LONGEST_WINDOW);
         self
     }
 

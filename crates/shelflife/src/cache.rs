@@ -99,6 +99,9 @@ impl Cache {
     /// Stores a value under the default policy. Counts as an invalidation of the key: a load that is in
     /// flight will not overwrite it.
     ///
+    /// The value counts as loaded when the call began. An invalidation that comes while it is under way wins:
+    /// then nothing is stored. Of sets that overlap, the one that the store carries out last stays.
+    ///
     /// # Errors
     ///
     /// When the value can't be encoded, or the store did not confirm it.
@@ -197,7 +200,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When a handler failed (what the others asked for is carried out), or the store did not confirm.
+    /// When a handler failed (what the others asked for is carried out), or the store did not confirm. Then
+    /// event and invalidation are tried again while this process lives; if too many wait for that, the
+    /// message says that the event is not.
     pub async fn emit<E: Event>(&self, event: &E) -> Result<Receipt, Error> {
         self.engine.emit(event).await.map(Receipt::new)
     }
@@ -279,6 +284,8 @@ impl Invalidate<'_> {
     /// When the store did not confirm it.
     pub async fn everywhere(self) -> Result<Receipt, Error> {
         let cache = self.cache;
+        // From before it is logged: who applies it tells at once.
+        let _awaited = cache.engine.store.await_all();
         let receipt = self.await?;
         cache.engine.everywhere(receipt.epoch()).await;
         Ok(receipt)

@@ -145,11 +145,12 @@ pub struct Stats {
     pub invalidations_retried: u64,
     /// Invalidations carried out again because another primary took over.
     pub invalidations_reissued: u64,
-    /// Names that wait to be confirmed as invalidated.
+    /// Names that wait to be confirmed as invalidated, and events as logged.
     pub unconfirmed: u64,
     /// Events of other processes whose handlers have run here.
     pub events_heard: u64,
-    /// Events of other processes that were not handled, because too many were waiting.
+    /// How often events of other processes may have been lost, because the log was trimmed, or lost, before
+    /// it was their turn.
     pub events_dropped: u64,
     /// Handlers that failed, panicked or took too long.
     pub handler_failures: u64,

@@ -15,24 +15,30 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment};
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
-use crate::key::Tag;
+use crate::key::{Key, Tag};
+use crate::memory::Memory;
 use crate::record::{Lease, Token};
 use crate::store::{
-    Begun, Body, Entry, Filled, Held, Listed, LoggedEvent, Slot, Snapshot, StoreError, StoreResult,
-    Wanted,
+    Begun, Body, Call, Entry, Filled, Held, Listed, LoggedEvent, Put, Slot, Snapshot, StoreError,
+    StoreResult, Wanted,
 };
-use crate::validity::TagRecord;
+use crate::validity::{TagRecord, Touched};
 
 mod shard;
 
 use shard::{Place, Shard};
 
 const SHARDS: usize = 16;
+/// How many names a set that is under way is compared with; of more, it counts as overtaken.
+const RECENT: usize = 1024;
 /// How much longer than its entries the record of a tag is kept.
 const TAG_SLACK: Duration = Duration::from_secs(60);
 
 struct Control {
     clock: Epoch,
+    /// What was invalidated of late: what a set asks that began before it. Plain sets are not in it: of
+    /// those the last one stays.
+    recent: Memory,
     tags: HashMap<Tag, TagLife>,
     /// The most tags it keeps; beyond, those invalidated longest ago are forgotten (entries that carry
     /// them are then dead).
@@ -58,8 +64,12 @@ impl Embedded {
     pub(crate) fn new(limit: u64, clock: Clock) -> Self {
         let wall_offset_ms = clock.wall_offset_ms();
         let tick = (clock.now().0 / 1000).saturating_add_signed(wall_offset_ms * 1000);
+        let clock_at_start = Epoch::new(fastrand::u64(1..), tick);
+        let mut recent = Memory::with_room_for(RECENT);
+        recent.open(clock_at_start);
         let control = Control {
-            clock: Epoch::new(fastrand::u64(1..), tick),
+            clock: clock_at_start,
+            recent,
             tags: HashMap::new(),
             room: usize::try_from(limit / 512).unwrap_or(usize::MAX).max(1024),
         };
@@ -183,19 +193,29 @@ impl Embedded {
         Ok(Filled::Stored(clock))
     }
 
-    pub(crate) fn set(&self, entries: Vec<Entry>) -> StoreResult<Epoch> {
+    pub(crate) fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
         let now = self.now_ms();
         let mut control = self.changing();
         let epoch = control.clock;
+        let since = call.known.unwrap_or(epoch);
+        let mut stored = Vec::with_capacity(entries.len());
         for mut entry in entries {
+            let key = entry.key.clone();
+            let named = control.recent.touched(&key, &entry.meta.tags, since);
+            stored.push(named == Touched::No);
+            if named != Touched::No {
+                // The set came first, and what names it after that.
+                self.shard(&key).remove(&key);
+                continue;
+            }
             for tag in &*entry.meta.tags {
                 control.ensure(tag, now, entry.keep);
             }
             entry.meta.epoch = epoch;
-            let key = entry.key.clone();
             self.shard(&key).put(entry, now);
         }
-        Ok(control.bump(now))
+        let epoch = control.bump(now);
+        Ok(Put { epoch, stored })
     }
 
     pub(crate) fn begin_write(
@@ -228,12 +248,16 @@ impl Embedded {
         } else {
             shard.remove(&key);
         }
-        Ok((control.bump(now), stored))
+        let epoch = control.bump(now);
+        let key = Key::from_canonical(key.to_string());
+        let what = Invalidation::new().key(key);
+        control.recent.note(epoch, &Arc::new(what));
+        Ok((epoch, stored))
     }
 
     pub(crate) fn invalidate(
         &self,
-        what: &Invalidation,
+        what: &Arc<Invalidation>,
         _event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
         let now = self.now_ms();
@@ -255,6 +279,7 @@ impl Embedded {
             }
         }
         let epoch = control.bump(now);
+        control.recent.note(epoch, what);
         for tag in &what.tags {
             control.invalidate_tag(tag, what.soft);
         }

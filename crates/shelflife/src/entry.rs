@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::codec::Codec;
-use crate::engine::ask::Replace;
+use crate::engine::ask::{Replace, Takes};
 use crate::engine::load::{Chain, Failure, Loader, SourceError};
 use crate::engine::near::near_status;
 use crate::engine::{Answer, Ask, Level, Writing};
@@ -148,6 +148,7 @@ impl<'a> Entry<'a> {
             level: self.level,
             kind: Kind::of::<T>(),
             replace,
+            takes: Takes::Stale,
             inside: Chain::current(),
         }
     }
@@ -288,7 +289,8 @@ impl<'a> Entry<'a> {
     }
 
     /// Announces a write of the source: no load that began before can fill this entry any more. Write
-    /// the source, then [`finish`](Write::finish) with the new value; drop it if the write failed.
+    /// the source, then [`finish`](Write::finish) with the new value; [`abandon`](Write::abandon) it if the
+    /// source is as it was.
     ///
     /// # Errors
     ///
@@ -319,7 +321,11 @@ impl std::fmt::Debug for Entry<'_> {
 }
 
 /// A write that was announced by [`Entry::begin_write`].
-#[must_use = "an announced write keeps loads away until it is finished or dropped"]
+///
+/// Dropped without [`finish`](Self::finish) or [`abandon`](Self::abandon), it leaves open whether the source
+/// was written: a handler whose client has hung up, a database whose answer was lost. Then the key is
+/// invalidated in the background, as if it had been; once too often costs a miss.
+#[must_use = "an announced write keeps loads away until it is finished, abandoned or dropped"]
 pub struct Write(Writing);
 
 impl Write {
@@ -329,9 +335,19 @@ impl Write {
     /// # Errors
     ///
     /// When the value can't be encoded, or the store did not confirm it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is carried out, even if the caller goes away; before that, it is dropped.
     pub async fn finish<T: Value>(self, value: T) -> Result<(Receipt, bool), Error> {
         let (epoch, stored) = self.0.finish(Arc::new(value)).await?;
         Ok((Receipt::new(epoch), stored))
+    }
+
+    /// Withdraws the announcement, because the source was certainly not written: what is stored stays, and
+    /// loads may fill the entry again. Returns at once; the store hears of it in the background.
+    pub fn abandon(self) {
+        self.0.abandon();
     }
 }
 
@@ -370,6 +386,8 @@ pub(crate) fn typed<E: Send + Sync + 'static>(failure: Failure) -> LoadError<E> 
     match failure {
         Failure::TimedOut(after) => LoadError::TimedOut(after),
         Failure::Panicked(message) => LoadError::Panicked(message.to_string()),
+        // Not told to a read that takes stale values.
+        Failure::Alone => LoadError::Foreign("no flight landed for this read".to_owned()),
         Failure::Source(SourceError { error, text }) => {
             let error: Arc<dyn Any + Send + Sync> = error;
             error

@@ -21,6 +21,7 @@ use crate::status::{Loaded, Tier};
 
 mod control;
 mod everywhere;
+mod foreign;
 #[path = "../tests/it/gate.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with another test binary")]
 mod gate;

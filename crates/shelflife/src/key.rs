@@ -48,7 +48,7 @@ const fn is_plain(byte: u8) -> bool {
     )
 }
 
-fn escape_into(out: &mut String, text: &str, also: Option<u8>) {
+pub(crate) fn escape_into(out: &mut String, text: &str, also: Option<u8>) {
     for c in text.chars() {
         match u8::try_from(c) {
             Ok(byte) if c.is_ascii() && (!is_plain(byte) || Some(byte) == also) => {

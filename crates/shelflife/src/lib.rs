@@ -29,8 +29,10 @@
 //! - [`Entry`]: one key under one policy.
 //! - [`Policy`]: how long and how a value is kept.
 //!
-//! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `axum` for the
-//! axum integration.
+//! - [`tower::CacheLayer`](https://docs.rs/shelflife): HTTP responses, by RFC 9111 and by rules.
+//!
+//! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `tower` for the
+//! layer that caches HTTP responses, `axum` for that and the axum integration.
 
 #![cfg_attr(
     not(feature = "redis"),
@@ -100,6 +102,8 @@ pub mod axum;
 pub mod protocol;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]

@@ -259,6 +259,12 @@ impl Local {
         self.entries.clear();
     }
 
+    /// The same for another incarnation, in which cells begin anew.
+    pub(crate) fn begin_anew(&self) {
+        self.cells.begin_anew();
+        self.entries.clear();
+    }
+
     /// The cells of these tags; makes those that are not there.
     pub(crate) fn cells(&self, tags: &[Tag]) -> Box<[Arc<Cell>]> {
         self.cells.attach(tags)

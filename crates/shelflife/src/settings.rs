@@ -14,6 +14,8 @@ use crate::policy::Policy;
 const URL_VARIABLES: [&str; 2] = ["SHELFLIFE_URL", "REDIS_URL"];
 /// `SHELFLIFE_TEST_*` is left to tests.
 const PREFIX: &str = "SHELFLIFE_";
+/// The longest Δ: what others may have to wait for a process that is silent. Scripts know it, too.
+pub(crate) const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 /// Everything that a cache can be told.
 #[derive(Clone, Debug)]
@@ -201,8 +203,12 @@ const TABLE: &[Setting] = &[
     },
     Setting {
         name: "window",
-        valid: LONGER_THAN_ZERO,
-        apply: |s, v| longer_than_zero(v).map(|d| s.window = d),
+        valid: "a duration longer than zero, at most \"1h\"",
+        apply: |s, v| {
+            let delta = longer_than_zero(v).filter(|d| *d <= LONGEST_WINDOW)?;
+            s.window = delta;
+            Some(())
+        },
     },
     Setting {
         name: "timeout",

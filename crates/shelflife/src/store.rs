@@ -7,6 +7,7 @@
 //! Must not: decide whether an entry may be served.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -179,6 +180,28 @@ pub(crate) struct Entry {
     pub(crate) keep: Duration,
 }
 
+/// How many entries one step stores.
+pub(crate) const SET_AT_ONCE: usize = 200;
+
+/// When the caller of a set handed its values over: from then on they count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) at: Moment,
+    /// A clock that is known to have been before; `None` if none is known now.
+    pub(crate) known: Option<Epoch>,
+    /// Whether this process has never known one.
+    pub(crate) is_first: bool,
+}
+
+/// What a set did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Put {
+    /// The epoch of the invalidation that it is.
+    pub(crate) epoch: Epoch,
+    /// Of each entry whether it stands now; else nothing does.
+    pub(crate) stored: Vec<bool>,
+}
+
 /// What goes into the log beside an invalidation: a name and a JSON payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedEvent {
@@ -198,6 +221,8 @@ pub(crate) struct LogEntry {
     pub(crate) origin: Option<String>,
     /// What happened, if the entry tells of an event.
     pub(crate) event: Option<LoggedEvent>,
+    /// Whether somebody waits until everyone has applied it.
+    pub(crate) awaited: bool,
     /// Why the clock jumped or began anew: `jump`, `new`.
     pub(crate) note: Option<String>,
 }
@@ -235,6 +260,23 @@ pub(crate) struct Members {
     /// Since when the list is kept, server time in ms; `None` when there is none.
     pub(crate) since: Option<u64>,
     pub(crate) all: Vec<Member>,
+}
+
+/// Somebody waits until what this process invalidates is applied everywhere.
+pub(crate) struct Awaited(Arc<AtomicUsize>);
+
+impl Awaited {
+    #[cfg(feature = "redis")]
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a store could not do what it was asked.
@@ -389,9 +431,10 @@ impl Store {
         each_async!(self, s => s.fill(entry, token))
     }
 
-    /// Stores values whatever is there, each as an invalidation of its key; gives the epoch of that.
-    pub(crate) async fn set(&self, entries: Vec<Entry>) -> StoreResult<Epoch> {
-        each_async!(self, s => s.set(entries))
+    /// Stores up to [`SET_AT_ONCE`] values whatever is there, each as an invalidation of its key; not those
+    /// that something has named since the call began.
+    pub(crate) async fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
+        each_async!(self, s => s.set(entries, call))
     }
 
     /// Places a write token, stealing any lease; gives the epoch from which the value counts.
@@ -414,10 +457,48 @@ impl Store {
     /// Carries out an invalidation and logs it, with an event if there is one; gives its epoch.
     pub(crate) async fn invalidate(
         &self,
-        what: &Invalidation,
+        what: &Arc<Invalidation>,
         event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
-        each_async!(self, s => s.invalidate(what, event))
+        match self {
+            Self::Embedded(s) => s.invalidate(what, event),
+            #[cfg(feature = "redis")]
+            Self::Redis(s) => {
+                s.announce_scan(&what.patterns).await?;
+                s.invalidate(what, event).await
+            }
+        }
+    }
+
+    /// Up to a page of the log's entries behind the tick `after`, up to and with `last`. The embedded store
+    /// has no log: nobody else writes to it.
+    pub(crate) async fn logged(&self, after: u64, last: u64) -> StoreResult<Vec<LogEntry>> {
+        match self {
+            Self::Embedded(_) => {
+                let _ = (after, last);
+                Ok(Vec::new())
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis(s) => s.logged(after, last).await,
+        }
+    }
+
+    /// Whether the log holds the entry of this epoch.
+    pub(crate) async fn has_logged(&self, epoch: Epoch) -> StoreResult<bool> {
+        let found = self
+            .logged(epoch.tick.saturating_sub(1), epoch.tick)
+            .await?;
+        Ok(found.iter().any(|entry| entry.epoch == epoch))
+    }
+
+    /// Asks of all processes that they tell at once when they have applied what this one invalidates,
+    /// until what is returned is dropped.
+    pub(crate) fn await_all(&self) -> Option<Awaited> {
+        match self {
+            Self::Embedded(_) => None,
+            #[cfg(feature = "redis")]
+            Self::Redis(s) => Some(Awaited::of(s.awaited())),
+        }
     }
 
     /// The names of up to about `page` keys that may match, from `cursor` on; the next cursor, or

@@ -31,7 +31,7 @@ pub struct Logged {
     /// The member that wrote it; `None` for an entry of the bookkeeping itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// Keys, as canonical text.
+    /// Keys, as canonical text; also those that were set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// Tags, as canonical text: `*` is everything, `users:*` every key that begins so.
@@ -91,7 +91,7 @@ impl Logged {
                 "i" => it.epoch.inc = u64::from_str_radix(&text, 16).unwrap_or(0),
                 "p" => it.prev = text.parse().ok(),
                 "o" => it.origin = Some(text).filter(|origin| !origin.is_empty()),
-                "k" => it.keys.push(text),
+                "k" | "s" => it.keys.push(text),
                 "t" => it.tags.push(text),
                 "g" => it.patterns.push(text),
                 "K" => it.soft_keys.push(text),
@@ -236,12 +236,13 @@ mod onlooker {
         since: Duration,
     ) -> StoreResult<mpsc::Receiver<Watched>> {
         let mut view = store.view_log().await?;
-        let position = match since.is_zero() {
-            true => view.last().await?,
-            false => {
-                let ago = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-                view.time().await?.saturating_sub(ago)
-            }
+        let ago = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        let begin = view.time().await?.saturating_sub(ago);
+        // Never beyond the end of the log: what ends before the position is taken for another log, and shown
+        // from its beginning.
+        let position = match (view.last().await?, since.is_zero()) {
+            (last, true) => last,
+            (last, false) => last.min(begin),
         };
         let (tell, seen) = mpsc::channel(AHEAD);
         let mut onlooker = Onlooker {
@@ -307,7 +308,7 @@ mod onlooker {
 
         async fn session(&mut self, mut view: LogView) -> StoreResult<Unwatched> {
             loop {
-                // A log that ends before where we are is another one: after a flush, or a restart.
+                // A log that ends before what was there already is another one: after a flush, or a restart.
                 if view.last().await? < self.position {
                     self.position = 0;
                 }

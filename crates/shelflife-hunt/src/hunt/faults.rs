@@ -3,6 +3,7 @@
 //! A fault that lasts is followed by its end, which waits in a queue of its own. The order is drawn from
 //! the seed; the timing is the machine's.
 
+mod disk;
 mod kinds;
 
 use std::cmp::Reverse;
@@ -13,6 +14,7 @@ use shelflife_testkit::{RedisServer, Reply};
 
 pub use self::kinds::Fault;
 
+use self::disk::Disk;
 use self::kinds::OFTEN;
 use super::court::Court;
 use super::fleet::Fleet;
@@ -31,6 +33,7 @@ enum End {
     Pause(usize, u32),
     Freeze,
     Restart,
+    Disk,
     Memory,
     Slow(usize),
     Hold(usize),
@@ -54,6 +57,8 @@ pub(super) struct Storm {
     injected: [u64; OFTEN.len()],
     ends: BinaryHeap<Reverse<(Stamp, End)>>,
     server: Server,
+    /// How far a restart from disk has come.
+    disk: Disk,
     began: Stamp,
     next: Stamp,
 }
@@ -77,6 +82,7 @@ impl Storm {
             injected: [0; OFTEN.len()],
             ends: BinaryHeap::new(),
             server: Server::Up,
+            disk: Disk::default(),
             began: now(),
             next: now(),
         }
@@ -98,6 +104,7 @@ impl Storm {
             self.ends.pop();
             self.end(end, fleet, server, court);
         }
+        self.save_when_quiet(fleet, server, court);
         let round = (time - self.began) % nanos(STORM + CALM);
         if round > nanos(STORM) || time < self.next || self.may.is_empty() {
             return;
@@ -108,7 +115,7 @@ impl Storm {
         let place = self.chance.usize(..fleet.len());
         match self.inject(OFTEN[index].0, place, fleet, server) {
             Some(what) => {
-                self.injected[index] += 1;
+                self.count(OFTEN[index].0);
                 court.fault(what);
             }
             // Not now; but once it shall be.
@@ -117,8 +124,15 @@ impl Storm {
         }
     }
 
+    fn count(&mut self, what: Fault) {
+        let all = OFTEN.iter().zip(&mut self.injected);
+        let of = all.filter(|((fault, ..), _)| *fault == what);
+        of.for_each(|(_, times)| *times += 1);
+    }
+
     /// Ends everything that lasts.
     pub(super) fn calm(&mut self, fleet: &mut Fleet<'_>, server: &mut RedisServer, court: &Court) {
+        self.give_up_saving(fleet);
         while let Some(Reverse((_, end))) = self.ends.pop() {
             self.end(end, fleet, server, court);
         }
@@ -144,10 +158,12 @@ impl Storm {
         server: &mut RedisServer,
     ) -> Option<String> {
         match fault {
-            Fault::Pause | Fault::Kill => return self.strike(fault, place, fleet),
             Fault::Cut | Fault::Slow | Fault::Hold | Fault::Refuse => {
                 return Some(self.disturb(fault, place, fleet));
             }
+            // Nobody may come, go or be lost while everyone is to be quiet.
+            _ if self.disk.is_under_way() => return None,
+            Fault::Pause | Fault::Kill | Fault::Close => return self.strike(fault, place, fleet),
             _ if self.server != Server::Up => return None,
             Fault::Freeze => {
                 server.stop();
@@ -161,6 +177,11 @@ impl Storm {
                 let ms = self.ends(End::Restart, 1_500);
                 return Some(format!("Redis killed, back after {ms} ms, empty"));
             }
+            Fault::Disk => {
+                // Counted when it has come to its end.
+                self.hush(fleet);
+                return None;
+            }
             _ => {}
         }
         self.order(fault, server)
@@ -171,10 +192,14 @@ impl Storm {
             let (killed, process) = fleet.replace(place);
             return Some(format!("p{killed} killed; p{process} in its place"));
         }
-        let post = &mut fleet.posts()[place];
-        if post.frozen {
+        if fleet.posts()[place].frozen {
             return None;
         }
+        if fault == Fault::Close {
+            let (closed, process) = fleet.relieve(place);
+            return Some(format!("p{closed} closes; p{process} in its place"));
+        }
+        let post = &mut fleet.posts()[place];
         post.child.stop();
         post.frozen = true;
         let process = post.process;
@@ -289,6 +314,7 @@ impl Storm {
                 self.server = Server::Up;
                 "Redis is back, empty".to_owned()
             }
+            End::Disk => self.from_disk(fleet, server),
             End::Memory => {
                 // Down or frozen, it can't be told; a restarted one has memory again.
                 if self.server == Server::Up

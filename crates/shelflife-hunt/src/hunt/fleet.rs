@@ -18,6 +18,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// See the module.
 pub(super) struct Fleet<'a> {
     posts: Vec<Post>,
+    /// Those that were told to end, and have not yet.
+    leaving: Vec<Child>,
     runtime: Handle,
     binary: PathBuf,
     source: String,
@@ -46,6 +48,7 @@ impl<'a> Fleet<'a> {
     ) -> Result<Self, Failure> {
         let mut fleet = Self {
             posts: Vec::new(),
+            leaving: Vec::new(),
             runtime: runtime.handle().clone(),
             binary: std::env::current_exe()?,
             source: source.url(),
@@ -99,9 +102,7 @@ impl<'a> Fleet<'a> {
 
     /// Lets everyone read and write from now on.
     pub(super) fn hunt(&mut self) {
-        for post in &mut self.posts {
-            post.child.send_line("hunt");
-        }
+        self.tell("hunt");
     }
 
     pub(super) fn posts(&mut self) -> &mut [Post] {
@@ -120,15 +121,43 @@ impl<'a> Fleet<'a> {
 
     /// Kills the process at a place and starts another there.
     pub(super) fn replace(&mut self, place: usize) -> (Process, Process) {
-        let url = self.posts[place].proxy.url();
         let killed = self.posts[place].process;
         self.posts[place].child.kill();
         self.court.killed(killed);
+        let (process, _) = self.succeed(place);
+        (killed, process)
+    }
+
+    /// Lets the process at a place end as it should, and starts another there at once.
+    pub(super) fn relieve(&mut self, place: usize) -> (Process, Process) {
+        let relieved = self.posts[place].process;
+        self.posts[place].child.close_stdin();
+        let (process, child) = self.succeed(place);
+        self.leaving.push(child);
+        (relieved, process)
+    }
+
+    /// Another process takes the place; gives its number, and who had it before.
+    fn succeed(&mut self, place: usize) -> (Process, Child) {
+        let url = self.posts[place].proxy.url();
         let (process, mut child) = self.spawn(&url);
         child.send_line("hunt");
         let post = &mut self.posts[place];
-        (post.process, post.child, post.frozen) = (process, child, false);
-        (killed, process)
+        (post.process, post.frozen) = (process, false);
+        (process, std::mem::replace(&mut post.child, child))
+    }
+
+    /// Whether every process is at its place, and goes on.
+    pub(super) fn is_complete(&mut self) -> bool {
+        self.leaving.retain_mut(Child::is_running);
+        self.leaving.is_empty() && self.posts.iter().all(|post| !post.frozen)
+    }
+
+    /// Says a line to everyone.
+    pub(super) fn tell(&mut self, line: &str) {
+        for post in &mut self.posts {
+            post.child.send_line(line);
+        }
     }
 
     /// Refuses connections at a place, or accepts them again.
@@ -151,8 +180,9 @@ impl<'a> Fleet<'a> {
         for post in &mut self.posts {
             post.child.close_stdin();
         }
-        for post in &mut self.posts {
-            post.child.wait(SOON);
+        let posts = self.posts.iter_mut().map(|post| &mut post.child);
+        for child in posts.chain(&mut self.leaving) {
+            child.wait(SOON);
         }
     }
 

@@ -34,6 +34,7 @@ async fn write(worker: Arc<Worker>) {
             soft: target.may_be_soft() && chance.u8(..100) < 20,
             everywhere: chance.u8(..100) < 15,
         };
+        let _writes = worker.writing.read().await;
         // The source answers always; without it there is nothing to hunt with.
         if let Err(failure) = change.carry_out(&worker).await {
             tracing::error!(%failure, "the source does not answer");

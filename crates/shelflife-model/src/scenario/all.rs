@@ -203,7 +203,7 @@ pub const ALL: &[Scenario] = &[
         everywhere: true,
         stored: true,
         resident: [true, false],
-        losses: &[Loss::Members],
+        losses: &[Loss::Mark, Loss::Applied, Loss::Beats],
         long: true,
         left: Left {
             ticks: 1,
@@ -227,6 +227,40 @@ pub const ALL: &[Scenario] = &[
             beats: [1, 0],
             resyncs: 1,
             losses: 1,
+            ..NONE
+        },
+        ..QUIET
+    },
+    Scenario {
+        name: "everywhere-failover",
+        about: "an invalidation waits for everywhere while the server fails over, or starts again from its disk",
+        readers: &[(0, Bounded)],
+        calls: &[inv(1, What::Key)],
+        everywhere: true,
+        follows: [true, false],
+        resident: [true, false],
+        failovers: &[Failover::Whole],
+        left: Left {
+            ticks: 2,
+            beats: [1, 0],
+            failovers: 1,
+            ..NONE
+        },
+        ..QUIET
+    },
+    Scenario {
+        name: "joiner-failover",
+        about: "a process begins to follow, and the replica that takes over has not heard of it; then everywhere",
+        readers: &[(0, Bounded), (0, Bounded)],
+        calls: &[inv(1, What::Key)],
+        everywhere: true,
+        stored: true,
+        follows: [false, false],
+        failovers: &[Failover::Whole],
+        long: true,
+        left: Left {
+            resyncs: 1,
+            failovers: 1,
             ..NONE
         },
         ..QUIET

@@ -35,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) kind: Kind,
     /// What a load must replace, though it may be fresh.
     pub(crate) replace: Replace,
+    /// What does when there is nothing fresh.
+    pub(crate) takes: Takes,
     /// The loads inside which this read runs: it can't wait for one of them.
     pub(crate) inside: Option<Arc<Chain>>,
 }
@@ -58,6 +60,20 @@ impl Replace {
             Self::Anything => true,
         }
     }
+}
+
+/// What a read that loads takes when nothing fresh is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// A stale value within its window, while it is refreshed or when its load fails; as the last resort a
+    /// load for itself alone.
+    Stale,
+    /// Whatever is stored, fresh or stale: it loads only where there is nothing. Its caller judges by more
+    /// than time, and asks again for a landing. Never a load for itself alone: its caller has the source at
+    /// hand, and is told [`Alone`](super::load::Failure::Alone).
+    Stored,
+    /// What is fresh, or the landing of a load; otherwise as `Stored`.
+    Landings,
 }
 
 /// What a read gave.

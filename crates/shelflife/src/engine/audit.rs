@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::ask::{Ask, Level, Replace};
+use super::ask::{Ask, Level, Replace, Takes};
 use super::judge::Candidate;
 use crate::epoch::Epoch;
 use crate::key::{Tag, all_tags};
@@ -133,6 +133,7 @@ impl Engine {
             level: Level::Bounded,
             kind: Kind::of::<()>(),
             replace: Replace::Nothing,
+            takes: Takes::Stale,
             inside: None,
         };
         let snapshot = self.fetch(&ask, applied, None).await?;

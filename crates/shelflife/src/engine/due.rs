@@ -4,6 +4,7 @@ use super::Engine;
 use super::ask::Level;
 use super::flight::Offer;
 use crate::clock::Moment;
+use crate::epoch::Receipt;
 use crate::validity::{Floor, Touched, good_for};
 
 /// What a read must honour, fixed when it begins and kept through its retries.
@@ -76,7 +77,7 @@ impl Engine {
             Level::Bounded => Some(due),
             // There is no other process: what this one knows is all.
             _ if self.store.is_private() => Some(due),
-            Level::Session(receipt) if due.window_open => Some(Due {
+            Level::Session(receipt) if due.window_open && self.has_come_to(receipt) => Some(Due {
                 floor: Floor {
                     local: true,
                     epoch: Some(receipt.epoch()),
@@ -85,6 +86,14 @@ impl Engine {
             }),
             Level::Session(_) | Level::Strict => None,
         }
+    }
+
+    /// Whether the log has been followed up to a receipt. One that it has not brought may still come, or be
+    /// of a life that is over, or nobody's: as a floor that would be one which no result ever reaches. The
+    /// clock on the primary tells, and does for the receipt, which was given before the read began.
+    fn has_come_to(&self, receipt: Receipt) -> bool {
+        self.applied()
+            .is_some_and(|applied| applied.at_least(receipt.epoch()))
     }
 
     /// What a read must honour that is content with what this process knows.

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep, timeout};
+
 use super::Engine;
 use crate::epoch::Epoch;
 #[cfg(test)]
 use crate::probe::Point;
 use crate::store::{Member, Members};
 
-/// Between two looks at the members.
+/// Between two looks at the members: at first, for as long as all is well, and later.
 const LOOK: Duration = Duration::from_millis(1);
-const LOOK_MOST: Duration = Duration::from_millis(8);
+const SOON: u32 = 10;
+const LOOK_MOST: Duration = Duration::from_millis(20);
 
 impl Engine {
     /// Returns when every process that lives has applied `epoch`, at the latest when the windows of
@@ -19,46 +22,58 @@ impl Engine {
         if self.store.is_private() {
             return;
         }
-        // The invalidation was carried out before this: counted from here, Δ is long enough.
-        let mut last = tokio::time::Instant::now() + self.settings.window;
-        let mut pause = LOOK;
-        while tokio::time::Instant::now() < last {
-            match self.store.members().await {
-                Ok(members) if everyone_has(&members, epoch, self.settings.window) => return,
-                Ok(members) => last = last.max(latest(&members, last, self.settings.window)),
-                Err(error) => tracing::debug!(%error, "the members are out of reach"),
+        // The invalidation was carried out before this: counted from here, Δ is long enough. Δ is that of
+        // the process with the longest one, as far as they are known.
+        let began = Instant::now();
+        let mut longest = self.settings.window;
+        let left = |longest: Duration| longest.saturating_sub(began.elapsed());
+        let (mut pause, mut looks) = (LOOK, 0);
+        while !left(longest).is_zero() {
+            match timeout(left(longest), self.store.members()).await {
+                Ok(Ok(members)) => {
+                    longest = longest_of(&members, longest);
+                    if everyone_has(&members, epoch, longest) {
+                        return;
+                    }
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "the members are out of reach"),
+                Err(_) => return,
             }
             #[cfg(test)]
             self.settings.probes.pause(Point::Looked).await;
-            tokio::time::sleep(
-                pause.min(last.saturating_duration_since(tokio::time::Instant::now())),
-            )
-            .await;
-            pause = (pause * 2).min(LOOK_MOST);
+            sleep(pause.min(left(longest))).await;
+            looks += 1;
+            if looks > SOON {
+                pause = (pause * 2).min(LOOK_MOST);
+            }
         }
     }
 }
 
-/// Whether the list is complete, and everybody on it whose window may be open has applied `epoch`.
-fn everyone_has(members: &Members, epoch: Epoch, delta: Duration) -> bool {
+/// Whether the list is complete, and everybody on it whose window may be open has applied `epoch`. Who is
+/// not on a list that is older than the longest window has had time to get there. (The server's times are
+/// whole ms, rounded down: only what is more than Δ later is surely Δ later.)
+fn everyone_has(members: &Members, epoch: Epoch, longest: Duration) -> bool {
+    let over = |since: u64, window: Duration| since.saturating_add(millis(window));
     let complete = members
         .since
-        .is_some_and(|since| since + millis(delta) <= members.now);
+        .is_some_and(|since| over(since, longest) < members.now);
     let has = |member: &Member| {
-        let silent = member.beat + millis(member.window) < members.now;
+        let silent = over(member.beat, member.window) < members.now;
         silent || member.applied.is_some_and(|tick| tick >= epoch.tick)
     };
     complete && members.clock.inc == epoch.inc && members.all.iter().all(has)
 }
 
-/// A member with a longer window than ours must be waited for that long.
-fn latest(members: &Members, last: tokio::time::Instant, delta: Duration) -> tokio::time::Instant {
-    let longest = members.all.iter().map(|m| m.window).max().unwrap_or(delta);
-    last - delta + longest.max(delta)
+/// The longest window of those that are listed, ours and those that were.
+fn longest_of(members: &Members, known: Duration) -> Duration {
+    let all = members.all.iter().map(|member| member.window);
+    all.fold(known, Duration::max)
 }
 
+/// In whole ms of the server, which has begun the first one and not ended the last.
 fn millis(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(u64::MAX / 4)
+    u64::try_from(d.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -108,5 +123,44 @@ mod tests {
             !everyone_has(&members(Some(0), vec![with]), Epoch::new(2, 1), DELTA),
             "another life"
         );
+    }
+
+    #[test]
+    fn the_longest_window_of_all_says_when_a_list_is_complete() {
+        let slow = Member {
+            window: 4 * DELTA,
+            ..member(Some(40), 9_900)
+        };
+        let young = members(Some(7_000), vec![slow]);
+        let longest = longest_of(&young, DELTA);
+        assert_eq!(longest, 4 * DELTA);
+        assert_eq!(
+            longest_of(&young, 5 * DELTA),
+            5 * DELTA,
+            "known from before"
+        );
+        assert!(
+            !everyone_has(&young, Epoch::new(1, 40), longest),
+            "one with as long a window may still be missing"
+        );
+        let old = members(Some(5_999), young.all);
+        assert!(everyone_has(&old, Epoch::new(1, 40), longest));
+    }
+
+    #[test]
+    fn times_that_nobody_wrote_do_not_overflow() {
+        let foreign = Member {
+            window: Duration::MAX,
+            ..member(None, u64::MAX)
+        };
+        let members = members(Some(u64::MAX), vec![foreign]);
+        let longest = longest_of(&members, DELTA);
+        assert!(!everyone_has(&members, Epoch::new(1, 40), longest));
+    }
+
+    #[test]
+    fn a_part_of_a_ms_counts_as_a_whole_one() {
+        assert_eq!(millis(Duration::from_micros(1_001)), 2);
+        assert_eq!(millis(DELTA), 1_000);
     }
 }

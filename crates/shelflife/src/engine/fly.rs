@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::ask::{Answer, Ask, Replace, answer_of};
+use super::ask::{Answer, Ask, Replace, Takes, answer_of};
 use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Flight, Landing, Leader, Offer, Underway};
@@ -184,7 +184,7 @@ impl Engine {
                 }
                 Ok(Begun::Changed) => {}
                 Ok(Begun::Held) => {
-                    if let Some(result) = stale {
+                    if let Some(result) = stale.filter(|_| ask.takes == Takes::Stale) {
                         let result = as_stale(result, Reason::LeaseHeld);
                         leader.land(Landing::Landed(result.clone()));
                         return Flown::Answered(result);
@@ -224,7 +224,14 @@ impl Engine {
                 false => Weighed::Serve(result),
             };
         }
-        if self.throttle.holds(&ask.key, self.clock.now()) {
+        if ask.takes == Takes::Stored && ask.replace == Replace::Nothing {
+            return Weighed::Serve(match touched {
+                Touched::Soft => as_stale(result, Reason::SoftInvalidated),
+                _ => result,
+            });
+        }
+        let throttled = self.throttle.holds(&ask.key, self.clock.now());
+        if throttled && ask.takes == Takes::Stale {
             return Weighed::Serve(as_stale(result, Reason::LoadThrottled));
         }
         Weighed::Load(Some(result), stale.unwrap_or(Reason::PastFresh))

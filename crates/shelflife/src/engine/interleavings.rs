@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::ask::{Ask, Level, Replace};
+use super::ask::{Ask, Level, Replace, Takes};
 use super::due::Due;
 use super::judge::Candidate;
 use super::near::Near;
@@ -131,6 +131,7 @@ fn ask() -> Ask {
         level: Level::Bounded,
         kind: Kind::of::<u64>(),
         replace: Replace::Nothing,
+        takes: Takes::Stale,
         inside: None,
     }
 }

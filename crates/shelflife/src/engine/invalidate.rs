@@ -22,12 +22,18 @@ impl Engine {
         if what.is_empty() && event.is_none() {
             return Ok(self.store.clock().await?);
         }
-        let engine = self.clone();
-        let work = self.detach(async move { engine.carry_out(Arc::new(what), event).await });
+        let (engine, what) = (self.clone(), Arc::new(what));
+        let work = self.detach(async move {
+            let outcome = engine.carry_out(what.clone(), event.clone()).await;
+            if let (Ok(epoch), Some(event)) = (&outcome, event) {
+                engine.was_told(*epoch, &what, Arc::new(event));
+            }
+            outcome
+        });
         finished(work.await)
     }
 
-    async fn carry_out(
+    pub(super) async fn carry_out(
         self: &Arc<Self>,
         what: Arc<Invalidation>,
         event: Option<LoggedEvent>,
@@ -39,9 +45,10 @@ impl Engine {
                 Ok(epoch)
             }
             Err(error) => {
-                self.was_not_confirmed(&what);
+                let subject = Subject::of(&what, event.is_some());
+                let kept = self.was_not_told(&what, event.map(Arc::new));
                 bump(&self.counters.invalidations_failed);
-                Err(not_confirmed(error.into()))
+                Err(not_confirmed(subject, kept, error.into()))
             }
         }
     }
@@ -56,14 +63,44 @@ impl Engine {
     }
 }
 
-fn not_confirmed(error: Error) -> Error {
-    Error::new(
-        error.kind(),
-        format!(
-            "the invalidation is not confirmed; it is tried again while this process lives: {error}"
-        ),
-    )
-    .with_source(error)
+/// What could not be confirmed.
+#[derive(Clone, Copy)]
+enum Subject {
+    Names,
+    Event,
+    Both,
+}
+
+impl Subject {
+    fn of(what: &Invalidation, event: bool) -> Self {
+        match (event, what.is_empty()) {
+            (false, _) => Self::Names,
+            (true, true) => Self::Event,
+            (true, false) => Self::Both,
+        }
+    }
+}
+
+/// Says what is tried again: of too many events, only what they invalidate.
+fn not_confirmed(subject: Subject, event_kept: bool, error: Error) -> Error {
+    let what = match (subject, event_kept) {
+        (Subject::Names, _) => {
+            "the invalidation is not confirmed; it is tried again while this process lives"
+        }
+        (Subject::Event, true) => {
+            "the event is not confirmed; it is tried again while this process lives"
+        }
+        (Subject::Event, false) => {
+            "the event is not confirmed, and not tried again: too many wait for that"
+        }
+        (Subject::Both, true) => {
+            "the event and its invalidation are not confirmed; they are tried again while this process lives"
+        }
+        (Subject::Both, false) => {
+            "the event and its invalidation are not confirmed; the invalidation is tried again while this process lives, not the event: too many wait for that"
+        }
+    };
+    Error::new(error.kind(), format!("{what}: {error}")).with_source(error)
 }
 
 /// The end of work that was detached: its own, or that the runtime dropped it.

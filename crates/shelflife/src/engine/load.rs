@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     Source(SourceError),
     TimedOut(Duration),
     Panicked(Arc<str>),
+    /// No flight's landing was good for this read, and it does not take a load for itself alone: the
+    /// loader was not called.
+    Alone,
 }
 
 /// What a loader changed about its policy from inside.
@@ -102,6 +105,14 @@ pub struct CurrentLoad(());
 /// ```
 pub fn current_load() -> CurrentLoad {
     CurrentLoad(())
+}
+
+/// What the load that is under way has changed about its policy so far.
+#[cfg(feature = "tower")]
+pub(crate) fn adapted() -> Adapted {
+    ADAPTED
+        .try_with(|adapted| adapted.borrow().clone())
+        .unwrap_or_default()
 }
 
 impl CurrentLoad {

@@ -1,12 +1,14 @@
-//! What this process owes the store: invalidations that could not be confirmed, and those of the last
-//! minute, in case the primary that confirmed them is lost (PROTOCOL §5, §9).
+//! What this process owes the store: invalidations and events that could not be confirmed, and those of
+//! the last minute, in case the primary that confirmed them is lost (PROTOCOL §5, §9).
 //!
 //! ```text
 //! not confirmed ─► unconfirmed ──► asked for again, until confirmed
 //! confirmed ─────► recent, 60 s ─► asked for again, of a new primary, before the window opens
 //! ```
 //!
-//! Both are idempotent: asking again costs a new tick, and what it names is loaded once more.
+//! Both are idempotent: asking again costs a new tick, what it names is loaded once more, and a handler may
+//! see an event twice. Names are bundled. An event stays with the names that were asked for with it: who
+//! hears it goes by them.
 //!
 //! Must not: wait, or ask the store.
 
@@ -19,42 +21,95 @@ use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
 use crate::key::{Key, Tag};
 use crate::pattern::Pattern;
+use crate::store::LoggedEvent;
 
 /// How long a primary's death may take to be noticed by all: its successor is told of what it confirmed since.
 const RECENT: Duration = Duration::from_secs(60);
 /// How many names are kept one by one; of more, only that everything is meant.
 const NAMES: usize = 8192;
 
+/// How many events are kept, and how much they may weigh together.
+const EVENTS: usize = 1024;
+const EVENT_BYTES: usize = 4 << 20;
+/// What a name weighs that was asked for with an event.
+const NAME_BYTES: usize = 128;
+
+/// What the store is asked for in one step: names, and the event that goes into the log with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) what: Arc<Invalidation>,
+    pub(super) event: Option<Arc<LoggedEvent>>,
+}
+
+impl Request {
+    fn names(what: Invalidation) -> Self {
+        Self {
+            what: Arc::new(what),
+            event: None,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        let event = self.event.as_ref();
+        event.map_or(0, |event| event.name.len() + event.payload.len())
+            + names(&self.what) * NAME_BYTES
+    }
+}
+
 /// What has not been confirmed. What is being asked for stays until it is, so that whoever asks may be
 /// cut short.
 #[derive(Debug, Default)]
 pub(super) struct Unconfirmed {
     waiting: Bundle,
-    asked: VecDeque<Arc<Invalidation>>,
+    asked: VecDeque<Request>,
+    /// In the order in which they were emitted.
+    events: VecDeque<Request>,
+    /// Of the events.
+    weight: usize,
 }
 
 impl Unconfirmed {
-    pub(super) fn add(&mut self, what: &Invalidation) {
-        self.waiting.add(what);
-    }
-
-    /// How many names there are.
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len() + self.asked.iter().map(|what| names(what)).sum::<usize>()
-    }
-
-    /// What to ask for next. It stays the next until it is [`confirmed`](Self::confirmed).
-    pub(super) fn next(&mut self) -> Option<Arc<Invalidation>> {
-        if self.asked.is_empty() {
-            self.asked
-                .extend(self.waiting.take().into_iter().map(Arc::new));
+    /// Adds what was asked for. Gives whether all of it is kept: of too many events, the names alone are.
+    pub(super) fn add(&mut self, request: &Request) -> bool {
+        if request.event.is_none() {
+            self.waiting.add(&request.what);
+            return true;
         }
-        self.asked.front().cloned()
+        let weight = self.weight + request.weight();
+        if self.events.len() == EVENTS || weight > EVENT_BYTES {
+            self.waiting.add(&request.what);
+            return false;
+        }
+        self.weight = weight;
+        self.events.push_back(request.clone());
+        true
+    }
+
+    /// How many names and events there are.
+    pub(super) fn len(&self) -> usize {
+        let asked = self.asked.iter().map(|request| names(&request.what));
+        let events = self.events.iter().map(|request| names(&request.what) + 1);
+        self.waiting.len() + asked.chain(events).sum::<usize>()
+    }
+
+    /// What to ask for next: names before events. It stays the next until it is
+    /// [`confirmed`](Self::confirmed).
+    pub(super) fn next(&mut self) -> Option<Request> {
+        if self.asked.is_empty() {
+            let parts = self.waiting.take().into_iter();
+            self.asked.extend(parts.map(Request::names));
+        }
+        self.asked.front().or(self.events.front()).cloned()
     }
 
     /// What was next has been confirmed.
     pub(super) fn confirmed(&mut self) {
-        self.asked.pop_front();
+        if self.asked.pop_front().is_some() {
+            return;
+        }
+        if let Some(told) = self.events.pop_front() {
+            self.weight -= told.weight();
+        }
     }
 }
 
@@ -132,6 +187,10 @@ pub(super) struct Recent {
     names: usize,
     /// When the youngest of those was confirmed that had to be dropped before their time.
     dropped: Option<Moment>,
+    /// Events, with the epoch of their entry in the log.
+    events: VecDeque<(Moment, Epoch, Request)>,
+    /// Of the events.
+    weight: usize,
     /// The clock of the last primary that took over, beyond every tick that its predecessor can have handed
     /// out: what was confirmed before it was confirmed by the one that is lost.
     successor: Option<Epoch>,
@@ -139,7 +198,12 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn add(&mut self, now: Moment, what: &Arc<Invalidation>) {
-        self.names += names(what);
+        let count = names(what);
+        if count == 0 {
+            // Nothing to be told again: it would only take room from what has names.
+            return;
+        }
+        self.names += count;
         self.all.push_back((now, what.clone()));
         while let Some((at, _)) = self.all.front() {
             let (at, old) = (*at, at.plus(RECENT) < now);
@@ -152,6 +216,37 @@ impl Recent {
             if let Some((_, what)) = self.all.pop_front() {
                 self.names -= names(&what);
             }
+        }
+    }
+
+    /// Keeps an event that was confirmed with the names beside it; of too many, the youngest.
+    pub(super) fn add_event(&mut self, now: Moment, epoch: Epoch, request: &Request) {
+        self.weight += request.weight();
+        self.events.push_back((now, epoch, request.clone()));
+        while let Some((at, ..)) = self.events.front() {
+            let old = at.plus(RECENT) < now;
+            if !old && self.events.len() <= EVENTS && self.weight <= EVENT_BYTES {
+                break;
+            }
+            if let Some((.., told)) = self.events.pop_front() {
+                self.weight -= told.weight();
+            }
+        }
+    }
+
+    /// The events that were confirmed within the last minute, in their order.
+    pub(super) fn events(&self, now: Moment) -> Vec<(Epoch, Request)> {
+        let recent = self.events.iter().filter(|(at, ..)| now <= at.plus(RECENT));
+        recent
+            .map(|(_, epoch, request)| (*epoch, request.clone()))
+            .collect()
+    }
+
+    /// The event of `before` is in the log of another primary now, at `epoch`.
+    pub(super) fn told_again(&mut self, before: Epoch, now: Moment, epoch: Epoch) {
+        let mut events = self.events.iter_mut();
+        if let Some(told) = events.find(|(_, known, _)| *known == before) {
+            (told.0, told.1) = (now, epoch);
         }
     }
 
@@ -194,21 +289,78 @@ mod tests {
         Invalidation::new().key(n.to_string())
     }
 
+    fn event(n: usize, payload: &str) -> Request {
+        Request {
+            what: Arc::new(key(n)),
+            event: Some(Arc::new(LoggedEvent {
+                name: n.to_string(),
+                payload: payload.to_owned(),
+            })),
+        }
+    }
+
     #[test]
     fn what_is_asked_for_stays_until_it_is_confirmed() {
         let mut unconfirmed = Unconfirmed::default();
-        unconfirmed.add(&key(1));
-        unconfirmed.add(&key(2).soft());
-        assert_eq!(*unconfirmed.next().unwrap(), key(1));
-        unconfirmed.add(&key(3));
-        assert_eq!(*unconfirmed.next().unwrap(), key(1), "cut short");
-        assert_eq!(unconfirmed.len(), 3);
-        unconfirmed.confirmed();
-        assert_eq!(*unconfirmed.next().unwrap(), key(2).soft());
-        unconfirmed.confirmed();
-        assert_eq!(*unconfirmed.next().unwrap(), key(3));
+        let names = Request::names;
+        assert!(unconfirmed.add(&event(9, "{}")));
+        assert!(unconfirmed.add(&names(key(1))));
+        assert!(unconfirmed.add(&names(key(2).soft())));
+        assert_eq!(unconfirmed.next(), Some(names(key(1))));
+        assert!(unconfirmed.add(&names(key(3))));
+        assert_eq!(unconfirmed.next(), Some(names(key(1))), "cut short");
+        assert_eq!(unconfirmed.len(), 5);
+        for next in [names(key(1)), names(key(2).soft()), names(key(3))] {
+            assert_eq!(unconfirmed.next(), Some(next));
+            unconfirmed.confirmed();
+        }
+        assert_eq!(unconfirmed.next(), Some(event(9, "{}")), "with its names");
         unconfirmed.confirmed();
         assert_eq!((unconfirmed.len(), unconfirmed.next()), (0, None));
+    }
+
+    #[test]
+    fn of_too_many_events_that_are_not_confirmed_the_names_are_left() {
+        let mut unconfirmed = Unconfirmed::default();
+        for n in 0..EVENTS {
+            assert!(unconfirmed.add(&event(n, "{}")));
+        }
+        assert!(!unconfirmed.add(&event(EVENTS, "{}")));
+        assert_eq!(unconfirmed.next(), Some(Request::names(key(EVENTS))));
+        let mut unconfirmed = Unconfirmed::default();
+        let large = "x".repeat(EVENT_BYTES / 2);
+        assert!(unconfirmed.add(&event(1, &large)));
+        assert!(!unconfirmed.add(&event(2, &large)), "they weigh too much");
+        unconfirmed.confirmed();
+        assert!(unconfirmed.add(&event(3, &large)));
+    }
+
+    #[test]
+    fn events_are_kept_for_a_minute_the_youngest_of_too_many() {
+        let at = |s| Moment(0).plus(Duration::from_secs(s));
+        let epoch = |n| Epoch::new(1, n);
+        let mut recent = Recent::default();
+        recent.add_event(at(0), epoch(1), &event(1, "{}"));
+        recent.add_event(at(50), epoch(2), &event(2, "{}"));
+        assert_eq!(recent.events(at(60)).len(), 2);
+        assert_eq!(recent.events(at(61)), [(epoch(2), event(2, "{}"))]);
+        recent.told_again(epoch(2), at(100), epoch(7));
+        assert_eq!(recent.events(at(160)), [(epoch(7), event(2, "{}"))]);
+        for n in 0..=EVENTS {
+            recent.add_event(at(100), epoch(10), &event(n, "{}"));
+        }
+        let kept = recent.events(at(100));
+        assert_eq!((kept.len(), &kept[0].1), (EVENTS, &event(1, "{}")));
+        assert_eq!(recent.all.len(), 0, "names are kept for themselves");
+    }
+
+    #[test]
+    fn what_names_nothing_takes_no_room() {
+        let mut recent = Recent::default();
+        for _ in 0..100 {
+            recent.add(Moment(0), &Arc::new(Invalidation::new()));
+        }
+        assert_eq!((recent.all.len(), recent.names), (0, 0));
     }
 
     #[test]

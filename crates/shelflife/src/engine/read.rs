@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::ask::{Answer, Ask, Replace, answer_of, as_stale_if};
+use super::ask::{Answer, Ask, Replace, Takes, answer_of, as_stale_if};
 use super::due::Due;
 use super::flight::{Boarding, Flight, Landing, Leader};
 use super::fly::Flown;
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// Starts a refresh in the background, unless somebody flies already.
-    pub(super) fn refresh(self: &Arc<Self>, ask: &Ask, replace: Replace, loader: Loader) {
+    pub(crate) fn refresh(self: &Arc<Self>, ask: &Ask, replace: Replace, loader: Loader) {
         if self.is_closed() || self.throttle.holds(&ask.key, self.clock.now()) {
             return;
         }
@@ -134,7 +134,13 @@ impl Reading {
                 Near::LastResort(answer) => self.last_resort = Some(answer),
                 Near::Nothing => {}
             }
-            let throttled = engine.throttle.holds(&self.ask.key, engine.clock.now());
+            match self.ask.takes {
+                Takes::Stale => {}
+                Takes::Stored => self.last_resort = None,
+                Takes::Landings => (self.stale, self.last_resort) = (None, None),
+            }
+            let throttled = self.ask.takes == Takes::Stale
+                && engine.throttle.holds(&self.ask.key, engine.clock.now());
             if let Some(answer) = self.stale.as_ref().filter(|_| throttled) {
                 return Ok(because(answer, Reason::LoadThrottled));
             }
@@ -181,6 +187,10 @@ impl Reading {
     /// Leads a flight: to the store and, if that has nothing, through the load.
     async fn lead(mut self, leader: Leader, loader: Loader) -> Result<Answer, Failure> {
         let engine = self.engine.clone();
+        if self.ask.takes == Takes::Stored {
+            // The store may have something younger; where it has nothing, neither has this process.
+            self.stale = None;
+        }
         if self.stale.is_some() {
             // The answer is there already: the flight goes on without its caller.
             let flight = leader.passenger();
@@ -198,7 +208,7 @@ impl Reading {
         match flown {
             Flown::Answered(offer) => Ok(answer_of(&offer)),
             Flown::Loading(flight, stale) => {
-                self.stale = stale;
+                self.stale = stale.filter(|_| self.ask.takes == Takes::Stale);
                 let ended = self.wait(flight).await?;
                 // Our own load began after this read did: it is taken without the question.
                 self.taken(ended)
@@ -209,7 +219,8 @@ impl Reading {
     /// What the store has while somebody's flight refreshes it: the answer if it is fresh; else it may
     /// stand in.
     async fn meanwhile(&mut self, flight: &Flight) -> Result<Option<Answer>, Failure> {
-        if self.stale.is_some() || self.ask.replace != Replace::Nothing {
+        let lands = self.ask.replace != Replace::Nothing || self.ask.takes == Takes::Landings;
+        if self.stale.is_some() || lands {
             return Ok(None);
         }
         let refreshes = match self.patience {
@@ -291,6 +302,9 @@ impl Reading {
 
     /// Loads for this read alone: not shared, not stored.
     async fn load_alone(&self, loader: Loader) -> Result<Answer, Failure> {
+        if self.ask.takes != Takes::Stale {
+            return Err(Failure::Alone);
+        }
         bump(&self.engine.counters.loads);
         let loaded = self.engine.run(&self.ask, loader, None).await.0;
         let status = Status::miss(Reason::Touched);

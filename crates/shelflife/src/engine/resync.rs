@@ -36,7 +36,7 @@ impl Engine {
         }
         self.close_window();
         self.memory_mut().close();
-        self.local.clear();
+        self.local.begin_anew();
         let position = self.store.clock().await?;
         {
             let mut memory = self.memory_mut();
@@ -70,15 +70,20 @@ impl Engine {
     /// Begins to follow the log at `position`: memory first, then L1 is dropped. Gives the generation
     /// for which the window may be opened.
     pub(super) fn begin_at(&self, position: Epoch) -> u64 {
-        let generation = {
+        let (generation, same) = {
             let mut memory = self.memory_mut();
+            let same = memory.start().is_some_and(|s| s.inc == position.inc);
             memory.restart_at(position);
             self.window.store(0, Ordering::SeqCst);
-            memory.generation()
+            (memory.generation(), same)
         };
         #[cfg(test)]
         self.settings.probes.reach(Point::Restarted);
-        self.local.clear();
+        if same {
+            self.local.clear();
+        } else {
+            self.local.begin_anew();
+        }
         self.set_applied(Some(position));
         generation
     }

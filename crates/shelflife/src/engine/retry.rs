@@ -1,15 +1,15 @@
-//! Invalidations asked for again: those that were not confirmed, until they are; and those of the last
-//! minute, when another primary has taken over (PROTOCOL §5, §9).
+//! Invalidations and events asked for again: those that were not confirmed, until they are; and those of
+//! the last minute, when another primary has taken over (PROTOCOL §5, §9).
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Engine;
-use super::owed::{Recent, Unconfirmed};
+use super::owed::{Recent, Request, Unconfirmed};
 use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
-use crate::store::{StoreError, StoreResult};
+use crate::store::{LoggedEvent, StoreError, StoreResult};
 use crate::sync::MutexGuard;
 
 /// Between two attempts.
@@ -27,7 +27,7 @@ impl Engine {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many names wait to be confirmed as invalidated.
+    /// How many names wait to be confirmed as invalidated, and how many events as logged.
     pub(crate) fn owes(&self) -> usize {
         self.unconfirmed().len()
     }
@@ -48,17 +48,59 @@ impl Engine {
         }
     }
 
-    /// An invalidation was not confirmed: what this process holds goes at once, and it is asked for again in
-    /// the background until it is confirmed or the cache is closed.
-    pub(super) fn was_not_confirmed(self: &Arc<Self>, what: &Invalidation) {
-        self.local.drop_keys(what);
-        self.local.drop_tags(what);
+    /// The same for an event, which was confirmed with these names.
+    pub(super) fn was_told(
+        self: &Arc<Self>,
+        epoch: Epoch,
+        what: &Arc<Invalidation>,
+        event: Arc<LoggedEvent>,
+    ) {
         if self.store.is_private() {
             return;
         }
+        let request = Request {
+            what: what.clone(),
+            event: Some(event),
+        };
+        let lost = {
+            let mut recent = self.recent();
+            recent.add_event(self.clock.now(), epoch, &request);
+            recent.is_lost(epoch)
+        };
+        if lost {
+            self.owe(&request);
+        }
+    }
+
+    /// An invalidation was not confirmed: what this process holds goes at once, and it is asked for again in
+    /// the background until it is confirmed or the cache is closed.
+    pub(super) fn was_not_confirmed(self: &Arc<Self>, what: &Arc<Invalidation>) {
+        self.was_not_told(what, None);
+    }
+
+    /// The same for one with an event. Gives whether the event is among what is asked for again: not when
+    /// too many are.
+    pub(super) fn was_not_told(
+        self: &Arc<Self>,
+        what: &Arc<Invalidation>,
+        event: Option<Arc<LoggedEvent>>,
+    ) -> bool {
+        self.local.drop_keys(what);
+        self.local.drop_tags(what);
+        if self.store.is_private() {
+            return true;
+        }
         // Also of a cache that is closing: it makes one last attempt.
-        self.unconfirmed().add(what);
+        self.owe(&Request {
+            what: what.clone(),
+            event,
+        })
+    }
+
+    fn owe(self: &Arc<Self>, request: &Request) -> bool {
+        let kept = self.unconfirmed().add(request);
         self.retry();
+        kept
     }
 
     /// Has what is owed asked for in the background, unless somebody does so already.
@@ -69,7 +111,7 @@ impl Engine {
         let Ok(only_one) = self.retrying.clone().try_lock_owned() else {
             return;
         };
-        tracing::warn!("an invalidation is not confirmed; it is tried again until it is");
+        tracing::warn!("an invalidation or event is not confirmed; it is tried again until it is");
         // Not one of the tasks that closing waits for: it may take as long as an outage.
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -106,11 +148,14 @@ impl Engine {
         loop {
             // In a statement of its own: the lock is not held for the question.
             let next = self.unconfirmed().next();
-            let Some(what) = next else {
+            let Some(Request { what, event }) = next else {
                 return Ok(());
             };
-            let epoch = self.store.invalidate(&what, None).await?;
+            let epoch = self.store.invalidate(&what, event.as_deref()).await?;
             self.apply_own(epoch, &what).await;
+            if let Some(event) = event {
+                self.was_told(epoch, &what, event);
+            }
             self.unconfirmed().confirmed();
             bump(&self.counters.invalidations_retried);
             if self.recent().is_lost(epoch) {
@@ -128,7 +173,7 @@ impl Engine {
         if !matches!(last.await, Ok(Ok(()))) {
             tracing::warn!(
                 names = self.owes(),
-                "closed with invalidations that were never confirmed"
+                "closed with invalidations or events that were never confirmed"
             );
         }
     }
@@ -146,6 +191,25 @@ impl Engine {
             }
             self.apply_own(epoch, &what).await;
             bump(&self.counters.invalidations_reissued);
+        }
+        self.tell_again(clock).await
+    }
+
+    /// The part of it that is events, for a successor that may have begun anew: those that its log does not
+    /// hold are told again. The others have reached, or will reach, everybody who follows it.
+    pub(super) async fn tell_again(self: &Arc<Self>, clock: Epoch) -> StoreResult<()> {
+        let told = self.recent().events(self.clock.now());
+        for (before, Request { what, event }) in told {
+            if self.store.has_logged(before).await? {
+                continue;
+            }
+            let epoch = self.store.invalidate(&what, event.as_deref()).await?;
+            if epoch.inc == clock.inc && !epoch.at_least(clock) {
+                return Err(replaced());
+            }
+            self.apply_own(epoch, &what).await;
+            let now = self.clock.now();
+            self.recent().told_again(before, now, epoch);
         }
         Ok(())
     }

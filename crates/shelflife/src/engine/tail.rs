@@ -33,10 +33,10 @@ const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// A beat, and a look at whether the engine is still there, come no closer and no further apart.
 const BEAT_LEAST: Duration = Duration::from_millis(5);
 const LOOK_MOST: Duration = Duration::from_secs(1);
-/// At most so often is it told what was applied.
-const TELL: Duration = Duration::from_millis(5);
-/// How long a silent member stays listed, in windows.
-const LISTED: u32 = 60;
+/// At most so often is it told what was applied: where somebody waits for that, and where nobody does,
+/// so that a steady stream of invalidations is no stream of beats of everyone.
+const TELL_AWAITED: Duration = Duration::from_millis(2);
+const TELL: Duration = Duration::from_millis(50);
 
 /// Starts the tail of an engine whose store is shared, and waits until the window has opened or the
 /// log was found out of reach.
@@ -116,16 +116,15 @@ impl Tail {
             return Ok(Ended::Gone);
         };
         let delta = engine.settings.window;
-        let silent = delta * LISTED;
         if self.follower.is_none() {
             self.resync(&engine, &line).await?;
         }
-        self.hear_skipped(&engine, &line).await?;
+        self.hear_skipped(&engine);
         drop(engine);
         let every = (delta / 4).max(BEAT_LEAST);
         let block = every.min(LOOK_MOST);
         let mut reading = Box::pin(line.read(self.position(), block));
-        let mut beating = Box::pin(self.beat(&line, silent));
+        let mut beating = Box::pin(self.beat(&line));
         let mut answered = false;
         let mut beat_at = Instant::now() + every;
         let mut told_at = Instant::now();
@@ -136,13 +135,14 @@ impl Tail {
                     let Some(engine) = self.engine.upgrade().filter(|e| !e.is_closed()) else {
                         return Ok(Ended::Gone);
                     };
+                    let awaited = entries.iter().any(|entry| entry.awaited);
                     let any = !entries.is_empty();
                     if !self.apply_all(&engine, entries) {
                         return Ok(self.lost(&engine));
                     }
                     if any {
-                        // Somebody may be waiting for everyone to have applied it.
-                        beat_at = beat_at.min(told_at + TELL);
+                        let tell = if awaited { TELL_AWAITED } else { TELL };
+                        beat_at = beat_at.min(told_at + tell);
                     }
                     reading.set(line.read(self.position(), block));
                 }
@@ -159,7 +159,7 @@ impl Tail {
                     engine.settings.probes.reach(Point::Judged);
                 }
                 () = tokio::time::sleep_until(beat_at), if answered => {
-                    beating.set(self.beat(&line, silent));
+                    beating.set(self.beat(&line));
                     answered = false;
                     told_at = Instant::now();
                     beat_at = told_at + every;
@@ -194,11 +194,10 @@ impl Tail {
     fn beat(
         &self,
         line: &LogLine,
-        silent: Duration,
     ) -> impl Future<Output = StoreResult<(BeatAnswer, Moment)>> + use<> {
         let applied = self.follower.as_ref().map(Follower::applied);
         let sent = self.engine.upgrade().map(|engine| engine.clock.now());
-        let beat = line.beat(applied, silent);
+        let beat = line.beat(applied);
         async move { Ok((beat.await?, sent.unwrap_or(Moment(0)))) }
     }
 
@@ -206,13 +205,12 @@ impl Tail {
     /// there, L1 is dropped, and following begins there.
     async fn resync(&mut self, engine: &Arc<Engine>, line: &LogLine) -> StoreResult<()> {
         engine.close_window();
-        let silent = engine.settings.window * LISTED;
-        let mut answer = line.beat(None, silent).await?;
+        let mut answer = line.beat(None).await?;
         if self.is_of_a_successor(&answer) {
             // Before the window opens: after that nobody here would miss what was lost.
             let same = self.followed.as_ref().map(|(inc, _)| *inc) == Some(answer.clock.inc);
             make_up_for_the_lost(engine, answer.clock, same).await?;
-            answer = line.beat(None, silent).await?;
+            answer = line.beat(None).await?;
         }
         self.followed = Some((answer.clock.inc, answer.replid.clone()));
         #[cfg(test)]
@@ -231,28 +229,12 @@ impl Tail {
             .is_some_and(|(_, replid)| *replid != answer.replid)
     }
 
-    /// Hands over the events that a resync has skipped, as far as the log still has them. What their
-    /// entries invalidated needs no more doing: the resync has forgotten everything older.
-    async fn hear_skipped(&mut self, engine: &Engine, line: &LogLine) -> StoreResult<()> {
+    /// Has the events handled that a resync has skipped, as far as the log still has them.
+    fn hear_skipped(&mut self, engine: &Engine) {
         let position = self.position();
-        let Some(mut heard) = self.heard else {
-            self.heard = Some(position);
-            return Ok(());
-        };
-        if heard > position {
-            // The log began anew: all of it is news.
-            heard = 0;
+        if let Some(heard) = self.heard.replace(position) {
+            engine.hear_skipped(heard, position);
         }
-        while heard < position {
-            let page = line.range(heard, position).await?;
-            for entry in &page {
-                engine.hear(engine.heard_in(entry));
-            }
-            let last = page.iter().map(|entry| entry.epoch.tick).max();
-            heard = last.filter(|last| *last > heard).unwrap_or(position);
-            self.heard = Some(heard);
-        }
-        Ok(())
     }
 
     /// Applies entries in order; `false` when they can't be followed.
@@ -317,7 +299,10 @@ impl Tail {
 async fn make_up_for_the_lost(engine: &Arc<Engine>, clock: Epoch, same: bool) -> StoreResult<()> {
     tracing::warn!(at = %clock, policy = ?engine.settings.failover, "another primary has taken over");
     match (&engine.store, engine.settings.failover) {
-        (Store::Redis(store), Failover::Bump) if same => store.renounce(clock.inc).await,
+        (Store::Redis(store), Failover::Bump) if same => {
+            store.renounce(clock.inc).await?;
+            engine.tell_again(clock).await
+        }
         _ => engine.carry_out_again(clock).await,
     }
 }

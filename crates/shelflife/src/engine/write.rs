@@ -1,7 +1,16 @@
 //! Set: values that the caller brings (PROTOCOL §7).
+//!
+//! A value counts as loaded when its call began: an invalidation that was called later wins, whichever of
+//! the two the server carries out first. So a call notes what it knows of the clock before anything else,
+//! and the store keeps only what nothing has named since. Of plain sets that overlap, the one that was
+//! carried out last stays. What is written between announcement and end counts from the announcement.
+//! [The argument](../../../../docs/decisions/0012-a-set-counts-from-its-call.md).
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
 
 use super::Engine;
 use super::ask::Ask;
@@ -15,15 +24,13 @@ use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::reason::Reason;
 use crate::record::Token;
-use crate::store::{Entry, Wanted};
+use crate::store::{Call, Entry, Put, SET_AT_ONCE, Store, StoreResult, Wanted};
 use crate::value::Live;
-
-/// More than this, and a store writes them in several steps; then L1 does not take them.
-const ONE_STEP: usize = 200;
 
 impl Engine {
     /// Stores values whatever is there, each as an invalidation of its key.
     pub(crate) async fn set(self: &Arc<Self>, items: Vec<(Ask, Live)>) -> Result<Epoch, Error> {
+        let call = self.called();
         let engine = self.clone();
         let mut prepared = Vec::with_capacity(items.len());
         for (ask, live) in items {
@@ -31,17 +38,31 @@ impl Engine {
             prepared.push((ask, live, ready));
         }
         finished(
-            self.detach(async move { engine.set_prepared(prepared).await })
+            self.detach(async move { engine.set_prepared(call, prepared).await })
                 .await,
         )
     }
 
+    /// A call that begins now. Whatever is called later is newer than the clock that it knows of.
+    fn called(&self) -> Call {
+        let memory = self.memory();
+        Call {
+            at: self.clock.now(),
+            known: match &self.store {
+                Store::Embedded(store) => store.clock().ok(),
+                #[cfg(feature = "redis")]
+                Store::Redis(_) => memory.newest(),
+            },
+            is_first: memory.generation() == 0,
+        }
+    }
+
     async fn set_prepared(
         self: &Arc<Self>,
+        call: Call,
         items: Vec<(Ask, Live, Prepared)>,
     ) -> Result<Epoch, Error> {
-        let one_step = items.len() <= ONE_STEP;
-        let entries = items
+        let entries: Vec<Entry> = items
             .iter()
             .map(|(ask, _, p)| Entry {
                 key: ask.key.clone(),
@@ -51,8 +72,8 @@ impl Engine {
             })
             .collect();
         let what = Arc::new(keys_of(items.iter().map(|(ask, ..)| &ask.key)));
-        let epoch = match self.store.set(entries).await {
-            Ok(epoch) => epoch,
+        let Put { epoch, stored } = match self.put(call, entries).await {
+            Ok(put) => put,
             Err(error) => {
                 // The old value may stand where the new one was to be.
                 self.was_not_confirmed(&what);
@@ -60,15 +81,14 @@ impl Engine {
             }
         };
         self.apply_own(epoch, &what).await;
-        if one_step {
-            for (
-                ask,
-                live,
-                Prepared {
+        let one_step = items.len() <= SET_AT_ONCE;
+        for ((ask, live, prepared), stored) in items.into_iter().zip(stored) {
+            if !stored {
+                self.counters.because(Reason::Overtaken);
+            } else if one_step {
+                let Prepared {
                     bytes, mut meta, ..
-                },
-            ) in items
-            {
+                } = prepared;
                 // Values, clock and log changed in one step: nothing lies between.
                 meta.epoch = epoch;
                 let candidate = Candidate { live, bytes, meta };
@@ -76,6 +96,25 @@ impl Engine {
             }
         }
         Ok(epoch)
+    }
+
+    /// In as many steps as it takes; the epoch of the last one covers all.
+    async fn put(&self, call: Call, entries: Vec<Entry>) -> StoreResult<Put> {
+        let mut all = Put {
+            epoch: Epoch::new(0, 0),
+            stored: Vec::with_capacity(entries.len()),
+        };
+        if entries.is_empty() {
+            all.epoch = self.store.clock().await?;
+        }
+        let mut entries = entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let step = entries.by_ref().take(SET_AT_ONCE).collect();
+            let put = self.store.set(step, call).await?;
+            all.epoch = put.epoch;
+            all.stored.extend(put.stored);
+        }
+        Ok(all)
     }
 
     fn prepare_set(&self, ask: &Ask, live: &Live, epoch: Epoch) -> Result<Prepared, Error> {
@@ -105,19 +144,44 @@ impl Engine {
             ask,
             token: Some(wanted.token),
             since: Epoch::new(0, 0),
+            handed_over: false,
+            runtime: Handle::try_current().ok(),
         };
         let Ask { key, tags, .. } = &writing.ask;
         writing.since = self.store.begin_write(key, tags, keep, wanted).await?;
+        writing.handed_over = true;
         Ok(writing)
+    }
+
+    /// Does what nobody waits for: at once if it does not wait itself, as with the embedded store, else in
+    /// the background.
+    fn do_unattended(
+        &self,
+        runtime: Option<&Handle>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let mut work = Box::pin(work);
+        if self.store.is_private() && (&mut work).now_or_never().is_some() {
+            return;
+        }
+        if let Some(runtime) = runtime {
+            self.tasks.spawn_on(work, runtime);
+        }
     }
 }
 
-/// A write that was announced. Dropped without [`finish`](Writing::finish), it gives its token back.
+/// A write that was announced. Dropped without [`finish`](Writing::finish) or [`abandon`](Writing::abandon),
+/// it leaves open whether the source has changed: then the key is invalidated, as if it had.
 pub(crate) struct Writing {
     engine: Arc<Engine>,
     ask: Ask,
+    /// Ours in the store; `None` once something else has been done about it.
     token: Option<Token>,
     since: Epoch,
+    /// Whether a caller has it, and may have written the source.
+    handed_over: bool,
+    /// Where what a drop asks for is done: it may happen anywhere.
+    runtime: Option<Handle>,
 }
 
 impl Writing {
@@ -130,7 +194,8 @@ impl Writing {
         } = match prepared {
             Ok(prepared) => prepared,
             Err(refused) => {
-                // The source has changed all the same: what was stored before must go.
+                // The source has changed all the same: what was stored before must go, and the token with it.
+                self.token = None;
                 let outdated = keys_of(std::iter::once(&self.ask.key));
                 self.engine.invalidate(outdated, None).await?;
                 return Err(refused);
@@ -161,16 +226,39 @@ impl Writing {
         };
         finished(self.engine.detach(work).await)
     }
+
+    /// Withdraws the announcement: the source is as it was.
+    pub(crate) fn abandon(mut self) {
+        if let Some(token) = self.token.take() {
+            self.give_back(token);
+        }
+    }
+
+    fn give_back(&self, token: Token) {
+        let (engine, key) = (self.engine.clone(), self.ask.key.clone());
+        self.engine
+            .do_unattended(self.runtime.as_ref(), async move {
+                // If the store is away, it ends by its own time.
+                let _ = engine.store.release(&key, token).await;
+            });
+    }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        if let (Some(token), Ok(_)) = (self.token.take(), tokio::runtime::Handle::try_current()) {
-            let (engine, key) = (self.engine.clone(), self.ask.key.clone());
-            self.engine.detach(async move {
-                let _ = engine.store.release(&key, token).await;
-            });
+        let Some(token) = self.token.take() else {
+            return;
+        };
+        if !self.handed_over {
+            return self.give_back(token);
         }
+        let engine = self.engine.clone();
+        let what = Arc::new(keys_of(std::iter::once(&self.ask.key)));
+        self.engine
+            .do_unattended(self.runtime.as_ref(), async move {
+                // What fails is asked for again by then.
+                let _ = engine.carry_out(what, None).await;
+            });
     }
 }
 
@@ -191,3 +279,7 @@ fn refused(reason: Reason) -> Error {
     };
     Error::new(ErrorKind::Value, why)
 }
+
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod tests;

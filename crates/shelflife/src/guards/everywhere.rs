@@ -1,7 +1,13 @@
 //! Everywhere: nobody whose L1 may answer is left out.
 
+use shelflife_testkit::{Proxy, Reply};
+
 use super::*;
 use crate::store::Store;
+
+/// What `bench` keeps of members beside the mark.
+const APPLIED: &str = "sl1:{test}:members:applied";
+const BEATS: &str = "sl1:{test}:members:beats";
 
 /// Whether `everywhere` returns although somebody has not applied `epoch`: it has looked twice by then.
 async fn returns(cache: &Cache, epoch: Epoch) -> bool {
@@ -37,6 +43,13 @@ fn complete(bench: &Bench) {
     let rest = since.split_once(' ').map(|(_, rest)| format!(" {rest}"));
     let long_ago = format!("1{}", rest.unwrap_or_default());
     bench.raw(&["SET", MEMBERS_SINCE, &long_ago]);
+}
+
+/// Nobody but `b` tells what it has applied, and `a` has not: its L1 may answer.
+async fn not_yet_everywhere(a: &Cache, b: &Cache, epoch: Epoch) {
+    told(b, epoch).await;
+    assert_eq!(a.get::<u32>(KEY).await, Some(1), "not yet everywhere");
+    assert!(!returns(b, epoch).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -76,9 +89,7 @@ async fn everywhere_compares_incarnations() {
     bench.raw(&["DEL", CLOCK, LOG, ROOT, PREFIX, TAG_RECORD]);
     let other = bench.process().await;
     let epoch = invalidate(&other, tag(TAG)).await;
-    told(&other, epoch).await;
-    assert_eq!(a.get::<u32>(KEY).await, Some(1), "not yet everywhere");
-    assert!(!returns(&other, epoch).await);
+    not_yet_everywhere(&a, &other, epoch).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -110,13 +121,127 @@ async fn completeness_mark() {
     let (a, b) = bench.two().await;
     warm(&a, &b).await;
     let tail = stop(&a, Point::Applying);
-    for list in ["since", "applied", "beats"] {
-        bench.raw(&["DEL", &format!("sl1:{{test}}:members:{list}")]);
-    }
+    bench.raw(&["DEL", MEMBERS_SINCE, APPLIED, BEATS]);
     let epoch = invalidate(&b, tag(TAG)).await;
     tail.reached().await;
-    told(&b, epoch).await;
-    assert_eq!(a.get::<u32>(KEY).await, Some(1), "not yet everywhere");
-    assert!(!returns(&b, epoch).await);
+    not_yet_everywhere(&a, &b, epoch).await;
     tail.go();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_part_of_the_list_is_needed() {
+    let bench = Bench::start();
+    let (a, b) = bench.two().await;
+    warm(&a, &b).await;
+    complete(&bench);
+    let (tail, beating) = (stop(&a, Point::Applying), stop(&b, Point::Beating));
+    let epoch = invalidate(&b, tag(TAG)).await;
+    tail.reached().await;
+    beating.reached().await;
+    // Nobody beats from here on, who would make what is lost anew. Everybody has applied it, or so it says.
+    for list in [MEMBERS_SINCE, APPLIED, BEATS] {
+        let saved = match bench.server.command(&[b"DUMP", list.as_bytes()]) {
+            Reply::Bulk(bytes) => bytes,
+            other => panic!("{list}: {other:?}"),
+        };
+        bench.raw(&["DEL", list]);
+        assert!(!returns(&b, epoch).await, "without {list}");
+        let restore: [&[u8]; 4] = [b"RESTORE", list.as_bytes(), b"0", &saved];
+        bench.server.command(&restore);
+    }
+    assert_eq!(a.get::<u32>(KEY).await, Some(1), "not yet everywhere");
+    beating.go();
+    tail.go();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_list_has_a_new_mark() {
+    let bench = Bench::start();
+    let (a, b) = bench.two().await;
+    warm(&a, &b).await;
+    complete(&bench);
+    let tail = stop(&a, Point::Applying);
+    // The list alone; the mark stays.
+    bench.raw(&["DEL", BEATS]);
+    let epoch = invalidate(&b, tag(TAG)).await;
+    tail.reached().await;
+    not_yet_everywhere(&a, &b, epoch).await;
+    tail.go();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn list_of_another_primary() {
+    let bench = Bench::with(&["--enable-debug-command", "local"]);
+    let (a, b) = bench.two().await;
+    warm(&a, &b).await;
+    complete(&bench);
+    let tail = stop(&a, Point::Applying);
+    // A replica takes over that has not heard that `a` joined.
+    bench.raw(&["ZREM", BEATS, name(&a)]);
+    bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
+    let epoch = invalidate(&b, tag(TAG)).await;
+    tail.reached().await;
+    not_yet_everywhere(&a, &b, epoch).await;
+    tail.go();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn list_from_before_a_restart() {
+    let mut bench = Bench::start();
+    let proxy = Proxy::start(bench.server.address()).await;
+    let a = soon(bench.builder().url(proxy.url()).build())
+        .await
+        .unwrap();
+    let b = bench.process().await;
+    warm(&a, &b).await;
+    complete(&bench);
+    // From here on nothing reaches it.
+    proxy.refuse(true).await;
+    proxy.cut();
+    // What is on disk is older than Δ, and so are the beats in it.
+    for member in [name(&a), name(&b)] {
+        bench.raw(&["ZADD", BEATS, "1", member]);
+    }
+    bench.raw(&["SAVE"]);
+    bench.server.kill();
+    bench.server.restart();
+    assert_eq!(bench.raw(&["EXISTS", MEMBERS_SINCE]), "1");
+    // At first it may find its connection broken.
+    until(async || b.ping().await.is_ok()).await;
+    let epoch = invalidate(&b, tag(TAG)).await;
+    not_yet_everywhere(&a, &b, epoch).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_member_is_listed_by_its_own_window() {
+    let bench = Bench::start();
+    let a = bench.process().await;
+    let b = bench.builder().window(Duration::from_millis(20));
+    let b = soon(b.build()).await.unwrap();
+    warm(&a, &b).await;
+    let tail = stop(&a, Point::Applying);
+    invalidate(&b, tag(TAG)).await;
+    tail.reached().await;
+    // It beat 20 s ago: a thousand windows of the other, a third of its own.
+    let Reply::Array(time) = bench.server.command(&[b"TIME"]) else {
+        panic!("TIME is not an array");
+    };
+    let ago = time[0].to_string().parse::<u64>().unwrap() - 20;
+    bench.raw(&["ZADD", BEATS, &format!("{ago}000"), name(&a)]);
+    let epoch = invalidate(&b, tag(TAG)).await;
+    not_yet_everywhere(&a, &b, epoch).await;
+    tail.go();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_ends_with_the_longest_window_of_those_that_are_listed() {
+    let bench = Bench::start();
+    let (short, long) = (Duration::from_millis(50), Duration::from_millis(400));
+    let b = soon(bench.builder().window(short).build()).await.unwrap();
+    let _a = soon(bench.builder().window(long).build()).await.unwrap();
+    // A receipt of a life that is over: nobody will ever have applied it.
+    let epoch = Epoch::new(bench.clock().inc.wrapping_add(1), 1);
+    let began = std::time::Instant::now();
+    soon(b.engine.everywhere(epoch)).await;
+    assert!(began.elapsed() >= long, "{:?}", began.elapsed());
 }

@@ -1,4 +1,5 @@
-//! Scans: values and leases alike, before the log tells of it, on one and the same primary.
+//! Scans: values and leases alike, before the log tells of it, on one and the same primary. That goes for
+//! whatever takes several scripts.
 
 use super::*;
 
@@ -44,22 +45,56 @@ async fn replid_refusal() {
     let bench = Bench::with(&["--enable-debug-command", "local"]);
     let b = bench.process().await;
     store(&b, 1).await;
-    let entry = ENTRY.as_bytes();
-    let saved = match bench.server.command(&[b"DUMP", entry]) {
-        shelflife_testkit::Reply::Bulk(bytes) => bytes,
-        other => panic!("{other:?}"),
-    };
+    let saved = saved(&bench);
     let scanned = stop(&b, Point::Scanned);
     let invalidating = {
         let b = b.clone();
         tokio::spawn(async move { invalidate(&b, glob()).await })
     };
     scanned.reached().await;
-    // A replica takes over that had not heard of the removal.
-    bench.server.command(&[b"RESTORE", entry, b"0", &saved]);
-    bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
-    assert_eq!(bench.raw(&["EXISTS", ENTRY]), "1");
+    without_the_removal(&bench, &saved);
     scanned.go();
     invalidating.await.unwrap();
     assert_eq!(bench.l2().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replid_refusal_between_two_scripts() {
+    let bench = Bench::with(&["--enable-debug-command", "local"]);
+    let b = bench.process().await;
+    store(&b, 1).await;
+    let saved = saved(&bench);
+    // More names than one script takes.
+    let many = (0..1500).fold(Invalidation::new().key(KEY), |all, n| {
+        all.key(format!("k{n}"))
+    });
+    let (first, second) = (stop(&b, Point::Scanned), stop(&b, Point::Scanned));
+    let invalidating = {
+        let b = b.clone();
+        tokio::spawn(async move { invalidate(&b, many).await })
+    };
+    first.reached().await;
+    first.go();
+    second.reached().await;
+    assert_eq!(bench.raw(&["EXISTS", ENTRY]), "0", "it was in the first");
+    without_the_removal(&bench, &saved);
+    second.go();
+    invalidating.await.unwrap();
+    assert_eq!(bench.l2().await, None);
+}
+
+/// The entry, as it is now.
+fn saved(bench: &Bench) -> Vec<u8> {
+    match bench.server.command(&[b"DUMP", ENTRY.as_bytes()]) {
+        shelflife_testkit::Reply::Bulk(bytes) => bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A replica takes over that had not heard of the entry's removal.
+fn without_the_removal(bench: &Bench, saved: &[u8]) {
+    let restore: [&[u8]; 4] = [b"RESTORE", ENTRY.as_bytes(), b"0", saved];
+    bench.server.command(&restore);
+    bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
+    assert_eq!(bench.raw(&["EXISTS", ENTRY]), "1");
 }

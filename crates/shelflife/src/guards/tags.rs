@@ -1,4 +1,5 @@
-//! Records of tags: one that is lost, or of another life, counts as newer than everything.
+//! Records: a tag's that is lost, or of another life, counts as newer than everything; an entry's of
+//! another life is dead.
 
 use super::*;
 
@@ -32,5 +33,27 @@ async fn incarnation_of_the_tag() {
     bench
         .server
         .command(&[b"RESTORE", key, b"0", &saved, b"REPLACE"]);
+    assert_eq!(bench.l2().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn incarnation_of_the_record() {
+    let bench = Bench::start();
+    // The clock runs ahead of the server's time, as it does after a jump.
+    bench.run_ahead(HOUR).await;
+    let b = bench.process().await;
+    store(&b, 1).await;
+    // The bookkeeping is lost, the entry stays. Ticks now begin before the one that it counts from.
+    bench.raw(&["DEL", CLOCK, LOG]);
+    let b = bench.process().await;
+    invalidate(&b, tag(TAG)).await;
+    // The records of all its tags are of this life from here on, and older than it by their ticks.
+    let other = b.entry("users:7").tag(TAG);
+    other.set(7_u32).await.unwrap();
+    let inc = format!("{:016x} ", bench.clock().inc);
+    for record in [ROOT, PREFIX, TAG_RECORD] {
+        assert!(bench.raw(&["GET", record]).starts_with(&inc), "{record}");
+    }
+    assert_eq!(bench.raw(&["EXISTS", ENTRY]), "1");
     assert_eq!(bench.l2().await, None);
 }

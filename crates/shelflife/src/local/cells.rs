@@ -1,7 +1,8 @@
 //! Tag cells: for each tag of a resident, when it was last invalidated, shared by all that carry it; and
 //! the tag table, which is those cells whose ticks have been read from the store (PROTOCOL §4, step 3).
 //!
-//! Ticks only move forward. A cell that is made anew begins at zero, which is safe because an insertion
+//! Ticks only move forward, within an incarnation; in another one there are other cells, and those of the
+//! last one are *retired*: newer than everything. A cell that is made anew begins at zero, which is safe because an insertion
 //! asks memory after its cells are attached; it says nothing about records of the store until it is
 //! *known*: raised to what the primary said and to what memory holds, and from then on by the tail.
 //!
@@ -21,7 +22,7 @@ const SHARDS: usize = 16;
 const IDLE: usize = 1024;
 
 /// The ticks of a tag's last invalidations. The incarnation is that of the residents: a new one empties
-/// L1.
+/// L1, and retires the cells.
 #[derive(Debug)]
 pub(crate) struct Cell {
     tag: Tag,
@@ -91,14 +92,21 @@ impl Cell {
         cell.fetch_max(tick, Ordering::Relaxed);
         self.newest.fetch_max(tick, Ordering::Relaxed);
     }
+
+    /// Makes it newer than everything: nobody will raise it any more, and who still holds it is dead.
+    fn retire(&self) {
+        self.raise(u64::MAX, false);
+    }
 }
 
 type Table = HashTable<Arc<Cell>>;
 
 /// The cells that residents hold, and those of the table, by tag.
 pub(super) struct Cells {
-    /// The cell of the root tag: every entry carries it, so it is not looked for.
-    root: Arc<Cell>,
+    /// The root tag and its cell: every entry carries it, so it is not looked for. Locked for a clone or
+    /// a swap, never on a hit.
+    root_tag: Tag,
+    root: RwLock<Arc<Cell>>,
     /// Each lock guards the cells of its shard; held for one look-up, never on a hit.
     shards: [RwLock<Table>; SHARDS],
     hasher: RandomState,
@@ -109,7 +117,8 @@ pub(super) struct Cells {
 impl Default for Cells {
     fn default() -> Self {
         Self {
-            root: Arc::new(Cell::new(Tag::root())),
+            root_tag: Tag::root(),
+            root: RwLock::new(Arc::new(Cell::new(Tag::root()))),
             shards: Default::default(),
             hasher: RandomState::new(),
             raises: AtomicU64::new(0),
@@ -117,12 +126,12 @@ impl Default for Cells {
     }
 }
 
-fn read(shard: &RwLock<Table>) -> RwLockReadGuard<'_, Table> {
-    shard.read().unwrap_or_else(PoisonError::into_inner)
+fn read<T>(locked: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    locked.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write(shard: &RwLock<Table>) -> RwLockWriteGuard<'_, Table> {
-    shard.write().unwrap_or_else(PoisonError::into_inner)
+fn write<T>(locked: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    locked.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cells {
@@ -137,8 +146,8 @@ impl Cells {
 
     /// The cell of a tag; made if there is none.
     fn cell(&self, tag: &Tag) -> Arc<Cell> {
-        if *tag == self.root.tag {
-            return self.root.clone();
+        if *tag == self.root_tag {
+            return read(&self.root).clone();
         }
         let hash = self.hash(tag);
         if let Some(cell) = self.at(hash, tag) {
@@ -153,8 +162,8 @@ impl Cells {
     }
 
     fn find(&self, tag: &Tag) -> Option<Arc<Cell>> {
-        if *tag == self.root.tag {
-            return Some(self.root.clone());
+        if *tag == self.root_tag {
+            return Some(read(&self.root).clone());
         }
         self.at(self.hash(tag), tag)
     }
@@ -213,10 +222,21 @@ impl Cells {
             cell.known.store(false, Ordering::Relaxed);
             cell.set_stored(false);
         };
-        forget(&self.root);
+        forget(&read(&self.root));
         for shard in &self.shards {
             read(shard).iter().for_each(|cell| forget(cell));
         }
+    }
+
+    /// Begins another incarnation, whose ticks may be lower: with other cells. An insertion under way may
+    /// hold the retired ones; what it inserts never answers.
+    pub(super) fn begin_anew(&self) {
+        let root = Arc::new(Cell::new(self.root_tag.clone()));
+        std::mem::replace(&mut *write(&self.root), root).retire();
+        for shard in &self.shards {
+            write(shard).drain().for_each(|cell| cell.retire());
+        }
+        self.raises.fetch_add(1, Ordering::Release);
     }
 
     /// How often any cell has been raised. To be read before the cells that it is to speak for.
@@ -282,6 +302,31 @@ mod tests {
         cells.forget();
         cells.sweep();
         assert!(cells.of(&tags).is_empty());
+    }
+
+    #[test]
+    fn another_incarnation_has_other_cells_and_who_holds_the_last_ones_is_dead() {
+        let cells = Cells::default();
+        let tags = [Tag::from("a"), Tag::root()];
+        for tag in &tags {
+            cells.attach(&tags);
+            cells.raise(tag, 1000, false);
+        }
+        let (old, before) = (cells.attach(&tags), cells.raises());
+        cells.learn(&old[0], 1000, 0);
+        cells.begin_anew();
+        assert!(
+            cells.raises() > before,
+            "those who looked before look again"
+        );
+        assert!(old.iter().all(|cell| cell.newest() == u64::MAX));
+        let new = cells.attach(&tags);
+        assert!(new.iter().all(|cell| cell.ticks() == (0, 0)));
+        assert!(!cells.all(&tags, Cell::is_known));
+        for tag in &tags {
+            cells.raise(tag, 5, false);
+        }
+        assert!(new.iter().all(|cell| cell.newest() == 5));
     }
 
     #[test]

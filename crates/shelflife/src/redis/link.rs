@@ -20,6 +20,8 @@ use crate::store::{StoreError, StoreResult};
 
 mod handshake;
 
+use handshake::Role;
+
 /// After so many timeouts in a row a lane counts as down.
 const TIMEOUTS: u32 = 3;
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
@@ -184,10 +186,13 @@ impl Link {
     ) -> StoreResult<Vec<Value>> {
         let (at, generation, mut connection) = self.up()?;
         let got = connection.req_packed_commands(pipeline, 0, count).await;
-        // A replica that was the primary: whatever else it said is not to be believed.
+        // A replica that was the primary, or a primary that has lost its replicas, of which one may have
+        // taken over: whatever else it said is not to be believed.
         let got = got.and_then(|values| {
-            let demoted = |v: &Value| matches!(v, Value::ServerError(e) if e.code() == "READONLY");
-            match values.iter().position(demoted) {
+            let no_primary = |v: &Value| {
+                matches!(v, Value::ServerError(e) if ["READONLY", "NOREPLICAS"].contains(&e.code()))
+            };
+            match values.iter().position(no_primary) {
                 Some(at) => Err(values[at].clone().extract_error().err().unwrap_or_else(|| {
                     RedisError::from((RedisKind::Io, "the primary became a replica"))
                 })),
@@ -227,8 +232,10 @@ impl Shared {
         })
     }
 
+    /// A connection that has proved itself. A server that is a replica now takes all lanes down: who found
+    /// that out, the tail perhaps, found it out for everybody.
     async fn connect(
-        &self,
+        self: &Arc<Self>,
         response_timeout: Option<Duration>,
     ) -> StoreResult<MultiplexedConnection> {
         let config = redis::AsyncConnectionConfig::new()
@@ -243,10 +250,31 @@ impl Shared {
             .await
             .map_err(|_| StoreError::unavailable("connecting took too long"))?
             .map_err(|e| handshake::refusal(&e))?;
-        tokio::time::timeout(self.connect_timeout, handshake::verify(&mut connection))
-            .await
-            .map_err(|_| StoreError::unavailable("the handshake took too long"))??;
-        Ok(connection)
+        let verified =
+            tokio::time::timeout(self.connect_timeout, handshake::verify(&mut connection))
+                .await
+                .map_err(|_| StoreError::unavailable("the handshake took too long"))??;
+        match verified {
+            Role::Primary => Ok(connection),
+            Role::Other(role) => {
+                self.take_all_down(&role);
+                // During a failover this passes: try again.
+                Err(StoreError::unavailable(format!(
+                    "the server is a {role}, not a primary; point the URL at the primary"
+                )))
+            }
+        }
+    }
+
+    /// No lane leads to a primary any more: each has to prove itself anew.
+    fn take_all_down(self: &Arc<Self>, role: &str) {
+        for (at, lane) in self.lanes.iter().enumerate() {
+            let up = lane.up();
+            if up.is_some_and(|(generation, _)| lane.take_down(generation)) {
+                tracing::warn!(server = %self.address.shown(), role, "is not the primary any more");
+                self.reconnect(at);
+            }
+        }
     }
 
     /// Draws the conclusions of an answer for the lane that gave it.

@@ -17,6 +17,7 @@ use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
 use crate::key::{Key, Tag};
 use crate::pattern::Pattern;
+use crate::settings::LONGEST_WINDOW;
 use crate::store::{BeatAnswer, LogEntry, LoggedEvent, Member, Members, StoreResult};
 
 /// How many entries one read of the log brings.
@@ -58,6 +59,17 @@ impl RedisStore {
         self.link.call_all(&pipeline, 2).await.map(|_| ())
     }
 
+    /// Up to a page of the log's entries behind `after`, up to and with `last`.
+    pub(crate) async fn logged(&self, after: u64, last: u64) -> StoreResult<Vec<LogEntry>> {
+        let mut cmd = redis::cmd("XRANGE");
+        cmd.arg(&self.names.log)
+            .arg(format!("({}", stream::behind(after)))
+            .arg(format!("{last}-0"))
+            .arg("COUNT")
+            .arg(PAGE);
+        entries(reply::array("XRANGE", self.link.call(&cmd).await?)?)
+    }
+
     /// The processes that follow the log.
     pub(crate) async fn members(&self) -> StoreResult<Members> {
         let inc = format!("{:016x}", fastrand::u64(1..));
@@ -70,11 +82,18 @@ impl RedisStore {
     }
 }
 
-/// A member as it is listed: its name ends in its Δ.
+/// What a process is called among the members: its id, a random part, its Δ in ms.
+pub(super) fn member_name(window: Duration) -> String {
+    // Rounded up: its L1 may answer for all of its last ms.
+    let ms = window.as_nanos().div_ceil(1_000_000);
+    format!("{}-{:08x}@{ms}", std::process::id(), fastrand::u32(..))
+}
+
+/// A member as it is listed: its name ends in its Δ, which no process has longer than the longest.
 pub(super) fn member(name: String, applied: Option<u64>, beat: u64) -> Option<Member> {
     let (_, window) = name.rsplit_once('@')?;
     Some(Member {
-        window: Duration::from_millis(window.parse().ok()?),
+        window: Duration::from_millis(window.parse().ok()?).min(LONGEST_WINDOW),
         applied,
         beat,
         name,
@@ -130,24 +149,10 @@ impl LogLine {
         }
     }
 
-    /// Up to a page of the entries behind `after`, up to and with `last`.
-    pub(crate) async fn range(&self, after: u64, last: u64) -> StoreResult<Vec<LogEntry>> {
-        let mut connection = self.reading.clone();
-        let mut cmd = redis::cmd("XRANGE");
-        cmd.arg(&self.names.log)
-            .arg(format!("({after}-0"))
-            .arg(format!("{last}-0"))
-            .arg("COUNT")
-            .arg(PAGE);
-        let listed = ask(&mut connection, &cmd, self.patience).await?;
-        entries(reply::array("XRANGE", listed)?)
-    }
-
     /// Registers the member with what it has applied, and asks for the clock.
     pub(crate) fn beat(
         &self,
         applied: Option<Epoch>,
-        silent: Duration,
     ) -> impl Future<Output = StoreResult<BeatAnswer>> + Send + use<> {
         let mut connection = self.beating.clone();
         let (inc, tick) =
@@ -157,7 +162,6 @@ impl LogLine {
             self.member.clone(),
             inc,
             tick.to_string(),
-            silent.as_millis().to_string(),
         ];
         let names = self.names.clone();
         let patience = self.patience;
@@ -232,6 +236,7 @@ fn entries(listed: Vec<Value>) -> StoreResult<Vec<LogEntry>> {
             soft: Invalidation::new(),
             origin: None,
             event: None,
+            awaited: false,
             note: None,
         }));
     }
@@ -247,18 +252,21 @@ fn entries(listed: Vec<Value>) -> StoreResult<Vec<LogEntry>> {
 /// | `o` | its origin: the process that wrote it, as among the members |
 /// | `k`, `t`, `g` | a key, a tag, a glob that was invalidated; again for each |
 /// | `K`, `T` | a key, a tag that was invalidated softly |
+/// | `s` | a key that was set: what was there before is invalid |
 /// | `e`, `d` | an event: its name, its payload as JSON |
+/// | `a` | somebody waits until everyone has applied it |
 /// | `w` | a note of the server: `new` incarnation, `jump` of the clock |
 fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
     let (mut hard, mut soft) = (Invalidation::new(), Invalidation::new().soft());
     let (mut inc, mut prev) = (None, None);
     let (mut origin, mut name, mut payload, mut note) = (None, None, None, None);
+    let mut awaited = false;
     for pair in fields.chunks_exact(2) {
         let (field, text) = (pair[0].as_str(), pair[1].clone());
         match field {
             "i" => inc = u64::from_str_radix(&text, 16).ok(),
             "p" => prev = text.parse().ok(),
-            "k" => hard.keys.push(Key::from_canonical(text)),
+            "k" | "s" => hard.keys.push(Key::from_canonical(text)),
             "t" => hard.tags.push(Tag::from_canonical(&text)),
             "g" => hard.patterns.push(Pattern::new(text)),
             "K" => soft.keys.push(Key::from_canonical(text)),
@@ -266,6 +274,7 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
             "o" => origin = Some(text),
             "e" => name = Some(text),
             "d" => payload = Some(text),
+            "a" => awaited = true,
             "w" => note = Some(text),
             // Written by a newer version: what it names is not known here.
             _ => return None,
@@ -281,6 +290,7 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
             name,
             payload: payload.unwrap_or_default(),
         }),
+        awaited,
         note,
     })
 }

@@ -3,13 +3,15 @@
 //! One server holds control keys and entries, so a script may touch both: what PROTOCOL does in several
 //! steps is one here, and atomic. The order of its steps is kept inside the script.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
 
 use super::address::Address;
 use super::link::Link;
+use super::log::member_name;
 use super::names::Names;
 use super::reply::{self, Answer};
 use super::scripts::{self, Script};
@@ -27,13 +29,14 @@ mod lease;
 mod overview;
 mod read;
 mod scan;
+mod set;
 mod write;
 
 /// How much longer than its entries the record of a tag is kept.
 const TAG_SLACK: Duration = Duration::from_secs(60);
 /// By how much a server's time may seem to go back before it counts as another clock's.
 const ANOTHER_CLOCK_MS: i64 = 100;
-/// How many entries one script stores, and how many keys one reads.
+/// How many keys one script reads.
 const BATCH: usize = 200;
 
 pub(crate) use examine::{Examined, Named, Stood};
@@ -47,6 +50,8 @@ pub(crate) struct RedisStore {
     address: String,
     /// This process among the members, and in the log: its id, a random part, its Δ in ms.
     member: String,
+    /// How many callers wait, or are about to, until what they invalidate is applied everywhere.
+    awaited: Arc<AtomicUsize>,
     #[cfg(test)]
     pub(super) probes: crate::probe::Probes,
 }
@@ -60,12 +65,8 @@ impl RedisStore {
         Ok(Self {
             names: Names::of(&settings.namespace),
             address: address.shown(),
-            member: format!(
-                "{}-{:08x}@{}",
-                std::process::id(),
-                fastrand::u32(..),
-                settings.window.as_millis()
-            ),
+            member: member_name(settings.window),
+            awaited: Arc::default(),
             link: Link::open(address, settings).await?,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
             clock,
@@ -86,6 +87,11 @@ impl RedisStore {
     /// This process among the members, and in the log.
     pub(crate) fn member(&self) -> &str {
         &self.member
+    }
+
+    /// How many callers wait until what they invalidate is applied everywhere.
+    pub(crate) fn awaited(&self) -> &Arc<AtomicUsize> {
+        &self.awaited
     }
 
     pub(crate) fn close(&self) {

@@ -12,6 +12,12 @@ use super::names::Names;
 use super::reply;
 use crate::store::{StoreError, StoreResult};
 
+/// The id behind which everything is newer than a tick. Not `<tick>-0`: what a foreign hand has added
+/// gets `<tick>-1`, would be met as a gap, and again at the position of every resync.
+pub(super) fn behind(tick: u64) -> String {
+    format!("{tick}-{}", u64::MAX)
+}
+
 /// The entries behind `after`; waits up to `block` for the first.
 pub(super) fn xread(names: &Names, after: u64, page: usize, block: Duration) -> Cmd {
     let mut cmd = redis::cmd("XREAD");
@@ -21,7 +27,7 @@ pub(super) fn xread(names: &Names, after: u64, page: usize, block: Duration) -> 
         .arg(block.as_millis().max(1) as u64)
         .arg("STREAMS")
         .arg(&names.log)
-        .arg(format!("{after}-0"));
+        .arg(behind(after));
     cmd
 }
 

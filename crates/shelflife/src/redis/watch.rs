@@ -61,10 +61,16 @@ impl RedisStore {
         let Some(clock) = singles.first().and_then(reply::clock) else {
             return Ok(None);
         };
-        // As `beat.lua` writes it: since when the list is kept, and in which incarnation.
-        let since = singles.into_iter().nth(1).and_then(text);
-        let since = since.as_deref().and_then(|text| text.split_once(' '));
-        let since = since.filter(|(_, inc)| *inc == format!("{:016x}", clock.inc));
+        let mut singles = singles.into_iter().map(text);
+        let mut single = || singles.next().flatten().unwrap_or_default();
+        let (of, since) = (single(), single());
+        // As `beat.lua` writes it: since when the list is kept, in which incarnation and on which primary,
+        // both as in the clock.
+        let since = since.split_once(' ').filter(|(_, mark)| {
+            let (inc, primary) = mark.split_once(' ').unwrap_or((mark, ""));
+            let mut of = of.split(' ');
+            (of.next(), of.nth(1)) == (Some(inc), Some(primary))
+        });
         let listed = |(name, beat): (String, f64)| {
             let of = applied.iter().find(|(other, _)| *other == name);
             // One that resyncs is listed with -1; a list of another incarnation says nothing.

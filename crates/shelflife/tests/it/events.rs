@@ -214,34 +214,65 @@ async fn handlers_that_fail_take_nobody_along() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_events_than_may_wait_are_dropped_and_counted_and_hold_up_nothing() {
-    let bench = Bench::redis();
-    let one = bench.cache().await;
-    let other = bench.builder().window(LONG).build().await.unwrap();
+/// A listener that stands still at a barrier with the first event.
+async fn slow(bench: &Bench) -> (Listener, Gate) {
+    let cache = bench.builder().window(LONG).build().await.unwrap();
     let gate = Gate::closed();
     let barrier = gate.clone();
-    other.on_async(move |_: &UserUpdated| {
+    cache.on_async(move |_: &UserUpdated| {
         let barrier = barrier.clone();
         async move {
             barrier.pass().await;
             Ok(Invalidation::new())
         }
     });
-    one.set("k", 1_u32).await.unwrap();
-    until(async || other.get::<u32>("k").await == Some(1)).await;
-    for id in 0..1100 {
+    (Listener::of(cache), gate)
+}
+
+/// Waits until a process has applied all that was logged.
+async fn follows(cache: &Cache, by: &Cache) {
+    by.set("followed", 1_u32).await.unwrap();
+    until(async || cache.get::<u32>("followed").await == Some(1)).await;
+    by.set("followed", 2_u32).await.unwrap();
+    // L1 drops what the log says is set: it has come that far.
+    until(async || cache.get::<u32>("followed").await == Some(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_events_than_may_wait_are_handled_in_their_turn_and_hold_up_nothing() {
+    let bench = Bench::redis();
+    let one = bench.cache().await;
+    let (other, gate) = slow(&bench).await;
+    let all: Vec<u64> = (0..1500).collect();
+    for &id in &all {
         one.emit(&UserUpdated { id }).await.unwrap();
     }
-    one.set("k", 2_u32).await.unwrap();
-    // The log is followed behind a handler that stands still.
-    until(async || other.get::<u32>("k").await == Some(2)).await;
-    let dropped = other.stats().events_dropped;
-    assert!((1..=1100 - 1024).contains(&dropped), "{dropped}");
+    follows(&other.cache, &one).await;
     gate.release();
-    until(async || other.stats().events_heard + dropped == 1100).await;
-    one.emit(&UserUpdated { id: 0 }).await.unwrap();
-    until(async || other.stats().events_heard + dropped == 1101).await;
+    other.has_heard(1500).await;
+    assert_eq!(other.seen(), all, "each once, in order");
+    assert_eq!(other.cache.stats().events_dropped, 0);
+    one.emit(&UserUpdated { id: 1500 }).await.unwrap();
+    other.has_heard(1501).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_lost_with_the_log_only_and_that_is_counted() {
+    let mut bench = Bench::redis();
+    let one = bench.cache().await;
+    let (other, gate) = slow(&bench).await;
+    for id in 0..1500 {
+        one.emit(&UserUpdated { id }).await.unwrap();
+    }
+    follows(&other.cache, &one).await;
+    let trim = ["XTRIM", "sl1:{test}:log", "MAXLEN", "100"];
+    bench.server().cli(&trim);
+    gate.release();
+    until(async || other.cache.stats().events_dropped == 1).await;
+    one.emit(&UserUpdated { id: 1500 }).await.unwrap();
+    until(async || other.seen().last() == Some(&1500)).await;
+    let seen = other.seen();
+    assert!(seen.is_sorted() && seen.len() > 1100, "{}", seen.len());
 }
 
 /// A listener behind a wire that can be cut.
@@ -267,6 +298,15 @@ async fn a_process_that_was_cut_off_handles_what_it_missed() {
     other.has_seen(&[1, 2, 3, 4]).await;
 }
 
+/// The log loses an entry that names something: a gap, and so a resync behind what follows.
+async fn lose_an_entry(bench: &mut Bench, one: &Cache) {
+    let what = Invalidation::new().tag("lost");
+    one.invalidate(what).await.unwrap();
+    let lost = newest(bench).into_iter().find(|line| line.ends_with("-0"));
+    let delete = ["XDEL", "sl1:{test}:log", &lost.unwrap()];
+    assert!(bench.server().cli(&delete).contains('1'));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resync_delivers_the_events_that_it_skips() {
     let mut bench = Bench::redis();
@@ -277,17 +317,7 @@ async fn a_resync_delivers_the_events_that_it_skips() {
     other.has_seen(&[1]).await;
     wire.refuse(true).await;
     wire.cut();
-    // The log loses an entry that names something: a gap, and so a resync behind the rest.
-    one.invalidate(Invalidation::new().tag("lost"))
-        .await
-        .unwrap();
-    let lost = newest(&mut bench)
-        .into_iter()
-        .find(|line| line.ends_with("-0"));
-    let deleted = bench
-        .server()
-        .cli(&["XDEL", "sl1:{test}:log", &lost.unwrap()]);
-    assert!(deleted.contains('1'));
+    lose_an_entry(&mut bench, &one).await;
     for id in 2..=4 {
         one.emit(&UserUpdated { id }).await.unwrap();
     }
@@ -295,4 +325,68 @@ async fn a_resync_delivers_the_events_that_it_skips() {
     other.has_seen(&[1, 2, 3, 4]).await;
     one.emit(&UserUpdated { id: 5 }).await.unwrap();
     other.has_seen(&[1, 2, 3, 4, 5]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_missed_more_than_may_wait_handles_all_of_it() {
+    let mut bench = Bench::redis();
+    let wire = Proxy::start(bench.server().address()).await;
+    let one = bench.cache().await;
+    let other = behind(&wire).await;
+    one.emit(&UserUpdated { id: 0 }).await.unwrap();
+    other.has_seen(&[0]).await;
+    // Once it can read on where it was, once it has to begin anew behind the rest.
+    for (from, to, gap) in [(1, 1300, false), (1300, 2600, true)] {
+        wire.refuse(true).await;
+        wire.cut();
+        if gap {
+            lose_an_entry(&mut bench, &one).await;
+        }
+        for id in from..to {
+            one.emit(&UserUpdated { id }).await.unwrap();
+        }
+        wire.refuse(false).await;
+        other.has_heard(to).await;
+        assert_eq!(other.seen(), (0..to).collect::<Vec<_>>());
+    }
+}
+
+/// What `one` emits while its wire is cut is not confirmed, and heard by `other` once it is whole again.
+async fn told_later(bench: &mut Bench, one: Cache, wire: &Proxy, says: &str) -> u64 {
+    let other = Listener::of(bench.cache().await);
+    wire.refuse(true).await;
+    wire.cut();
+    let error = one.emit(&UserUpdated { id: 1 }).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().starts_with(says), "{error}");
+    let before = entries_logged(bench);
+    wire.refuse(false).await;
+    other.has_heard(1).await;
+    assert_eq!(other.seen(), [1]);
+    until(async || one.stats().unconfirmed == 0).await;
+    entries_logged(bench) - before
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_not_confirmed_is_told_later_with_its_invalidation() {
+    let mut bench = Bench::redis();
+    let wire = Proxy::start(bench.server().address()).await;
+    let one = behind(&wire).await;
+    let says = "the event and its invalidation are not confirmed; they are tried again";
+    let logged = told_later(&mut bench, one.cache.clone(), &wire, says).await;
+    assert_eq!(
+        logged, 1,
+        "who hears it need not invalidate what came with it"
+    );
+    assert_eq!(one.seen(), [1], "its own handlers have run");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_without_an_invalidation_is_told_later_too() {
+    let mut bench = Bench::redis();
+    let wire = Proxy::start(bench.server().address()).await;
+    let one = bench.builder().url(wire.url()).build().await.unwrap();
+    let says = "the event is not confirmed; it is tried again";
+    let logged = told_later(&mut bench, one, &wire, says).await;
+    assert_eq!(logged, 2, "the event, and what its handler asked for");
 }

@@ -287,7 +287,8 @@ on_both_stores! {
                 assert_eq!(seen.status.outcome(), Outcome::Stale, "{what:?}");
                 assert_eq!(seen.status.reason(), Reason::SoftInvalidated, "{what:?}");
             }
-            cache.delete(KEY).await.unwrap();
+            // Of which the other has to have heard, or its next set may be taken for older.
+            cache.invalidate(Invalidation::new().key(KEY)).everywhere().await.unwrap();
         }
     }
 

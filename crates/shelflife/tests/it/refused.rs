@@ -1,10 +1,11 @@
 //! Servers that refuse: credentials, rights, replicas, memory, versions.
 
-use shelflife::{ErrorKind, Invalidation};
+use shelflife::{Cache, ErrorKind, Invalidation};
 use shelflife_testkit::RedisServer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::faults::{assert_recovers, builder, timed, unavailable};
+use crate::gate::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_credentials_are_an_error_that_hides_them() {
@@ -68,6 +69,78 @@ async fn a_primary_that_becomes_a_replica_is_left_alone_until_it_is_one_again() 
     );
     assert_eq!(timed(&cache, "k", 2).await.0, 2);
     server.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_recovers(&cache).await;
+}
+
+/// Makes a replica of a server, which keeps what it holds: of a primary that is not there.
+fn demote(server: &RedisServer) {
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+}
+
+/// What reads of the primary find that need nothing but reads: strict ones, and all of a process whose
+/// window is closed.
+async fn found_by_looking(cache: &Cache) -> [Option<u32>; 5] {
+    let entry = || cache.entry("k");
+    [
+        entry().strict().get().await,
+        entry().get().await,
+        entry().lookup().await.value,
+        entry().strict().lookup().await.value,
+        cache.get_many(["k", "absent"]).await[0],
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_read_that_asks_the_primary_believes_one_that_has_become_a_replica() {
+    let server = RedisServer::start();
+    // Each read finds out for itself: the lane that it takes down is another cache's.
+    for read in 0..5 {
+        let cache = builder(server.url()).without_tail().build().await.unwrap();
+        // It may be taken for older than what another has just invalidated.
+        until(async || {
+            cache.set("k", 1_u32).await.unwrap();
+            found_by_looking(&cache).await == [Some(1); 5]
+        })
+        .await;
+        demote(&server);
+        assert_eq!(server.cli(&["EXISTS", "sl1:test:e:k"]), "1", "it is there");
+        let found = match read {
+            0 => cache.entry("k").strict().get::<u32>().await,
+            1 => cache.get("k").await,
+            2 => cache.entry("k").lookup().await.value,
+            3 => cache.entry("k").strict().lookup().await.value,
+            _ => cache.get_many(["k"]).await[0],
+        };
+        assert_eq!(found, None, "read {read}");
+        assert_eq!(found_by_looking(&cache).await, [None; 5], "after {read}");
+        server.cli(&["REPLICAOF", "NO", "ONE"]);
+        assert_recovers(&cache).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tail_finds_out_for_everybody_that_the_primary_is_a_replica() {
+    let server = RedisServer::start();
+    let cache = builder(server.url()).build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    cache.ping().await.unwrap();
+    demote(&server);
+    // Nothing that a replica would refuse is asked by anybody else.
+    until(async || cache.ping().await.is_err()).await;
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_recovers(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_has_lost_its_replicas_is_not_believed() {
+    let server = RedisServer::start();
+    let cache = builder(server.url()).without_tail().build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    // Behind a partition another one may have taken over: that is what this setting is for.
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    assert_eq!(found_by_looking(&cache).await, [None; 5]);
+    assert_eq!(timed(&cache, "k", 2).await.0, 2);
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     assert_recovers(&cache).await;
 }
 

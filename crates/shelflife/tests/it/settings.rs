@@ -23,11 +23,12 @@ fn assert_says(error: &Error, parts: &[&str]) {
     }
 }
 
-const WRONG: [(&str, &str, &str); 12] = [
+const WRONG: [(&str, &str, &str); 13] = [
     ("ttl", "0s", "longer than zero"),
     ("ttl", "soon", "duration"),
     ("timeout", "-1", "duration"),
     ("window", "0", "longer than zero"),
+    ("window", "61m", "at most \"1h\""),
     ("connections", "0", "1 to 64"),
     ("memory", "lots", "64MiB"),
     ("codec", "pickle", "messagepack, json or raw"),

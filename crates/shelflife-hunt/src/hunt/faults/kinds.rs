@@ -13,10 +13,15 @@ pub enum Fault {
     Pause,
     /// A process is killed, and another started in its place.
     Kill,
+    /// A process ends as it should while it reads and writes, and another is started in its place.
+    Close,
     /// Redis is stopped for a while.
     Freeze,
     /// Redis is killed, and started again, empty.
     Restart,
+    /// Redis is killed, and started again with what it had saved more than Δ before. Nothing was invalidated
+    /// since then, but everyone has gone on.
+    Disk,
     /// All connections are closed by the server.
     Clients,
     /// The server forgets all scripts.
@@ -40,11 +45,13 @@ pub enum Fault {
 }
 
 /// How often each, in parts of all.
-pub(super) const OFTEN: [(Fault, u32, &str); 14] = [
+pub(super) const OFTEN: [(Fault, u32, &str); 16] = [
     (Fault::Pause, 22, "pause"),
     (Fault::Kill, 5, "kill"),
+    (Fault::Close, 4, "close"),
     (Fault::Freeze, 5, "freeze"),
     (Fault::Restart, 4, "restart"),
+    (Fault::Disk, 6, "disk"),
     (Fault::Clients, 7, "clients"),
     (Fault::Scripts, 5, "scripts"),
     (Fault::Memory, 5, "memory"),

@@ -6,8 +6,15 @@ use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerError
 use crate::error::ErrorKind;
 use crate::store::{StoreError, StoreResult};
 
-/// Checks version and role.
-pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResult<()> {
+/// What a server is among its replicas.
+pub(super) enum Role {
+    Primary,
+    /// A replica: what it calls itself.
+    Other(String),
+}
+
+/// Checks the version, and gives the role.
+pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResult<Role> {
     let info = redis::cmd("INFO").arg("server").arg("replication").take();
     let value = connection
         .req_packed_command(&info)
@@ -17,13 +24,10 @@ pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResul
     let text = String::from_redis_value(value)
         .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
     check_version(&text)?;
-    match field(&text, "role") {
-        Some("master") | None => Ok(()),
-        // During a failover this passes: try again.
-        Some(role) => Err(StoreError::unavailable(format!(
-            "the server is a {role}, not a primary; point the URL at the primary"
-        ))),
-    }
+    Ok(match field(&text, "role") {
+        Some("master") | None => Role::Primary,
+        Some(role) => Role::Other(role.to_owned()),
+    })
 }
 
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
@@ -90,6 +94,8 @@ pub(super) fn server_error(error: &RedisError) -> StoreError {
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::TryAgain,
         ) => StoreError::unavailable(error.to_string()),
+        // One that has lost its replicas, and must not write until they are back.
+        _ if error.code() == Some("NOREPLICAS") => StoreError::unavailable(error.to_string()),
         _ => StoreError::new(ErrorKind::Store, error.to_string()),
     }
 }

@@ -1,5 +1,7 @@
 //! Invalidations: entries, then the clock and the log, then the tags.
 
+use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{RedisStore, millis};
@@ -15,38 +17,22 @@ const TAG_KEEP: Duration = Duration::from_secs(24 * 3600);
 const NAMES: usize = 1000;
 
 impl RedisStore {
-    /// PROTOCOL §5 and, for patterns, §6: the scan first, then the control script, which refuses
-    /// nothing here because it runs on the one server that was scanned; if that has become another
-    /// meanwhile, all is done again.
+    /// PROTOCOL §5 and, for patterns, §6: the scan first, then the control script. That one refuses
+    /// nothing, because it runs on the one server that was scanned. If that has become another meanwhile,
+    /// all is done again: what was removed before may have come back.
     pub(crate) async fn invalidate(
         &self,
         what: &Invalidation,
         event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
-        if what.keys.len() + what.tags.len() + what.patterns.len() > NAMES {
-            return self.invalidate_in_parts(what, event).await;
-        }
+        let parts = parts(what);
         for _ in 0..3 {
-            let replid = match what.patterns.is_empty() {
-                true => None,
-                false => Some(
-                    self.control("clock", &scripts::CLOCK, &[], &[])
-                        .await?
-                        .replid,
-                ),
-            };
-            for pattern in &what.patterns {
-                self.unlink_matches(pattern).await?;
-            }
-            #[cfg(test)]
-            self.probes.pause(crate::probe::Point::Scanned).await;
-            let answer = self.invalidate_control(what, event).await?;
-            if replid.is_none_or(|r| r == answer.replid) {
-                return Ok(answer.clock);
+            if let Some(epoch) = self.invalidate_once(&parts, event).await? {
+                return Ok(epoch);
             }
         }
         Err(StoreError::unavailable(
-            "the primary changed again and again during the scan",
+            "the primary changed again and again during the invalidation",
         ))
     }
 
@@ -58,37 +44,35 @@ impl RedisStore {
             .map(drop)
     }
 
-    /// More names than one script takes: in parts, one after another. The last part's epoch covers all.
-    async fn invalidate_in_parts(
+    /// All parts, one after another; the epoch of the last one covers all, and it tells the event. `None`
+    /// when the primary, or the incarnation, is not the same all along.
+    async fn invalidate_once(
         &self,
-        what: &Invalidation,
+        parts: &[Cow<'_, Invalidation>],
         event: Option<&LoggedEvent>,
-    ) -> StoreResult<Epoch> {
-        let part = || Invalidation {
-            soft: what.soft,
-            ..Invalidation::new()
-        };
-        for keys in what.keys.chunks(NAMES) {
-            let keys = keys.to_vec();
-            self.invalidate_control(&Invalidation { keys, ..part() }, None)
-                .await?;
-        }
-        for tags in what.tags.chunks(NAMES) {
-            let tags = tags.to_vec();
-            self.invalidate_control(&Invalidation { tags, ..part() }, None)
-                .await?;
-        }
-        // Each part of the patterns is a scan and a log entry of its own; the last one tells the event.
-        let mut parts = what.patterns.chunks(NAMES).peekable();
-        loop {
-            let patterns = parts.next().unwrap_or_default().to_vec();
-            let last = parts.peek().is_none();
-            let rest = Invalidation { patterns, ..part() };
-            let epoch = Box::pin(self.invalidate(&rest, event.filter(|_| last))).await?;
-            if last {
-                return Ok(epoch);
+    ) -> StoreResult<Option<Epoch>> {
+        let mut first: Option<Answer> = None;
+        let mut clock = None;
+        for (at, part) in parts.iter().enumerate() {
+            if !part.patterns.is_empty() {
+                let before = self.control("clock", &scripts::CLOCK, &[], &[]).await?;
+                if !same(&mut first, before) {
+                    return Ok(None);
+                }
+            }
+            for pattern in &part.patterns {
+                self.unlink_matches(pattern).await?;
+            }
+            #[cfg(test)]
+            self.probes.pause(crate::probe::Point::Scanned).await;
+            let event = event.filter(|_| at + 1 == parts.len());
+            let answer = self.invalidate_control(part, event).await?;
+            clock = Some(answer.clock);
+            if !same(&mut first, answer) {
+                return Ok(None);
             }
         }
+        Ok(clock)
     }
 
     async fn invalidate_control(
@@ -109,13 +93,48 @@ impl RedisStore {
         let mut args: Vec<&[u8]> = vec![entries.as_bytes(), mode, keep.as_bytes()];
         args.extend([b"o".as_slice(), self.member().as_bytes()]);
         args.extend(log_body(what, event));
+        if self.awaited.load(Ordering::Relaxed) > 0 {
+            args.extend([b"a".as_slice(), b""]);
+        }
         self.control("invalidate", &scripts::INVALIDATE, &keys, &args)
             .await
     }
 }
 
+/// What one script takes each: all at once, mostly. There is always one.
+fn parts(what: &Invalidation) -> Vec<Cow<'_, Invalidation>> {
+    if what.keys.len() + what.tags.len() + what.patterns.len() <= NAMES {
+        return vec![Cow::Borrowed(what)];
+    }
+    let part = || Invalidation {
+        soft: what.soft,
+        ..Invalidation::new()
+    };
+    let keys = what.keys.chunks(NAMES).map(|keys| Invalidation {
+        keys: keys.to_vec(),
+        ..part()
+    });
+    let tags = what.tags.chunks(NAMES).map(|tags| Invalidation {
+        tags: tags.to_vec(),
+        ..part()
+    });
+    let patterns = what.patterns.chunks(NAMES).map(|patterns| Invalidation {
+        patterns: patterns.to_vec(),
+        ..part()
+    });
+    let all = keys.chain(tags).chain(patterns);
+    all.map(Cow::Owned).collect()
+}
+
+/// Whether an answer is of the same life of the same primary as the first one was.
+fn same(first: &mut Option<Answer>, answer: Answer) -> bool {
+    let (inc, replid) = (answer.clock.inc, answer.replid.clone());
+    let first = first.get_or_insert(answer);
+    first.clock.inc == inc && first.replid == replid
+}
+
 /// The fields of the log entry: `k`, `t`, `g` for keys, tags and globs (`K`, `T` when soft), `e` and
-/// `d` for an event.
+/// `d` for an event. (`a` says that somebody waits until everyone has applied it.)
 fn log_body<'a>(what: &'a Invalidation, event: Option<&'a LoggedEvent>) -> Vec<&'a [u8]> {
     let (key, tag): (&[u8], &[u8]) = if what.soft {
         (b"K", b"T")

@@ -8,6 +8,7 @@ use redis::{Cmd, Value};
 use super::{BATCH, RedisStore, millis};
 use crate::key::Tag;
 use crate::record::Record;
+use crate::redis::link::refused;
 use crate::redis::{reply, scripts};
 use crate::store::{Body, Fetched, Held, Slot, Snapshot, StoreError, StoreResult, Wanted};
 use crate::validity::{Meta, TagRecord};
@@ -25,7 +26,7 @@ impl RedisStore {
         for _ in 0..3 {
             let sent = self.clock.now();
             let (got, granted) = match wanted {
-                None => (self.link.call(&mget).await?, false),
+                None => (self.ask_primary(&mget).await?, false),
                 Some(wanted) => self.read_or_lease(&mget, &name, key, wanted).await?,
             };
             let mut items = reply::array("MGET", got)?.into_iter();
@@ -49,6 +50,21 @@ impl RedisStore {
         Err(StoreError::unavailable(
             "the clock is lost as fast as it is made",
         ))
+    }
+
+    /// Reads in a way that only a primary answers: a server that was one and has become a replica goes on
+    /// answering reads, on connections that it has. Behind the read goes a write that changes nothing; a
+    /// replica refuses it, and so does a primary that has lost its replicas. Other refusals, for want of
+    /// rights say, do not tell who it is.
+    async fn ask_primary(&self, read: &Cmd) -> StoreResult<Value> {
+        let mut write = redis::cmd("PERSIST");
+        write.arg(&self.names.clock);
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(read.clone()).add_command(write);
+        let got = self.link.call_all(&pipeline, 2).await?.into_iter().next();
+        got.unwrap_or(Value::Nil)
+            .extract_error()
+            .map_err(|e| refused(&e))
     }
 
     /// The entry alone: `GET`, or where a lease is wanted `SET … NX GET`, which is both in one command.
@@ -177,19 +193,25 @@ impl RedisStore {
         Ok(all)
     }
 
+    async fn read_script(&self, keys: &[&str]) -> StoreResult<Value> {
+        let with = |mut cmd: Cmd| {
+            cmd.arg(keys).arg(&self.names.tag_prefix);
+            cmd
+        };
+        let script = &scripts::READ_MANY;
+        match self.ask_primary(&with(script.evalsha(keys.len()))).await {
+            Err(error) if error.no_script => self.ask_primary(&with(script.eval(keys.len()))).await,
+            got => got,
+        }
+    }
+
     async fn read_batch(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
         let names: Vec<String> = keys.iter().map(|key| self.names.entry(key)).collect();
         let mut all: Vec<&str> = vec![&self.names.clock];
         all.extend(names.iter().map(String::as_str));
         for _ in 0..3 {
             let sent = self.clock.now();
-            let got = self
-                .run(
-                    &scripts::READ_MANY,
-                    &all,
-                    &[self.names.tag_prefix.as_bytes()],
-                )
-                .await?;
+            let got = self.read_script(&all).await?;
             let mut parts = reply::array("read_many", got)?
                 .into_iter()
                 .map(|v| reply::array("read_many", v));

@@ -9,11 +9,13 @@ use redis::Value;
 use super::RedisStore;
 use crate::key::head_of_shortened;
 use crate::pattern::Pattern;
-use crate::redis::reply;
+use crate::redis::{reply, scripts};
 use crate::store::{Listed, StoreError, StoreResult};
 
 /// How many keys one step of a scan looks at.
 const PAGE: usize = 1000;
+/// How many patterns one script takes: Lua's stack bounds it.
+const PATTERNS: usize = 1000;
 /// A shortened name keeps at least so much of its key: a longer prefix would not find it.
 const PREFIX: usize = 380;
 
@@ -63,6 +65,21 @@ impl RedisStore {
         let names = reply::array("SCAN", items.next().unwrap_or(Value::Nil))?;
         let names = names.into_iter().filter_map(reply::bytes).collect();
         Ok((names, (next != 0).then_some(next)))
+    }
+
+    /// Logs the patterns of a scan that is about to begin. What is stored before this is met by the scan; a
+    /// set that is carried out while it goes on would come behind it unseen, and finds this in the log. The
+    /// scan's own entry still follows it: that is the one which promises something.
+    pub(crate) async fn announce_scan(&self, patterns: &[Pattern]) -> StoreResult<()> {
+        for part in patterns.chunks(PATTERNS) {
+            // No entries, no tags.
+            let mut args: Vec<&[u8]> = vec![b"0", b"hard", b"0", b"o", self.member().as_bytes()];
+            let globs = part.iter().map(|pattern| pattern.as_str().as_bytes());
+            args.extend(globs.flat_map(|glob| [b"g".as_slice(), glob]));
+            self.control("announce", &scripts::INVALIDATE, &[], &args)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Removes every match, values and leases alike. PROTOCOL §6.

@@ -1,8 +1,8 @@
-//! Fills and sets: a record goes in, with the records of its tags.
+//! Fills and announced writes: a record goes in, with the records of its tags.
 
 use std::time::Duration;
 
-use super::{BATCH, RedisStore, TAG_SLACK, millis};
+use super::{RedisStore, TAG_SLACK, millis};
 use crate::epoch::Epoch;
 use crate::error::ErrorKind;
 use crate::key::Tag;
@@ -46,40 +46,6 @@ impl RedisStore {
             Some("overtaken") => Ok(Filled::Overtaken(answer.clock)),
             _ => Ok(Filled::LeaseLost(answer.clock)),
         }
-    }
-
-    pub(crate) async fn set(&self, entries: Vec<Entry>) -> StoreResult<Epoch> {
-        let mut last = None;
-        let mut entries = entries.into_iter().peekable();
-        while entries.peek().is_some() {
-            last = Some(self.set_batch(entries.by_ref().take(BATCH)).await?);
-        }
-        match last {
-            Some(epoch) => Ok(epoch),
-            None => self.clock().await,
-        }
-    }
-
-    async fn set_batch(&self, entries: impl Iterator<Item = Entry>) -> StoreResult<Epoch> {
-        let (mut names, mut args): (Vec<String>, Vec<Vec<u8>>) =
-            (Vec::new(), vec![self.member().into()]);
-        for entry in entries {
-            names.push(self.names.entry(&entry.key));
-            names.extend(self.tag_names(&entry.meta.tags));
-            let (keep, keep_tags) = keeps(&entry);
-            let key = entry.key.clone();
-            args.push(entry.meta.tags.len().to_string().into());
-            args.push(packed(entry)?);
-            args.push(keep.into());
-            args.push(keep_tags.into());
-            args.push(key.as_bytes().to_vec());
-        }
-        let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        Ok(self
-            .control("set", &scripts::SET, &keys, &args)
-            .await?
-            .clock)
     }
 
     pub(crate) async fn begin_write(
@@ -131,14 +97,14 @@ impl RedisStore {
 }
 
 /// How long to keep an entry and the records of its tags, in ms, as arguments.
-fn keeps(entry: &Entry) -> (String, String) {
+pub(super) fn keeps(entry: &Entry) -> (String, String) {
     (
         millis(entry.keep).max(1).to_string(),
         millis(entry.keep + TAG_SLACK).to_string(),
     )
 }
 
-fn packed(entry: Entry) -> StoreResult<Vec<u8>> {
+pub(super) fn packed(entry: Entry) -> StoreResult<Vec<u8>> {
     let Body::Packed(payload) = entry.body else {
         return Err(StoreError::new(
             ErrorKind::Store,
