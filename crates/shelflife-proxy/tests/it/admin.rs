@@ -1,0 +1,117 @@
+//! The operators' listener.
+
+use crate::origin::Origin;
+use crate::proxy::{self, TOKEN};
+use crate::raw;
+
+fn post(document: &str, authorization: &str) -> String {
+    format!(
+        "POST /_shelflife/invalidate HTTP/1.1\r\nHost: admin\r\n{authorization}Content-Length: {}\r\n\r\n{document}",
+        document.len()
+    )
+}
+
+fn bearer() -> String {
+    format!("Authorization: Bearer {TOKEN}\r\n")
+}
+
+#[tokio::test]
+async fn health_needs_no_token() {
+    let origin = Origin::ok().await;
+    let proxy = proxy::before(&origin).await;
+    for path in [
+        "/_shelflife/health",
+        "/_shelflife/health/live",
+        "/_shelflife/health/ready",
+    ] {
+        let response = raw::get(proxy.admin, path).await;
+        assert_eq!(
+            (response.status(), response.text().as_str()),
+            (200, r#"{"live":true,"ready":true}"#)
+        );
+    }
+    assert_eq!(raw::get(proxy.admin, "/").await.status(), 404);
+    // To clients these are paths like others.
+    raw::get(proxy.address, "/_shelflife/health").await;
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn invalidation_needs_the_token() {
+    let origin = Origin::ok().await;
+    let proxy = proxy::before(&origin).await;
+    let half = &TOKEN[..8];
+    for authorization in [
+        String::new(),
+        "Authorization: Bearer \r\n".to_owned(),
+        format!("Authorization: Bearer {half}\r\n"),
+        format!("Authorization: Bearer {TOKEN}x\r\n"),
+        format!("Authorization: Basic {TOKEN}\r\n"),
+        format!("Authorization: {TOKEN}\r\n"),
+        format!("Authorization: Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}\r\n"),
+        format!("X-Token: {TOKEN}\r\n"),
+    ] {
+        let response = raw::ask(proxy.admin, post(r#"{"all":true}"#, &authorization)).await;
+        assert_eq!(response.status(), 401, "{authorization:?}");
+        assert!(response.has("www-authenticate"));
+        let purge = format!("PURGE /x HTTP/1.1\r\nHost: a\r\n{authorization}\r\n");
+        assert_eq!(
+            raw::ask(proxy.admin, purge).await.status(),
+            401,
+            "{authorization:?}"
+        );
+    }
+    let response = raw::ask(proxy.admin, post(r#"{"all":true}"#, &bearer())).await;
+    assert_eq!(response.status(), 200, "{}", response.text());
+    assert!(response.text().contains("receipt"));
+}
+
+#[tokio::test]
+async fn a_document_that_names_nothing_or_what_is_unknown_is_refused() {
+    let origin = Origin::ok().await;
+    let proxy = proxy::before(&origin).await;
+    for (document, part) in [
+        ("{}", "nothing is named"),
+        (r#"{"tag":["a"]}"#, "unknown field `tag`"),
+        (r#"{"tags":"a"}"#, "invalid type"),
+        ("[", "cannot be used"),
+        (r#"{"urls":["/x"]}"#, "has no host"),
+    ] {
+        let response = raw::ask(proxy.admin, post(document, &bearer())).await;
+        assert_eq!(response.status(), 400, "{document}");
+        assert!(
+            response.text().contains(part),
+            "{document}: {}",
+            response.text()
+        );
+    }
+    let get = format!(
+        "GET /_shelflife/invalidate HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        bearer()
+    );
+    assert_eq!(raw::ask(proxy.admin, get).await.status(), 405);
+}
+
+#[tokio::test]
+async fn an_invalidation_reaches_values_of_the_same_cache() {
+    let origin = Origin::ok().await;
+    let cache = shelflife::Cache::memory();
+    let config = proxy::config(&format!("http://{}", origin.address), "");
+    let proxy = proxy::start_with(config, cache.clone()).await;
+    for document in [
+        r#"{"keys":["users:1"]}"#,
+        r#"{"tags":["t"]}"#,
+        r#"{"patterns":["users:*"],"everywhere":true}"#,
+        r#"{"all":true}"#,
+    ] {
+        cache.entry("users:1").tag("t").set(1).await.unwrap();
+        assert_eq!(cache.get::<i32>("users:1").await, Some(1));
+        assert_eq!(
+            raw::ask(proxy.admin, post(document, &bearer()))
+                .await
+                .status(),
+            200
+        );
+        assert_eq!(cache.get::<i32>("users:1").await, None, "{document}");
+    }
+}
