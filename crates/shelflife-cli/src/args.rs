@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Members(MembersArgs),
     Audit(AuditArgs),
     Stats(StatsArgs),
+    Explain(ExplainArgs),
+    Proxy(ProxyArgs),
 }
 
 /// Which store: one group of options for every command.
@@ -302,6 +304,103 @@ Examples:
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) operator: OperatorArgs,
+}
+
+/// Send a request, and say step by step why its answer may or may not be stored, and from where it was served.
+///
+/// Each rule is told with its clause. What the caches on the way did they tell themselves, in Cache-Status; it
+/// is put into words. The request is sent twice, so only with methods that change nothing. Ends with 1 if the
+/// answer may not be stored.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife explain http://127.0.0.1:8080/users
+  shelflife explain http://127.0.0.1:8080/users/1 -H 'Authorization: Bearer x'
+  shelflife explain https://api.example.com/items --policy application --once
+  shelflife explain http://127.0.0.1:8080/users --json | jq '.steps[] | select(.refused)'")]
+pub(crate) struct ExplainArgs {
+    /// The URL, http or https.
+    pub(crate) url: String,
+
+    /// A field of the request; may be repeated.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+
+    /// The method.
+    #[arg(long, value_enum, default_value_t = SafeMethod::Get)]
+    pub(crate) method: SafeMethod,
+
+    /// By which rules: those of `shelflife proxy`, or the stricter ones of a layer inside an application.
+    #[arg(long, value_enum, default_value_t = PolicyName::Proxy)]
+    pub(crate) policy: PolicyName,
+
+    /// Send it once only.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A method that changes nothing.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum SafeMethod {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+}
+
+impl From<SafeMethod> for axum::http::Method {
+    fn from(method: SafeMethod) -> Self {
+        match method {
+            SafeMethod::Get => Self::GET,
+            SafeMethod::Head => Self::HEAD,
+        }
+    }
+}
+
+/// Which defaults.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum PolicyName {
+    /// Those of the proxy: RFC 9111, client directives honoured.
+    Proxy,
+    /// Those of the layer: stricter towards clients, nothing guessed.
+    Application,
+}
+
+/// Stand in front of an HTTP API and answer what may be answered from the cache.
+///
+/// Clients speak HTTP/1.1 or HTTP/2, also over TLS; the API is spoken to in HTTP/1.1. What is stored and how long
+/// follows RFC 9111: nothing is without the response saying so, or a rule of the configuration. SIGHUP has
+/// the configuration and the certificates read anew; SIGTERM and Ctrl-C let requests finish.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife proxy --listen 127.0.0.1:8080 --upstream http://127.0.0.1:9000
+  shelflife proxy --upstream https://api.example.com --listen 0.0.0.0:8080 --redis redis://127.0.0.1:6379
+  shelflife proxy --config proxy.toml     TLS, limits, rules, purging: every key is in docs/proxy.md
+  RUST_LOG=shelflife_proxy::access=info shelflife proxy --config proxy.toml     with an access log")]
+pub(crate) struct ProxyArgs {
+    /// Where clients connect to; port 0 takes a free one. May be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<SocketAddr>,
+
+    /// The API, as http://host:port or https://host.
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<String>,
+
+    /// The configuration, in TOML; the other options replace what it says.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Threads that serve [default: as many as there are cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// What every operator command takes.

@@ -1,7 +1,7 @@
 //! `shelflife`: a demo API, and commands for those who run a cache.
 //!
 //! ```text
-//!   args (what was asked) ──► demo | operate ──► output
+//!   args (what was asked) ──► demo | operate | explain ──► output
 //!                                   └─ connect (which store)
 //! ```
 //!
@@ -11,9 +11,11 @@
 mod args;
 mod connect;
 mod demo;
+mod explain;
 mod failure;
 mod operate;
 mod output;
+mod proxy;
 mod signals;
 
 use std::io::{self, IsTerminal};
@@ -40,8 +42,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let runtime = match &cli.command {
+        Command::Proxy(args) => proxy::runtime(args),
+        _ => tokio::runtime::Runtime::new(),
+    };
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
@@ -52,6 +57,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Members(args) => operate::members::run(args).await,
             Command::Audit(args) => operate::audit::run(args).await,
             Command::Stats(args) => operate::stats::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            Command::Proxy(args) => proxy::run(args).await,
         }
     })
 }
@@ -59,7 +66,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 /// A demo tells its warnings; a command that ends by itself says all it has to say in its failure.
 /// `RUST_LOG=shelflife=debug` shows more of either.
 fn start_log(command: &Command) {
-    let usual = if matches!(command, Command::Demo(_)) {
+    let usual = if matches!(command, Command::Demo(_) | Command::Proxy(_)) {
         "warn"
     } else {
         "off"

@@ -96,6 +96,7 @@ impl Answer {
 
     /// Whether the value had to be loaded.
     pub(crate) fn is_miss(&self) -> bool {
-        self.cache_status.contains("fwd=miss")
+        // As a value is missed, and as a response is (RFC 9211 §2.2).
+        self.cache_status.contains("fwd=miss") || self.cache_status.contains("fwd=uri-miss")
     }
 }

@@ -144,7 +144,7 @@ async fn serve(
         end.await;
         let _ = ending.send(());
     };
-    let served = axum::serve(listener, api::router(users)).with_graceful_shutdown(end);
+    let served = axum::serve(listener, api::router(users)?).with_graceful_shutdown(end);
     let out_of_patience = async {
         let _ = has_ended.await;
         tokio::time::sleep(GRACE).await;

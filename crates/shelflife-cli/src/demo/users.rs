@@ -1,7 +1,8 @@
 //! The users, read through the cache and written past it: the part of the demo to read first.
 //!
 //! ```text
-//!   profile, page      #[cached]: what is stored, else a load, which asks the database
+//!   profile            #[cached]: what is stored, else a load, which asks the database
+//!   page               asks the database: its answers are cached as responses, by the layer (`api`)
 //!   update, delete     write and commit, then emit an event
 //!   events             say what no longer holds: handlers turn each into an invalidation
 //! ```
@@ -84,14 +85,6 @@ pub(crate) async fn profile(users: &Users, id: u32) -> Result<Option<Profile>, A
 }
 
 /// A page of the list of users.
-#[cached(
-    key = "users:page:{number}",
-    tags = ["users"],
-    ttl = users.ttl,
-    stale = users.stale,
-    stale_on_error = true,
-    cache = users.cache
-)]
 pub(crate) async fn page(users: &Users, number: u32) -> Result<Page, AppError> {
     let page = users
         .database

@@ -28,6 +28,12 @@ impl Answer {
         self.field("cache-status")
             .unwrap_or_else(|| panic!("no Cache-Status: {self:?}"))
     }
+
+    /// Whether nothing was stored: of a value, or of the URL (RFC 9211 §2.2).
+    pub(crate) fn is_miss(&self) -> bool {
+        let status = self.cache_status();
+        status.contains("fwd=miss") || status.contains("fwd=uri-miss")
+    }
 }
 
 pub(crate) fn send(address: &str, method: &str, path: &str, body: &str) -> Answer {

@@ -7,6 +7,7 @@ mod errors;
 mod gone;
 mod http;
 mod operate;
+mod proxy;
 #[path = "../../src/demo/scratch.rs"]
 mod scratch;
 mod shared;

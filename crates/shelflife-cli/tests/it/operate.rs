@@ -8,6 +8,12 @@ use shelflife_testkit::{Child, RedisServer};
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, run, run_json, shelflife, stderr};
 
+/// The key of the first page of a demo's list: a response, named by its URL.
+fn list_of(demo: &Demo) -> String {
+    let host = demo.address.replace(':', "%3A");
+    format!("http:{host}/users%3Fpage=1")
+}
+
 /// A demo that has stored the profiles 1 and 2 and a page of the list.
 fn filled(scratch: &Scratch, url: &str) -> Demo {
     let demo = Demo::start(&scratch.path("demo.sqlite"), &["--redis", url]);
@@ -79,7 +85,7 @@ fn get_of_nothing_usable_ends_with_1_and_says_why() {
 fn ls_lists_what_matches() {
     let (scratch, server) = (Scratch::new(), RedisServer::start());
     let url = server.url();
-    let _demo = filled(&scratch, &url);
+    let demo = filled(&scratch, &url);
     let keys = |pattern: &[&str]| {
         let output = run(&[&["ls"], pattern, &["--redis", &url]].concat());
         assert!(output.status.success(), "{output:?}");
@@ -91,12 +97,13 @@ fn ls_lists_what_matches() {
         keys.sort();
         keys
     };
-    assert_eq!(keys(&[]), ["user:1", "user:2", "users:page:1"]);
+    let list = list_of(&demo);
+    assert_eq!(keys(&[]), [list.as_str(), "user:1", "user:2"]);
     assert_eq!(keys(&["user:*"]), ["user:1", "user:2"]);
-    assert_eq!(keys(&["*1"]), ["user:1", "users:page:1"]);
+    assert_eq!(keys(&["*=1"]), [list.as_str()]);
     assert!(keys(&["nothing:*"]).is_empty());
-    let listed = run_json(&["ls", "users:*", "--redis", &url, "--json"]);
-    assert_eq!(listed, [json!({ "key": "users:page:1" })]);
+    let listed = run_json(&["ls", "http:*", "--redis", &url, "--json"]);
+    assert_eq!(listed, [json!({ "key": list })]);
 }
 
 #[test]
@@ -108,22 +115,23 @@ fn each_kind_of_invalidation_reaches_what_it_names_and_nothing_else() {
         let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         found["state"].as_str().unwrap().to_owned()
     };
-    let states = || ["user:1", "user:2", "users:page:1"].map(state);
-    let cases: [(&[&str], [&str; 3]); 6] = [
+    let states = |demo: &Demo| ["user:1", "user:2", &list_of(demo)].map(state);
+    let cases: [(&[&str], [&str; 3]); 7] = [
         (&["--key", "user:1"], ["gone", "fresh", "fresh"]),
         (
             &["--tag", "user:2", "--tag", "users"],
             ["fresh", "gone", "gone"],
         ),
         (&["--pattern", "user:*"], ["gone", "gone", "fresh"]),
-        (&["--pattern", "*:1"], ["gone", "fresh", "gone"]),
+        (&["--pattern", "*1"], ["gone", "fresh", "gone"]),
+        (&["--pattern", "http:*"], ["fresh", "fresh", "gone"]),
         (&["--tag", "ranks", "--soft"], ["stale", "stale", "fresh"]),
         (&["--all"], ["gone", "gone", "gone"]),
     ];
     for (what, expected) in cases {
         run_json(&["invalidate", "--all", "--redis", &url, "--json"]);
-        let _demo = filled(&scratch, &url);
-        assert_eq!(states(), ["fresh", "fresh", "fresh"]);
+        let demo = filled(&scratch, &url);
+        assert_eq!(states(&demo), ["fresh", "fresh", "fresh"]);
         let receipt = run_json(&[&["invalidate"], what, &["--redis", &url, "--json"]].concat());
         assert!(
             receipt[0]["receipt"]
@@ -131,7 +139,7 @@ fn each_kind_of_invalidation_reaches_what_it_names_and_nothing_else() {
                 .is_some_and(|text| text.contains(':')),
             "{receipt:?}"
         );
-        let found = states().map(|state| match state.as_str() {
+        let found = states(&demo).map(|state| match state.as_str() {
             "dead" | "absent" => "gone".to_owned(),
             _ => state,
         });
