@@ -5,6 +5,7 @@
 //! l2.rs        a hit in Redis at 1, 64 and 256 callers, beside a bare GET of the same bytes
 //! memory.rs    bytes of an entry, in the process and in Redis, beside what is accounted for
 //! steps.rs     what a miss, a set and an invalidation cost
+//! http.rs      a hit through the layer beside bare axum, and through the proxy beside nginx and Varnish
 //! ```
 //!
 //! Contenders take turns within a round, and a ratio is the median of the rounds' ratios: what else
@@ -12,6 +13,7 @@
 //!
 //! Must not: use anything of shelflife that an application could not.
 
+mod http;
 mod l1;
 mod l2;
 mod machine;
@@ -43,6 +45,12 @@ struct Args {
     /// Run only these parts.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// Be a server that is measured, and nothing else.
+    #[arg(long, value_enum, hide = true, value_name = "KIND")]
+    serve: Option<http::serve::Kind>,
+    /// What that server stands before.
+    #[arg(long, hide = true, value_name = "URL")]
+    upstream: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -51,10 +59,14 @@ enum Part {
     L2,
     Memory,
     Steps,
+    Http,
 }
 
 fn main() -> Outcome<()> {
     let args = Args::parse();
+    if let Some(kind) = args.serve {
+        return http::serve::run(kind, args.upstream);
+    }
     let runs = |part| args.only.is_empty() || args.only.contains(&part);
     let began = Instant::now();
     let server = Server::start()?;
@@ -70,6 +82,9 @@ fn main() -> Outcome<()> {
     }
     if runs(Part::Steps) {
         steps::run(&server, &mut report)?;
+    }
+    if runs(Part::Http) {
+        http::run(&mut report)?;
     }
     report.took(began.elapsed());
     report.print();

@@ -17,6 +17,7 @@ pub(crate) enum Unit {
     Bytes,
     Allocations,
     RoundTrips,
+    PerSecond,
 }
 
 impl Unit {
@@ -27,6 +28,7 @@ impl Unit {
             Self::Bytes => format!("{number:.0} B"),
             Self::Allocations => format!("{number:.2}"),
             Self::RoundTrips => format!("{number:.2}"),
+            Self::PerSecond => format!("{number:.0}/s"),
         }
     }
 }
