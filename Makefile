@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,10 +15,16 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	$(INTERLEAVINGS)
 	cargo check --locked -p shelflife --no-default-features
 	cargo check --locked -p shelflife --no-default-features --features macros,axum
+	cargo check --locked -p shelflife --no-default-features --features tower
 	$(MAKE) --no-print-directory example-sqlx
+	$(MAKE) --no-print-directory example-proxy
 
 example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
 	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
+
+example-proxy: ## Run the example of the proxy: before an API that knows nothing of it
+	cargo build --locked -q -p shelflife-cli
+	python3 examples/proxy/tour.py target/debug/shelflife
 
 lint: ## Format and lints, warnings as errors
 	cargo fmt --all --check
