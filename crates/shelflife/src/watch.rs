@@ -56,6 +56,9 @@ pub struct Logged {
     /// `jump`, another primary has taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether it only says that a scan begins, to sets under way. What the scan did is in the entry behind it.
+    #[serde(skip)]
+    pub(crate) announces: bool,
 }
 
 fn as_text<S: Serializer>(epoch: &Epoch, serializer: S) -> Result<S::Ok, S::Error> {
@@ -84,6 +87,7 @@ impl Logged {
             event: None,
             payload: None,
             note: None,
+            announces: false,
         };
         for pair in fields.chunks_exact(2) {
             let text = pair[1].clone();
@@ -99,6 +103,7 @@ impl Logged {
                 "e" => it.event = Some(text),
                 "d" => it.payload = Some(text),
                 "w" => it.note = Some(text),
+                "G" => it.announces = true,
                 _ => {}
             }
         }
@@ -329,6 +334,9 @@ mod onlooker {
                         self.last = Some(entry.epoch);
                         if !goes_on && self.tell(Watched::Gap).await.is_err() {
                             return Ok(Unwatched);
+                        }
+                        if entry.announces {
+                            continue;
                         }
                         if self.tell(Watched::Entry(Box::new(entry))).await.is_err() {
                             return Ok(Unwatched);

@@ -4,6 +4,7 @@
 mod audit;
 mod demo;
 mod errors;
+mod explain;
 mod gone;
 mod http;
 mod operate;

@@ -314,7 +314,7 @@ impl Storm {
                 self.server = Server::Up;
                 "Redis is back, empty".to_owned()
             }
-            End::Disk => self.from_disk(fleet, server),
+            End::Disk => self.come_back(fleet, server),
             End::Memory => {
                 // Down or frozen, it can't be told; a restarted one has memory again.
                 if self.server == Server::Up

@@ -229,7 +229,7 @@ async fn a_client_that_takes_its_time_is_not_given_up() {
         talk.request().await;
     })
     .await;
-    let proxy = proxy::before_with(&origin, "[clients]\nwrite = \"300ms\"").await;
+    let proxy = proxy::before_with(&origin, "[clients]\nwrite = \"1s\"").await;
     let (mut sender, _connection) = connect(proxy.address).await;
     let request = Request::get("http://a/").body(()).unwrap();
     let mut body = sender
@@ -243,7 +243,7 @@ async fn a_client_that_takes_its_time_is_not_given_up() {
     while let Some(data) = body.data().await {
         let data = data.unwrap();
         taken += data.len();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
         body.flow_control().release_capacity(data.len()).unwrap();
     }
     assert_eq!(taken, 400_000);

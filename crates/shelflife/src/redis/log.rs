@@ -253,6 +253,7 @@ fn entries(listed: Vec<Value>) -> StoreResult<Vec<LogEntry>> {
 /// | `k`, `t`, `g` | a key, a tag, a glob that was invalidated; again for each |
 /// | `K`, `T` | a key, a tag that was invalidated softly |
 /// | `s` | a key that was set: what was there before is invalid |
+/// | `G` | a glob whose scan is about to begin |
 /// | `e`, `d` | an event: its name, its payload as JSON |
 /// | `a` | somebody waits until everyone has applied it |
 /// | `w` | a note of the server: `new` incarnation, `jump` of the clock |
@@ -272,6 +273,8 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
             "K" => soft.keys.push(Key::from_canonical(text)),
             "T" => soft.tags.push(Tag::from_canonical(&text)),
             "o" => origin = Some(text),
+            // Said to sets only: what it is about will be in the entry behind the scan.
+            "G" => {}
             "e" => name = Some(text),
             "d" => payload = Some(text),
             "a" => awaited = true,

@@ -9,17 +9,15 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use shelflife_http::{self as rules, Forwarded, Reason as Rule, Reuse};
 use tower_service::Service;
 
-use super::answer::{from_stored, own, said, through};
 use super::body::{BoxError, CacheBody};
 use super::content::RequestContent;
 use super::facts::{Facts, Plan};
-use super::kept::{Kept, Whole};
+use super::kept::Kept;
 use super::key::variant_key;
 use super::layer::Config;
 use super::load::{Load, Ready, Slot};
@@ -32,6 +30,7 @@ use crate::reason::Reason;
 use crate::status::{Outcome, Status, Tier};
 use crate::value::{Kind, Live, downcast};
 
+mod alone;
 mod flight;
 
 use flight::Flown;
@@ -384,114 +383,5 @@ where
         let ask = self.ask(Takes::Landings, Replace::Nothing);
         let engine = &self.context.config.cache.engine;
         engine.refresh(&ask, Replace::Nothing, load.into_loader());
-    }
-
-    /// From what was found, as it is; `why` it may be, if it is stale.
-    fn from(
-        &self,
-        found: &Found,
-        whole: &Whole,
-        forwarded: Forwarded,
-        why: Option<Rule>,
-    ) -> Step<B> {
-        if !found.was_fetched() {
-            let detail = why.map_or_else(|| found.tier(), Rule::as_str);
-            return Step::Done(self.stored(whole, detail));
-        }
-        let Context { config, facts, .. } = &*self.context;
-        let now = config.now();
-        let mut status = config.forwarded(forwarded);
-        if let Some(status) = &mut status {
-            status.collapsed = true;
-            status.ttl = Some(whole.head.fresh_left(now).div_euclid(1000));
-        }
-        Step::Done(from_stored(config, whole, facts.request(), now, status))
-    }
-
-    fn stored(&self, whole: &Whole, detail: &'static str) -> Response<CacheBody<B>> {
-        let Context { config, facts, .. } = &*self.context;
-        let now = config.now();
-        let status = config.hit(whole.head.fresh_left(now), detail);
-        from_stored(config, whole, facts.request(), now, status)
-    }
-
-    /// The request goes to the service by itself, as the client sent it.
-    async fn alone(
-        &self,
-        why: Why,
-        fallback: Fallback,
-    ) -> Result<Response<CacheBody<B>>, S::Error> {
-        let config = &self.context.config;
-        let Some(Ready {
-            mut service,
-            request,
-        }) = self.slot.take()
-        else {
-            return Ok(self.given_up());
-        };
-        let sent = config.now();
-        let stored = fallback.0.as_deref().and_then(Kept::whole);
-        let response = match (service.call(request).await, stored) {
-            (Err(_), Some(whole)) => {
-                return Ok(self.stored(whole, Rule::StaleIfError.as_str()));
-            }
-            (response, _) => response?,
-        };
-        if let Some(whole) = stored
-            && rules::validated(&whole.head, response.status(), response.headers())
-                == rules::Validated::ServerError
-        {
-            return Ok(self.stored(whole, Rule::StaleIfError.as_str()));
-        }
-        if why == Why::Passed && self.could_be_stored(&response, sent) {
-            config.passed.forget(&self.key, &self.context.facts.headers);
-        }
-        Ok(through(response, said(config.went(why))))
-    }
-
-    /// Whether the next request should be waited for again. The load that it begins decides in full.
-    fn could_be_stored(&self, response: &Response<B>, sent: u64) -> bool {
-        let Context {
-            config,
-            plan,
-            facts,
-        } = &*self.context;
-        let too_large = response.body().size_hint().lower() > plan.max_body
-            || response
-                .headers()
-                .get(CONTENT_LENGTH)
-                .and_then(|len| len.to_str().ok()?.parse::<u64>().ok())
-                .is_some_and(|len| len > plan.max_body);
-        let (status, headers) = (response.status(), response.headers());
-        !too_large
-            && rules::store(
-                facts.request(),
-                status,
-                headers,
-                &plan.policy,
-                sent,
-                config.now(),
-            )
-            .is_ok()
-    }
-
-    fn unsatisfiable(&self, reason: Rule) -> Response<CacheBody<B>> {
-        let config = &self.context.config;
-        let mut status = config.hit(0, reason.as_str());
-        if let Some(status) = &mut status {
-            // Neither a hit nor forwarded.
-            (status.hit, status.ttl) = (false, None);
-        }
-        own(StatusCode::GATEWAY_TIMEOUT, said(status))
-    }
-
-    /// The load took the request and came to no end: the process is about to.
-    fn given_up(&self) -> Response<CacheBody<B>> {
-        let status = self.context.config.went(Why::GivenUp);
-        let code = match self.context.facts.method {
-            Method::GET | Method::HEAD => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        own(code, said(status))
     }
 }

@@ -250,7 +250,7 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// Of kind [`ErrorKind::Config`](crate::ErrorKind::Config): the rule's path, what can't be used, and what would be
+    /// Of kind [`ErrorKind::Config`]: the rule's path, what can't be used, and what would be
     /// valid.
     pub fn check(&self) -> Result<(), Error> {
         Rules::new(vec![self.clone()], &Policy::application()).map(|_| ())

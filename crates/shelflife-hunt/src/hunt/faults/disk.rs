@@ -99,7 +99,7 @@ impl Storm {
     }
 
     /// Redis dies, and comes back with what it has saved.
-    pub(super) fn from_disk(&mut self, fleet: &mut Fleet<'_>, server: &mut RedisServer) -> String {
+    pub(super) fn come_back(&mut self, fleet: &mut Fleet<'_>, server: &mut RedisServer) -> String {
         let place = self.chance.usize(..fleet.len());
         fleet.refuse(place, true);
         let post = &mut fleet.posts()[place];

@@ -26,8 +26,8 @@ local function add_named(named, fields, at)
       named.keys[text] = true
     elseif field == 't' or field == 'T' then
       named.tags[text] = true
-    elseif field == 'g' then
-      -- What every match begins with.
+    elseif field == 'g' or field == 'G' then
+      -- A scan, or one that has been announced. What every match begins with.
       table.insert(named.heads, string.match(text, '^[^*?%[\\]*'))
     elseif not SILENT[field] then
       return false

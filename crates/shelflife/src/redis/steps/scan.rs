@@ -75,7 +75,7 @@ impl RedisStore {
             // No entries, no tags.
             let mut args: Vec<&[u8]> = vec![b"0", b"hard", b"0", b"o", self.member().as_bytes()];
             let globs = part.iter().map(|pattern| pattern.as_str().as_bytes());
-            args.extend(globs.flat_map(|glob| [b"g".as_slice(), glob]));
+            args.extend(globs.flat_map(|glob| [b"G".as_slice(), glob]));
             self.control("announce", &scripts::INVALIDATE, &[], &args)
                 .await?;
         }

@@ -30,10 +30,6 @@ fn stored(fields: &[(&'static str, &str)]) -> Stored {
     .unwrap()
 }
 
-fn body() -> Bytes {
-    "{\"name\":\"Ada\",\"id\":42},".repeat(500).into()
-}
-
 #[test]
 fn only_text_that_is_not_coded_yet_is_worth_it() {
     let worth = |fields: &[(&'static str, &str)], len| {
@@ -158,6 +154,10 @@ mod made {
             Coding::Zstd => plain = zstd::decode_all(coded).unwrap(),
         }
         plain
+    }
+
+    fn body() -> Bytes {
+        "{\"name\":\"Ada\",\"id\":42},".repeat(500).into()
     }
 
     const ENCODER: Encoder = Encoder { over: 1000 };

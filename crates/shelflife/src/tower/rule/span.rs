@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::duration::duration;
 use crate::error::Error;
 
-/// A length of time: a [`Duration`], or text such as `"300ms"`, `"5m"`, `"1h30m"` (see [`duration`](crate::duration)).
+/// A length of time: a [`Duration`], or text such as `"300ms"`, `"5m"`, `"1h30m"` (see [`duration`](crate::duration())).
 ///
 /// ```
 /// use std::time::Duration;

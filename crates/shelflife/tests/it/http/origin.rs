@@ -193,9 +193,13 @@ pub async fn get_with(app: &App, target: &str, fields: &[(&str, &str)]) -> Got {
     send(app, request(&Method::GET, target, fields)).await
 }
 
-/// Waits until so many responses have been stored since the cache was made.
+/// Waits until so many responses have been stored since the cache was made, and nothing is under way.
 pub async fn filled(cache: &Cache, times: u64) {
-    until(|| async { cache.stats().fills >= times }).await;
+    until(|| async {
+        let stats = cache.stats();
+        stats.fills >= times && stats.flights == 0
+    })
+    .await;
 }
 
 /// A layer with the defaults of an application.

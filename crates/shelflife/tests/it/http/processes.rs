@@ -226,3 +226,56 @@ async fn what_is_stored_has_fields_with_names() {
     );
     assert_eq!(value["body"], serde_json::json!(b"body"));
 }
+
+/// How many reads and scripts the server was asked for since the last time, beside what follows the log.
+fn asked(server: &shelflife_testkit::RedisServer) -> u32 {
+    let stats = server.cli(&["INFO", "commandstats"]);
+    server.cli(&["CONFIG", "RESETSTAT"]);
+    let calls = |line: &str| {
+        let (command, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let counts = ["get", "mget", "set"].contains(&command);
+        rest.split(',')
+            .next()?
+            .parse::<u32>()
+            .ok()
+            .filter(|_| counts)
+    };
+    stats.lines().filter_map(calls).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_reads_the_store_once() {
+    const WAITING: usize = 200;
+    let mut bench = Bench::redis();
+    let cache = bench.long_windowed().await;
+    let gate = Gate::closed();
+    let app = Origin::gated(&gate, MINUTE).behind(&patient(&cache));
+    let leader = start(&app);
+    gate.entered().await;
+    asked(bench.server());
+    let all: Vec<_> = (0..WAITING).map(|_| start(&app)).collect();
+    gate.release();
+    for got in all {
+        assert_eq!(soon(got).await.unwrap().text(), "0");
+    }
+    soon(leader).await.unwrap();
+    let asked = asked(bench.server());
+    assert!(asked <= 5, "{asked} times for {WAITING} requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_be_shared_costs_the_store_nothing_for_a_while() {
+    let mut bench = Bench::redis();
+    let cache = bench.long_windowed().await;
+    let origin = Origin::numbered(&[("cache-control", "no-store")]);
+    let app = origin.behind(&layer(&cache));
+    get(&app, "/").await;
+    until(|| async { cache.stats().flights == 0 }).await;
+    asked(bench.server());
+    for _ in 0..50 {
+        get(&app, "/").await;
+    }
+    let asked = asked(bench.server());
+    assert!(asked <= 5, "{asked} times for 50 requests");
+    assert_eq!(origin.calls(), 51);
+}

@@ -9,7 +9,7 @@ use shelflife::{Cache, Invalidation, ManualClock};
 use tower::{Layer as _, ServiceExt as _};
 
 use super::origin::{
-    Origin, get, get_with, layer, reply, reply_with, request, strict_layer, whole,
+    Origin, filled, get, get_with, layer, reply, reply_with, request, strict_layer, whole,
 };
 use crate::gate::{Gate, soon, until};
 use crate::on_both_stores;
@@ -45,7 +45,7 @@ on_both_stores! {
         };
         let app = origin.behind(&layer(&cache));
         get(&app, "/").await;
-        until(|| async { cache.stats().fills == 1 }).await;
+        filled(&cache, 1).await;
         for _ in 0..5 {
             let got = get(&app, "/").await;
             assert_eq!(got.text(), "old");
@@ -194,7 +194,7 @@ async fn a_client_that_accepts_stale_answers_gets_them_from_a_proxy() {
     let origin = Origin::new(|_, before| reply(fields, before.to_string()));
     let app = origin.behind(&strict_layer(&cache));
     get(&app, "/").await;
-    until(|| async { cache.stats().fills == 1 }).await;
+    filled(&cache, 1).await;
     // RFC 9111 §5.2.1.2
     let got = get_with(&app, "/", &[("cache-control", "max-stale")]).await;
     assert_eq!(got.text(), "0", "{}", got.said());

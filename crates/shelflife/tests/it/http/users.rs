@@ -4,7 +4,9 @@ use axum::http::{HeaderValue, Method};
 use shelflife::Cache;
 use shelflife::tower::CacheLayer;
 
-use super::origin::{App, Origin, get, get_with, layer, reply, request, send, strict_layer};
+use super::origin::{
+    App, Origin, filled, get, get_with, layer, reply, request, send, strict_layer,
+};
 use crate::gate::until;
 use crate::on_both_stores;
 
@@ -70,7 +72,7 @@ on_both_stores! {
         let cache = bench.cache().await;
         let app = personal(&[("cache-control", "max-age=60")]).behind(&strict_layer(&cache));
         assert_own(&app, &[ADAS_COOKIE, BOBS_COOKIE, NOBODY]).await;
-        until(|| async { cache.stats().fills == 1 }).await;
+        filled(&cache, 1).await;
         for who in [ADAS_COOKIE, BOBS_COOKIE, NOBODY] {
             let got = get_with(&app, "/me", who).await;
             assert_eq!(
