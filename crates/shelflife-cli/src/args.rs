@@ -102,7 +102,7 @@ Examples:
   shelflife get user:1 --redis redis://127.0.0.1:6379
   shelflife get user:1 --json | jq .value")]
 pub(crate) struct GetArgs {
-    /// The key as the application names it, without the server's prefix.
+    /// The key as the application names it, or as `ls` prints it, without the server's prefix.
     pub(crate) key: String,
 
     #[command(flatten)]
@@ -162,7 +162,7 @@ pub(crate) struct InvalidateArgs {
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct WhatArgs {
-    /// One key; may be repeated.
+    /// One key, as the application names it or as `ls` prints it; may be repeated.
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Vec<String>,
 

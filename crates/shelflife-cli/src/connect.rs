@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use shelflife::{Builder, Cache, Error, ErrorKind};
+use shelflife::{Builder, Cache, Error, ErrorKind, Key};
 
 use crate::args::StoreArgs;
 use crate::failure::Failure;
@@ -120,6 +120,14 @@ async fn answering(args: &StoreArgs, how: fn(Builder) -> Builder) -> Result<Cach
         .await
         .map_err(|error| store.cannot_open(&error))?;
     Ok(cache)
+}
+
+/// A key that was given: as the application names it, or as `ls` prints it, which has a `%` for what is escaped.
+pub(crate) fn key(text: &str) -> Key<'_> {
+    match text.contains('%') {
+        true => Key::listed(text),
+        false => Key::from(text),
+    }
 }
 
 /// A duration that was given with an option.

@@ -97,11 +97,14 @@ impl Answer for Pipeline {
 
 /// No answer from the upstream, and nothing stored that could do.
 fn failed(error: &UpstreamError, via: &str) -> Response<ResponseBody> {
-    let source = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    tracing::warn!(%error, source, "no answer from the upstream");
-    let mut response = answer::problem(error.status(), &error.to_string());
+    let status = error.status();
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    let source = source.unwrap_or_default();
+    match status.is_server_error() {
+        true => tracing::warn!(%error, source, "no answer from the upstream"),
+        false => tracing::debug!(%error, source, "a request broke off"),
+    }
+    let mut response = answer::problem(status, &error.to_string());
     // RFC 9209 §2: for whoever looks for the fault.
     let status = format!("{via}; error={}", error.proxy_status());
     if let Ok(status) = HeaderValue::try_from(status) {

@@ -86,6 +86,24 @@ impl Key<'_> {
         Key(Cow::Owned(self.0.into_owned()))
     }
 
+    /// A key as a listing ([`Cache::scan`](crate::Cache::scan), `shelflife ls`) shows it: canonical text, in which
+    /// `%XX` stands for what had to be escaped. Text that can't be canonical is taken as [`From`] takes it.
+    ///
+    /// ```
+    /// use shelflife::Key;
+    ///
+    /// assert_eq!(Key::from("50%").as_str(), "50%25");
+    /// assert_eq!(Key::listed("50%25"), Key::from("50%"));
+    /// assert_eq!(Key::listed("two words"), Key::from("two words"));
+    /// ```
+    pub fn listed(text: impl Into<String>) -> Key<'static> {
+        let text = text.into();
+        match text.bytes().all(|byte| is_plain(byte) || byte == b'%') {
+            true => Self::from_canonical(text),
+            false => Key::from(text),
+        }
+    }
+
     /// A key from text that is canonical already, such as the listing of a store.
     pub(crate) fn from_canonical(text: String) -> Key<'static> {
         Key(Cow::Owned(text))

@@ -9,7 +9,7 @@ use crate::output;
 
 pub(crate) async fn run(args: GetArgs) -> Result<(), Failure> {
     let cache = connect::shared(&args.operator.store).await?;
-    let found = cache.inspect(args.key.as_str()).await;
+    let found = cache.inspect(connect::key(&args.key)).await;
     let found =
         found.map_err(|error| Failure::new(format!("cannot look at {}: {error}", args.key)))?;
     if args.operator.json {

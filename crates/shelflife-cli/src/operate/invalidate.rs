@@ -40,7 +40,7 @@ pub(crate) async fn run(args: InvalidateArgs) -> Result<(), Failure> {
 fn invalidation(what: &WhatArgs, soft: bool) -> Invalidation {
     let mut invalidation = Invalidation::new();
     for key in &what.key {
-        invalidation = invalidation.key(key.as_str());
+        invalidation = invalidation.key(connect::key(key));
     }
     for tag in &what.tag {
         invalidation = invalidation.tag(tag.as_str());

@@ -118,13 +118,15 @@ impl<A: Answer> Connection<A> {
         let deadline = &mut self.deadline;
         poll_fn(|context| {
             client.listen(context.waker());
-            if let Poll::Ready(response) = answering.as_mut().poll(context) {
-                return Poll::Ready(Some(response));
-            }
+            let answered = answering.as_mut().poll(context);
+            // Also what was told in the same moment as the response: an origin may write both at once.
             if version == Version::HTTP_11 {
                 for head in client.take_interim() {
                     encode::interim(&mut output.gathered, head.status, &head.headers);
                 }
+            }
+            if let Poll::Ready(response) = answered {
+                return Poll::Ready(Some(response));
             }
             // What was pipelined before has been answered: that need not wait for this answer.
             if let Poll::Ready(Err(_)) = output.poll_flush(context, deadline) {

@@ -220,3 +220,32 @@ async fn a_request_that_breaks_off_is_not_whole_at_the_origin() {
         "the body looks whole: {rest:?}"
     );
 }
+
+#[tokio::test]
+async fn an_origin_that_has_heard_enough_is_heard() {
+    let origin = Origin::start(async |mut talk| {
+        talk.head().await;
+        talk.say(
+            "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+        )
+        .await;
+        talk.stream.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let _ = talk.stream.read_to_end(&mut rest).await;
+    })
+    .await;
+    let proxy = proxy::before(&origin).await;
+    let mut client = Raw::connect(proxy.address).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+        .await;
+    let piece = vec![b'x'; 64 << 10];
+    // Until the proxy has had enough, too: it answers while the client still sends.
+    for _ in 0..100 {
+        if !client.try_send(&piece).await {
+            break;
+        }
+    }
+    let response = client.response().await;
+    assert_eq!((response.status(), response.text().as_str()), (413, "no"));
+}

@@ -10,9 +10,12 @@ use crate::epoch::Epoch;
 use crate::probe::Point;
 use crate::store::{Member, Members};
 
-/// Between two looks at the members: at first, for as long as all is well, and later.
+/// So many looks at the members follow each other at once: when all is well, everybody has told within
+/// them, and no timer is as fine.
+const AT_ONCE: u32 = 4;
+/// Between two of so many looks after that, and of the others.
 const LOOK: Duration = Duration::from_millis(1);
-const SOON: u32 = 10;
+const SOON: u32 = 20;
 const LOOK_MOST: Duration = Duration::from_millis(20);
 
 impl Engine {
@@ -41,8 +44,11 @@ impl Engine {
             }
             #[cfg(test)]
             self.settings.probes.pause(Point::Looked).await;
-            sleep(pause.min(left(longest))).await;
             looks += 1;
+            if looks < AT_ONCE {
+                continue;
+            }
+            sleep(pause.min(left(longest))).await;
             if looks > SOON {
                 pause = (pause * 2).min(LOOK_MOST);
             }

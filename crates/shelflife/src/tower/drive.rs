@@ -284,6 +284,12 @@ where
         let only_stored = rules::only_if_cached(facts.request(), &plan.policy);
         let refused = self.refuses_to_fetch();
         if wanted.takes == Takes::Stored && (only_stored || refused.is_some()) {
+            // What L1 has was the answer before this. To ask the store each time would make what can't be shared the
+            // dearest of all; what another process has stored meanwhile is found when the next answer may be stored.
+            if refused == Some(Why::Passed) && !only_stored {
+                let response = self.alone(Why::Passed, Fallback(None)).await?;
+                return Ok(Finding::Done(response));
+            }
             if let Some(found) = self.look_up().await {
                 return Ok(Finding::Found(found));
             }

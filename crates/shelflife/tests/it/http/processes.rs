@@ -260,7 +260,8 @@ async fn a_herd_reads_the_store_once() {
     }
     soon(leader).await.unwrap();
     let asked = asked(bench.server());
-    assert!(asked <= 5, "{asked} times for {WAITING} requests");
+    // Its own and those inside of the fill.
+    assert!(asked <= 20, "{asked} times for {WAITING} requests");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
