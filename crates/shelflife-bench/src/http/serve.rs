@@ -87,7 +87,7 @@ pub(crate) fn run(kind: Kind, upstream: Option<String>) -> Outcome<()> {
     runtime.block_on(async {
         match kind {
             Kind::Axum => application(router()).await,
-            Kind::Layer => application(router().layer(CacheLayer::new(&Cache::memory()))).await,
+            Kind::Layer => application(router().layer(CacheLayer::new(Cache::memory()))).await,
             Kind::Proxy => proxy(&upstream.ok_or("a proxy needs an upstream")?).await,
         }
     })

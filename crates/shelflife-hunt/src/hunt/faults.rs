@@ -242,10 +242,7 @@ impl Storm {
             let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
             connection.command(&words).ok()
         };
-        let (clock, log) = (
-            format!("sl1:{{{NAMESPACE}}}:clock"),
-            format!("sl1:{{{NAMESPACE}}}:log"),
-        );
+        let control = |name: &str| format!("sl1:{{{NAMESPACE}}}:{name}");
         match fault {
             Fault::Clients => {
                 tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])?;
@@ -261,7 +258,7 @@ impl Storm {
             }
             Fault::Trim => {
                 let keep = self.chance.u8(..4).to_string();
-                tell(&["XTRIM", &log, "MAXLEN", &keep])?;
+                tell(&["XTRIM", &control("log"), "MAXLEN", &keep])?;
                 Some(format!("log trimmed to {keep}"))
             }
             Fault::Memory => {
@@ -278,10 +275,11 @@ impl Storm {
                 Some(format!("out of memory for {ms} ms, {policy}"))
             }
             _ => {
-                // The clock is one of hundreds: by chance alone it would hardly be lost.
-                let key = match self.chance.u8(..6) {
-                    0 => clock,
-                    1 => log,
+                // The clock is one of hundreds: by chance alone it would hardly be lost. So are the others.
+                let key = match self.chance.u8(..8) {
+                    0 => control("clock"),
+                    1 => control("log"),
+                    2 => control("members:beats"),
                     _ => tell(&["RANDOMKEY"])?.to_string(),
                 };
                 match tell(&["DEL", &key])? {
