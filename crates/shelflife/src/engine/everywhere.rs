@@ -12,7 +12,7 @@ use crate::store::{Member, Members};
 
 /// So many looks at the members follow each other at once: when all is well, everybody has told within
 /// them, and no timer is as fine.
-const AT_ONCE: u32 = 8;
+const AT_ONCE: u32 = 4;
 /// Between two of so many looks after that, and of the others.
 const LOOK: Duration = Duration::from_millis(1);
 const SOON: u32 = 20;

@@ -1,4 +1,4 @@
-//! What a foreign hand writes among the bookkeeping costs misses, once; nobody is kept from L1 by it.
+//! What a foreign hand does among the bookkeeping costs misses, once; nobody is kept from L1 by it.
 
 use super::*;
 
@@ -86,4 +86,24 @@ async fn a_member_that_nobody_is_does_not_stay() {
     let members = a.engine.store.members().await.unwrap();
     let ahead = members.all.iter().find(|m| m.name == "ahead@1000");
     assert!(ahead.is_some_and(|m| m.beat <= members.now));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn l1_answers_in_a_life_whose_ticks_are_lower() {
+    let bench = Bench::start();
+    bench.run_ahead(HOUR).await;
+    let a = quick(&bench).await;
+    let b = bench.process().await;
+    invalidate(&b, tag(TAG).all()).await;
+    applied(&a, bench.clock()).await;
+    bench.raw(&["DEL", CLOCK, LOG]);
+    // It begins by the server's time, an hour before what the cells of all tags have seen.
+    let c = bench.process().await;
+    until(async || {
+        a.engine
+            .applied()
+            .is_some_and(|at| at.inc == bench.clock().inc)
+    })
+    .await;
+    warm(&a, &c).await;
 }

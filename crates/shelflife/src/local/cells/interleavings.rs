@@ -209,6 +209,48 @@ fn sweeping_cells_that_are_held_is_found() {
     finds("the raise is lost", held(Cells::attach, wrong));
 }
 
+/// The same while another incarnation begins: who came before it holds cells that are newer than
+/// everything, who comes after it those that are raised.
+fn anew(begin: fn(&Cells)) -> impl Fn() + Clone + Send + Sync {
+    move || {
+        let cells = Cells::default();
+        let noted = AtomicBool::new(false);
+        let tags = [Tag::from("a"), Tag::root()];
+        let insert = || {
+            let held = cells.attach(&tags);
+            (!noted.load(Ordering::SeqCst)).then_some(held)
+        };
+        let (one, two) = scope(|s| {
+            let (one, two) = (s.spawn(insert), s.spawn(insert));
+            s.spawn(|| begin(&cells));
+            s.spawn(|| {
+                noted.store(true, Ordering::SeqCst);
+                tags.iter().for_each(|tag| cells.raise(tag, 11, false));
+            });
+            (one.join().unwrap(), two.join().unwrap())
+        });
+        for cell in [one, two].iter().flatten().flatten() {
+            assert!(cell.newest() >= 11, "the raise is lost");
+        }
+    }
+}
+
+#[test]
+fn no_raise_is_lost_to_an_insertion_while_another_incarnation_begins() {
+    explore(anew(Cells::begin_anew));
+}
+
+#[test]
+fn other_cells_without_retiring_those_that_are_held_is_found() {
+    fn wrong(cells: &Cells) {
+        *write(&cells.root) = Arc::new(Cell::new(Tag::root()));
+        for shard in &cells.shards {
+            write(shard).clear();
+        }
+    }
+    finds("the raise is lost", anew(wrong));
+}
+
 #[test]
 fn counting_holders_before_the_lock_is_found() {
     fn wrong(cells: &Cells) {
