@@ -9,18 +9,11 @@ pub struct Known {
     pub why: &'static str,
 }
 
-const KNOWN: &[Known] = &[
-    Known {
-        id: "headers-store-Set-Cookie",
-        why: "a stored cookie is one client's session, given to all others: RFC 9111 §7.3 warns of it, and a cache \
-              that keeps users apart does not store the field",
-    },
-    Known {
-        id: "headers-store-Transfer-Encoding",
-        why: "the origin's answer has a transfer coding that does not exist, so that nobody knows what its bytes mean: \
-              to refuse it, as many do, is no worse than to pass on what follows as if it were the content",
-    },
-];
+const KNOWN: &[Known] = &[Known {
+    id: "headers-store-Set-Cookie",
+    why: "a stored cookie is one client's session, given to all others: RFC 9111 §7.3 warns of it, and a cache \
+          that keeps users apart does not store the field",
+}];
 
 /// The entry for that case, if there is one.
 #[must_use]

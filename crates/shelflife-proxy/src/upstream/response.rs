@@ -13,7 +13,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// What the fields of this hop said.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
-    /// `Keep-Alive: timeout=5`: how long the origin keeps the connection.
+    /// `Keep-Alive: timeout=5`: how long the origin keeps the connection. Zero: it ends with the response.
     pub(super) idle: Option<Duration>,
 }
 
@@ -28,10 +28,11 @@ pub(super) fn clean(
     headers: &mut HeaderMap,
     via: &str,
 ) -> Result<Told, &'static str> {
-    check_framing(headers)?;
-    let told = Told {
-        idle: told_idle(headers),
+    let idle = match check_framing(status, version, headers)? {
+        Framing::Plain => told_idle(headers),
+        Framing::UntilClose => Some(Duration::ZERO),
     };
+    let told = Told { idle };
     forward::strip(headers);
     if status == StatusCode::NO_CONTENT {
         // RFC 9110 §8.6.
@@ -45,20 +46,44 @@ pub(super) fn clean(
     Ok(told)
 }
 
+/// What tells the end of a response's body.
+enum Framing {
+    /// A length, chunks, or nothing.
+    Plain,
+    /// A coding that nobody knows.
+    UntilClose,
+}
+
 /// hyper reads a response leniently. A response with two lengths may be the end of one and the beginning of
 /// another that somebody has made up (RFC 9112 §6.1, §6.3, §11.1).
-fn check_framing(headers: &mut HeaderMap) -> Result<(), &'static str> {
+fn check_framing(
+    status: StatusCode,
+    version: Version,
+    headers: &mut HeaderMap,
+) -> Result<Framing, &'static str> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let coded = match (codings.next(), codings.next()) {
-        (None, _) => false,
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => true,
+        (None, _) => None,
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Some(Framing::Plain)
+        }
+        // RFC 9112 §6.3, rule 4: without chunks, the body ends with the connection; so does hyper read it. §6.1: HTTP/1.0
+        // has no such field, 1xx and 204 must not have it.
+        (Some(coding), None)
+            if is_unknown(coding)
+                && version != Version::HTTP_10
+                && !status.is_informational()
+                && status != StatusCode::NO_CONTENT =>
+        {
+            Some(Framing::UntilClose)
+        }
         _ => return Err("its Transfer-Encoding is not chunked"),
     };
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let Some(length) = lengths.next().cloned() else {
-        return Ok(());
+        return Ok(coded.unwrap_or(Framing::Plain));
     };
-    if coded {
+    if coded.is_some() {
         return Err("it has both Content-Length and Transfer-Encoding");
     }
     // RFC 9112 §6.3: the same length several times may be made one; different ones are an error.
@@ -70,7 +95,21 @@ fn check_framing(headers: &mut HeaderMap) -> Result<(), &'static str> {
         return Err("its Content-Length is not a number");
     }
     headers.insert(CONTENT_LENGTH, length);
-    Ok(())
+    Ok(Framing::Plain)
+}
+
+/// Whether the field names one coding, and none that says how the content was changed: without its field, what is
+/// compressed would be taken for the content.
+fn is_unknown(coding: &HeaderValue) -> bool {
+    // RFC 9112 §7.2.
+    const COMPRESSED: [&str; 5] = ["gzip", "x-gzip", "deflate", "compress", "x-compress"];
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let coding = coding.as_bytes();
+    !coding.is_empty()
+        && coding.iter().all(is_token)
+        && !COMPRESSED
+            .iter()
+            .any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 fn told_idle(headers: &HeaderMap) -> Option<Duration> {
@@ -117,12 +156,57 @@ mod tests {
                 ("transfer-encoding", "chunked"),
             ],
             &[("transfer-encoding", "gzip, chunked")],
-            &[("transfer-encoding", "identity")],
+            &[("content-length", "1"), ("transfer-encoding", "bravo")],
         ] {
             assert!(cleaned(lines).is_err(), "{lines:?}");
         }
         let same = cleaned(&[("content-length", "7"), ("content-length", "7")]).unwrap();
         assert_eq!(same.get_all(CONTENT_LENGTH).iter().count(), 1);
+    }
+
+    #[test]
+    fn an_unknown_coding_lasts_until_the_connection_ends() {
+        // RFC 9112 §6.3, rule 4
+        let idle = |status, version, coding: &'static str| {
+            let mut headers = map(&[("transfer-encoding", coding), ("keep-alive", "timeout=5")]);
+            let told = clean(status, version, &mut headers, "s")?;
+            assert!(!headers.contains_key(TRANSFER_ENCODING), "{coding}");
+            Ok::<_, &str>(told.idle)
+        };
+        for coding in ["bravo", "Identity", "xchunked", "chunkedx"] {
+            for status in [StatusCode::OK, StatusCode::NOT_MODIFIED] {
+                let idle = idle(status, Version::HTTP_11, coding);
+                assert_eq!(idle, Ok(Some(Duration::ZERO)), "{coding}");
+            }
+            assert!(idle(StatusCode::OK, Version::HTTP_10, coding).is_err());
+            assert!(idle(StatusCode::NO_CONTENT, Version::HTTP_11, coding).is_err());
+            assert!(idle(StatusCode::SWITCHING_PROTOCOLS, Version::HTTP_11, coding).is_err());
+        }
+        let chunked = idle(StatusCode::OK, Version::HTTP_11, "CHUNKED");
+        assert_eq!(chunked, Ok(Some(Duration::from_secs(4))));
+        for coding in [
+            "",
+            "bravo, chunked",
+            "chunked, bravo",
+            "chunked,",
+            ",bravo",
+            "bravo, charlie",
+            "chunked;a=b",
+            "\"chunked\"",
+            "chunked bravo",
+            " chunked",
+            "gzip",
+            "X-GZIP",
+            "deflate",
+            "compress",
+        ] {
+            let idle = idle(StatusCode::OK, Version::HTTP_11, coding);
+            assert!(idle.is_err(), "{coding:?}");
+        }
+        for other in ["bravo", "charlie", "chunked"] {
+            let lines = [("transfer-encoding", "bravo"), ("transfer-encoding", other)];
+            assert!(cleaned(&lines).is_err(), "{other}");
+        }
     }
 
     #[test]

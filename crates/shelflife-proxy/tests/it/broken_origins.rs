@@ -35,7 +35,19 @@ async fn what_is_no_response_is_answered_with_502() {
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nxx",
         "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nxx",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: bravo\r\n\r\nxx",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: \r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: bravo, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, bravo\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: bravo\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: bravo\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked,\r\n bravo\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: bravo\r\n\r\nxx",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: bravo, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nTransfer-Encoding: bravo\r\n\r\nxx",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: 1",
@@ -156,6 +168,69 @@ async fn a_response_without_a_length_is_passed_on() {
         "until the end",
         "the client's connection is kept"
     );
+}
+
+#[tokio::test]
+async fn a_coding_that_nobody_knows_lasts_until_the_origin_ends_the_connection() {
+    // RFC 9112 §6.3, rule 4. What looks like chunks, and like a response of somebody else, is content.
+    let body = "0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    for coding in ["bravo", "identity", "xchunked"] {
+        let origin = Origin::saying_once(format!(
+            "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: {coding}\r\n\r\n{body}"
+        ))
+        .await;
+        let proxy = proxy::before(&origin).await;
+        let mut client = Raw::connect(proxy.address).await;
+        let first = client.ask("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(
+            (first.status(), first.text().as_str(), first.complete),
+            (200, body, true),
+            "{coding}"
+        );
+        assert_eq!(
+            first.field("transfer-encoding").as_deref(),
+            Some("chunked"),
+            "the proxy's own framing, and nothing of the origin's"
+        );
+        let again = client.ask("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!((again.text().as_str(), origin.seen().len()), (body, 1));
+        assert!(
+            !again.has("transfer-encoding"),
+            "it is stored by its length"
+        );
+        let other = client.ask("GET /b HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!((other.text().as_str(), origin.connections()), (body, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_coding_was_unknown_is_not_used_again() {
+    // A response to HEAD has no body, so that hyper would keep the connection; what the origin takes for one would
+    // be the answer to whoever comes next.
+    let origin = Origin::start(async |mut talk| {
+        while let Some(request) = talk.request().await {
+            let coding = match request.line.split(' ').next().unwrap() {
+                "HEAD" => "Transfer-Encoding: bravo\r\n\r\n",
+                _ => "Content-Length: 2\r\n\r\nok",
+            };
+            talk.say(format!("HTTP/1.1 200 OK\r\n{coding}")).await;
+        }
+    })
+    .await;
+    let proxy = proxy::before(&origin).await;
+    let mut client = Raw::connect(proxy.address).await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let head = client.response_to("HEAD").await;
+    assert_eq!((head.status(), head.has("transfer-encoding")), (200, false));
+    for _ in 0..2 {
+        let next = client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(next.text(), "ok");
+        assert_eq!(
+            origin.connections(),
+            2,
+            "the second is kept, the first is not"
+        );
+    }
 }
 
 #[tokio::test]
