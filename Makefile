@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy python
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -18,6 +18,7 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	cargo check --locked -p shelflife --no-default-features --features tower
 	$(MAKE) --no-print-directory example-sqlx
 	$(MAKE) --no-print-directory example-proxy
+	$(MAKE) --no-print-directory python
 
 example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
 	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
@@ -25,6 +26,15 @@ example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollb
 example-proxy: ## Run the example of the proxy: before an API that knows nothing of it
 	cargo build --locked -q -p shelflife-cli
 	python3 examples/proxy/tour.py target/debug/shelflife
+
+VENV := $(CURDIR)/target/venv
+PACKAGE := crates/shelflife-py
+python: ## Build the Python package in a venv, check its types, run its tests on a real Redis
+	./tools/need-redis
+	./tools/python-venv
+	cd $(PACKAGE) && VIRTUAL_ENV=$(VENV) $(VENV)/bin/maturin develop --locked --quiet
+	cd $(PACKAGE) && $(VENV)/bin/mypy --strict python/shelflife
+	cd $(PACKAGE) && $(VENV)/bin/python -m pytest -q tests
 
 lint: ## Format and lints, warnings as errors
 	cargo fmt --all --check

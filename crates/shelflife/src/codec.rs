@@ -12,6 +12,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "binding")]
+use crate::binding::Encoded;
 use crate::reason::Reason;
 use crate::record::Payload;
 
@@ -81,7 +83,16 @@ impl Compression {
 pub(crate) struct EncodeError(String);
 
 /// Writes a value.
-pub(crate) fn encode<T: Serialize>(codec: Codec, value: &T) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode<T: Serialize + 'static>(
+    codec: Codec,
+    value: &T,
+) -> Result<Vec<u8>, EncodeError> {
+    #[cfg(feature = "binding")]
+    if let Some(encoded) = (value as &dyn std::any::Any).downcast_ref::<Encoded>()
+        && encoded.codec() == codec
+    {
+        return Ok(encoded.bytes().to_vec());
+    }
     match codec {
         Codec::MessagePack => {
             rmp_serde::to_vec_named(value).map_err(|e| EncodeError(e.to_string()))
@@ -172,7 +183,20 @@ fn unzstd(bytes: &[u8], len: usize) -> Result<Vec<u8>, Reason> {
 }
 
 /// Reads a value.
-pub(crate) fn decode<T: DeserializeOwned>(codec: Codec, bytes: &[u8]) -> Result<T, Reason> {
+pub(crate) fn decode<T: DeserializeOwned + 'static>(
+    codec: Codec,
+    bytes: &[u8],
+) -> Result<T, Reason> {
+    #[cfg(feature = "binding")]
+    {
+        let mut value = None::<T>;
+        if let Some(encoded) = (&mut value as &mut dyn std::any::Any).downcast_mut() {
+            *encoded = Some(Encoded::of(codec, Bytes::copy_from_slice(bytes)));
+        }
+        if let Some(value) = value {
+            return Ok(value);
+        }
+    }
     match codec {
         Codec::MessagePack => rmp_serde::from_slice(bytes).ok(),
         Codec::Json => serde_json::from_slice(bytes).ok(),

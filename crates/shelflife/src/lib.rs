@@ -42,6 +42,9 @@
 mod after_commit;
 #[cfg(feature = "redis")]
 mod audit;
+#[cfg(feature = "binding")]
+#[doc(hidden)]
+pub mod binding;
 mod builder;
 mod cache;
 mod clock;

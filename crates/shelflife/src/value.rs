@@ -38,6 +38,13 @@ impl<T: Value> Stored for T {
     }
 
     fn weigh(&self) -> Result<Weighed, EncodeError> {
+        #[cfg(feature = "binding")]
+        if let Some(encoded) = (self as &dyn Any).downcast_ref::<crate::binding::Encoded>() {
+            return Ok(Weighed {
+                bytes: encoded.bytes().len(),
+                nil: codec::is_nil(encoded.codec(), encoded.bytes()),
+            });
+        }
         let mut scales = Scales::default();
         let mut serializer = rmp_serde::Serializer::new(&mut scales).with_struct_map();
         match self.serialize(&mut serializer) {

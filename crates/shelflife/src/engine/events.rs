@@ -81,6 +81,24 @@ impl Handler {
         }
     }
 
+    /// A handler of an event that is nothing but its payload, JSON.
+    #[cfg(feature = "binding")]
+    pub(crate) fn of_payload<F, Fut>(handler: F) -> Self
+    where
+        F: Fn(&str) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Invalidation, HandlerError>> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let same = handler.clone();
+        Self {
+            emitted: Box::new(move |event| match event.downcast_ref::<String>() {
+                Some(payload) => begin(|| handler(payload)),
+                None => failed("it was emitted as another type".to_owned()),
+            }),
+            heard: Box::new(move |payload| begin(|| same(payload))),
+        }
+    }
+
     pub(super) fn heard(&self, payload: &str) -> Handling {
         (self.heard)(payload)
     }
@@ -109,17 +127,17 @@ where
 #[derive(Default)]
 pub(crate) struct Handlers {
     /// Held for a look or an addition, never across a wait.
-    all: RwLock<HashMap<&'static str, Vec<Arc<Handler>>>>,
+    all: RwLock<HashMap<Box<str>, Vec<Arc<Handler>>>>,
     pub(super) queue: Queue,
 }
 
 impl Handlers {
-    pub(crate) fn add(&self, name: &'static str, handler: Handler) {
+    pub(crate) fn add(&self, name: &str, handler: Handler) {
         let mut all = self
             .all
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.entry(name).or_default().push(Arc::new(handler));
+        all.entry(name.into()).or_default().push(Arc::new(handler));
     }
 
     pub(super) fn of(&self, name: &str) -> Vec<Arc<Handler>> {
@@ -143,10 +161,29 @@ impl Engine {
             )
             .with_source(e)
         })?;
-        let handlers = self.events.of(E::NAME);
+        self.emit_any(E::NAME, event, payload).await
+    }
+
+    /// The same for an event that is nothing but its payload, JSON.
+    #[cfg(feature = "binding")]
+    pub(crate) async fn emit_payload(
+        self: &Arc<Self>,
+        name: &str,
+        payload: String,
+    ) -> Result<Epoch, Error> {
+        self.emit_any(name, &payload.clone(), payload).await
+    }
+
+    async fn emit_any(
+        self: &Arc<Self>,
+        name: &str,
+        event: &(dyn Any + Send + Sync),
+        payload: String,
+    ) -> Result<Epoch, Error> {
+        let handlers = self.events.of(name);
         let handling = handlers.iter().map(|h| (h.emitted)(event)).collect();
         let event = LoggedEvent {
-            name: E::NAME.to_owned(),
+            name: name.to_owned(),
             payload,
         };
         let engine = self.clone();

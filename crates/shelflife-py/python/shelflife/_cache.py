@@ -1,0 +1,465 @@
+"""The cache, as an application holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from . import _loop
+from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
+from ._loads import Handling, Running, inside
+from ._time import Time, seconds
+from ._values import ValueCodec, codec_for
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_POLICY_TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throttle", "lease", "settle")
+#: How often what somebody else began, and gave up, is asked for again.
+_TRIES = 3
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
+
+
+class Receipt(str):
+    """What an invalidation, or a write, returns: text, to be given to who reads next (`session=`)."""
+
+    __slots__ = ()
+
+
+class Cache:
+    """A cache: entries in this process, and, with a URL, in Redis or Valkey, shared with all others of the namespace.
+
+    Opened when it is first used, or by `open()` or `lifespan`; never when it is made, so it may stand at the top of a module
+    and survive a fork. Without a URL it is in memory: the same semantics, no server.
+
+    Reads don't fail because of the cache: what can't be read is a miss. Writes and invalidations tell the truth.
+
+    Every setting of docs/settings.md is a keyword: `Cache("redis://...", namespace="shop", ttl="5m", memory="256MiB")`.
+    """
+
+    def __init__(self, url: str | None = None, *, enabled: bool = True, clock: Clock | None = None, **settings: Any) -> None:
+        self._url = url
+        self._settings = {name: _setting(name, value) for name, value in settings.items()}
+        self._environment = False
+        self._clock = clock
+        self._core: Core | None = None
+        self._guard = threading.Lock()
+        self._handlers: list[tuple[str, Callable[[Any], Any]]] = []
+        #: False: loaders run, nothing is looked up or stored. For tests, and for a switch in production.
+        self.enabled = enabled
+        self.sync = Blocking(self)
+        _caches.add(self)
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Cache:
+        """By `SHELFLIFE_URL`, else `REDIS_URL`, else in memory; and every `SHELFLIFE_*`. What is given here comes first."""
+        cache = cls(settings.pop("url", None), **settings)
+        cache._environment = True
+        return cache
+
+    @classmethod
+    def memory(cls, **settings: Any) -> Cache:
+        """In this process alone."""
+        return cls("memory://", **settings)
+
+    # Opening and closing
+
+    def _begin(self) -> Any:
+        return Core.open(self._url, self._settings, self._environment, self._clock)
+
+    async def open(self) -> Cache:
+        """Connects. Raises ConfigError for a setting that can't be used, ShelflifeError for a server that refuses; one that can't
+        be reached yet is no error.
+        """
+        await self._opened()
+        return self
+
+    async def _opened(self) -> Core:
+        if self._core is not None:
+            return self._core
+        core: Core = await _loop.wait(self._begin())
+        return await self._settle(core)
+
+    async def _settle(self, core: Core) -> Core:
+        with self._guard:
+            if self._core is None:
+                self._core = core
+                for name, handler in self._handlers:
+                    self._listen(name, handler)
+                return core
+            mine = self._core
+        # Two were opened at once: one is enough.
+        await _loop.wait(core.close())
+        return mine
+
+    async def close(self) -> None:
+        """Finishes what is under way, and closes the connections. The next use opens it again."""
+        with self._guard:
+            core, self._core = self._core, None
+        if core is not None:
+            await _loop.wait(core.close())
+
+    async def __aenter__(self) -> Cache:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def lifespan(self, app: Any) -> Any:
+        """A lifespan for FastAPI and Starlette: `FastAPI(lifespan=cache.lifespan)`.
+
+        Nests round another: `FastAPI(lifespan=cache.lifespan(existing))`.
+        """
+        if inspect.isfunction(app) or inspect.ismethod(app) or inspect.isbuiltin(app):
+            inner: Callable[[Any], AbstractAsyncContextManager[Any]] = app
+
+            @asynccontextmanager
+            async def nested(app: Any) -> AsyncIterator[Any]:
+                async with self, inner(app) as state:
+                    yield state
+
+            return nested
+
+        @asynccontextmanager
+        async def alone() -> AsyncIterator[None]:
+            async with self:
+                yield
+
+        return alone()
+
+    @contextlib.contextmanager
+    def disabled(self) -> Iterator[None]:
+        """As if there were no cache, until it ends."""
+        before, self.enabled = self.enabled, False
+        try:
+            yield
+        finally:
+            self.enabled = before
+
+    # By hand
+
+    async def get(
+        self, key: str, default: Any = None, *, type: Any = Any, strict: bool = False, session: str | None = None
+    ) -> Any:
+        """The fresh value; `default` when there is none, or none of this type."""
+        if not self.enabled:
+            return default
+        core, codec = await self._opened(), codec_for(type)
+        level = "strict" if strict else session
+        try:
+            found = await _loop.wait(core.get(key, codec.decoder, _options_of(codec), False, level))
+        except Undecodable:
+            return default
+        return default if found is MISS else found
+
+    async def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:
+        """The fresh values of what there is, in one round trip."""
+        names = list(keys)
+        if not self.enabled or not names:
+            return {}
+        core, codec = await self._opened(), codec_for(type)
+        try:
+            found = await _loop.wait(core.get_many(names, codec.decoder, _options_of(codec), False))
+        except Undecodable:
+            found = [await self.get(name, MISS, type=type) for name in names]
+        return {name: value for name, value in zip(names, found) if value is not MISS}
+
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Time | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,
+        **policy: Any,
+    ) -> Receipt | None:
+        """Stores a value. Counts as an invalidation of the key: a load that is in flight will not overwrite it.
+
+        Raises ValueNotStorable, or Unavailable when it could not be confirmed.
+        """
+        codec = codec_for(type)
+        item = (key, list(tags), codec.encode(value))
+        if not self.enabled:
+            return None
+        core = await self._opened()
+        return Receipt(await _loop.wait(core.set([item], _options(codec, ttl=ttl, **policy))))
+
+    async def set_many(
+        self, values: Mapping[str, Any], *, ttl: Time | None = None, tags: Iterable[str] = (), type: Any = Any
+    ) -> Receipt | None:
+        """Stores several, in one round trip."""
+        codec, shared = codec_for(type), list(tags)
+        items = [(key, shared, codec.encode(value)) for key, value in values.items()]
+        if not self.enabled or not items:
+            return None
+        core = await self._opened()
+        return Receipt(await _loop.wait(core.set(items, _options(codec, ttl=ttl))))
+
+    async def delete(self, *keys: str) -> Receipt | None:
+        """Removes keys: the same as to invalidate them."""
+        return await self.invalidate(keys=keys)
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is a fresh value, of whatever type."""
+        if not self.enabled:
+            return False
+        core = await self._opened()
+        return bool(await _loop.wait(core.exists(key)))
+
+    async def ttl(self, key: str) -> float | None:
+        """How long the value is still fresh, in seconds; `None` without a fresh value."""
+        if not self.enabled:
+            return None
+        core = await self._opened()
+        left: float | None = await _loop.wait(core.ttl(key))
+        return left
+
+    async def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], T | Awaitable[T]],
+        *,
+        ttl: Time | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,
+        share: bool = False,
+        strict: bool = False,
+        session: str | None = None,
+        **policy: Any,
+    ) -> T:
+        """The value, loaded if there is none: once for all who ask for it meanwhile, here and in other processes.
+
+        An exception of the loader comes out as it is, unless something stale may stand in (`stale=`). If this call is cancelled,
+        the load goes on for the others.
+        """
+        codec = codec_for(type)
+        options = _options(codec, ttl=ttl, **policy)
+        level = "strict" if strict else session
+        return await self._load(key, list(tags), codec, options, share, level, loader, refresh=False)  # type: ignore[no-any-return]
+
+    async def _load(
+        self,
+        key: str,
+        tags: list[str],
+        codec: ValueCodec,
+        options: Options,
+        share: bool,
+        level: str | None,
+        loader: Callable[[], Any],
+        *,
+        refresh: bool,
+        adapt: Callable[[Load, Any], None] | None = None,
+    ) -> Any:
+        # Whoever loads a key, and asks for it meanwhile, would wait for himself.
+        if not self.enabled or inside(self, key):
+            value = loader()
+            return await value if inspect.isawaitable(value) else value
+        core = await self._opened()
+        running = Running(self, key, codec, loader, adapt)
+        what = (key, tags, codec.decoder, options, share, level, running.box, running.start)
+        for _ in range(_TRIES):
+            try:
+                return await _loop.wait(core.load(*what, refresh))
+            except Undecodable:
+                # Somebody else's value: it is replaced.
+                refresh = True
+            except LoadLost:
+                # It was another caller's, who has gone.
+                continue
+        return await _loop.wait(core.load(*what, refresh))
+
+    # Invalidation
+
+    async def invalidate(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        patterns: Iterable[str] = (),
+        all: bool = False,
+        soft: bool = False,
+        everywhere: bool = False,
+    ) -> Receipt:
+        """When it has returned, nothing older is served by this process; by others not later than Δ (1 s), typically within
+        milliseconds. `everywhere=True` waits for them.
+
+        Carried out even if the caller is cancelled. Raises Unavailable when it could not be confirmed: then it is *not done*, and
+        tried again in the background.
+        """
+        core = await self._opened()
+        return Receipt(
+            await _loop.wait(
+                core.invalidate(
+                    keys=_texts("keys", keys),
+                    tags=_texts("tags", tags),
+                    patterns=_texts("patterns", patterns),
+                    all=all,
+                    soft=soft,
+                    everywhere=everywhere,
+                )
+            )
+        )
+
+    # Events
+
+    async def emit(self, name: str, payload: Any = None) -> Receipt:
+        """Says that something happened: runs the handlers of this process, carries out what they ask for, and logs it for the handlers
+        of the others.
+        """
+        core = await self._opened()
+        return Receipt(await _loop.wait(core.emit(name, json.dumps(payload, separators=(",", ":")))))
+
+    def on(self, name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+        """Registers a handler, sync or async: it gets the payload, and may return what is to be invalidated, as keywords of
+        `invalidate`: `{"tags": ["user:42"]}`. It may see an event twice.
+        """
+
+        def register(handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            self._handlers.append((name, handler))
+            if self._core is not None:
+                self._listen(name, handler)
+            return handler
+
+        return register
+
+    def _listen(self, name: str, handler: Callable[[Any], Any]) -> None:
+        assert self._core is not None
+        running = Handling(handler, lambda asked: pack(_asked(asked)))
+        self._core.on(name, running.box, running.start)
+
+    # Sight
+
+    def stats(self) -> dict[str, Any]:
+        """What this process's cache has done so far, and what it holds."""
+        return self._core.stats() if self._core is not None else {}
+
+    async def ping(self) -> None:
+        """Raises Unavailable if the store does not answer."""
+        core = await self._opened()
+        await _loop.wait(core.ping())
+
+    # Functions
+
+    def cached(self, function: Any = None, /, **how: Any) -> Any:
+        """Caches what a function returns. See `shelflife.cached`."""
+        from ._decorator import decorate
+
+        if function is not None:
+            return decorate(self, function, **how)
+        return lambda function: decorate(self, function, **how)
+
+
+class Blocking:
+    """The same calls for code that is not async: each waits in its thread. Not on a thread that runs an event loop."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        _loop.refuse_in_a_loop(f"cache.sync.{name}()")
+        return _loop.block(getattr(self._cache, name)(*args, **kwargs))
+
+    def get(self, key: str, default: Any = None, **how: Any) -> Any:
+        return self._run("get", key, default, **how)
+
+    def get_many(self, keys: Iterable[str], **how: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._run("get_many", keys, **how)
+        return found
+
+    def set(self, key: str, value: Any, **how: Any) -> Receipt | None:
+        receipt: Receipt | None = self._run("set", key, value, **how)
+        return receipt
+
+    def set_many(self, values: Mapping[str, Any], **how: Any) -> Receipt | None:
+        receipt: Receipt | None = self._run("set_many", values, **how)
+        return receipt
+
+    def delete(self, *keys: str) -> Receipt | None:
+        receipt: Receipt | None = self._run("delete", *keys)
+        return receipt
+
+    def exists(self, key: str) -> bool:
+        return bool(self._run("exists", key))
+
+    def ttl(self, key: str) -> float | None:
+        left: float | None = self._run("ttl", key)
+        return left
+
+    def get_or_load(self, key: str, loader: Callable[[], T], **how: Any) -> T:
+        value: T = self._run("get_or_load", key, loader, **how)
+        return value
+
+    def invalidate(self, **what: Any) -> Receipt:
+        receipt: Receipt = self._run("invalidate", **what)
+        return receipt
+
+    def emit(self, name: str, payload: Any = None) -> Receipt:
+        receipt: Receipt = self._run("emit", name, payload)
+        return receipt
+
+    def ping(self) -> None:
+        self._run("ping")
+
+    def close(self) -> None:
+        self._run("close")
+
+
+def _setting(name: str, value: Any) -> str:
+    """A setting as the engine reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if name in _POLICY_TIMES or name.endswith(("_timeout", "window")):
+        return f"{seconds(value, name):.6f}s"
+    return str(value)
+
+
+def _texts(name: str, given: Iterable[str]) -> list[str]:
+    if isinstance(given, str):
+        raise TypeError(f"{name}={given!r}: expected several names, such as {name}=[{given!r}]")
+    return [str.__str__(text) for text in given]
+
+
+def _asked(asked: Any) -> dict[str, Any]:
+    if asked is None:
+        return {}
+    if not isinstance(asked, Mapping):
+        raise TypeError(f"a handler returns keywords of invalidate(), or None; not {type(asked).__name__}")
+    names = {name: _texts(name, asked[name]) for name in ("keys", "tags", "patterns") if name in asked}
+    flags = {name: bool(asked[name]) for name in ("all", "soft") if name in asked}
+    odd = set(asked) - set(names) - set(flags)
+    if odd:
+        raise TypeError(f"a handler returned {sorted(odd)}: expected keys, tags, patterns, all, soft")
+    return {**names, **flags}
+
+
+def _options_of(codec: ValueCodec) -> Options:
+    return _options(codec)
+
+
+def _options(codec: ValueCodec, **policy: Any) -> Options:
+    given = {name: value for name, value in policy.items() if value is not None}
+    for name in _POLICY_TIMES:
+        if name in given:
+            given[name] = seconds(given[name], name)
+    return Options(schema=codec.schema or None, **given)
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        core, cache._core = cache._core, None
+        cache._guard = threading.Lock()
+        if core is not None:
+            core.leak()
+    _loop.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

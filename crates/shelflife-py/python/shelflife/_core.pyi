@@ -1,0 +1,295 @@
+"""The native half of shelflife: the engine, seen from Python. Not for users; the package wraps it.
+
+How waiting works. Nothing here blocks, unless its name says so. A call that can answer at once returns
+the value; else it returns a `Step`, which goes on by itself in Rust. Who wants its result attaches an
+`asyncio` future to it, in the loop that is to be told, through that loop's `Mailbox`; or blocks on it.
+A loader that the engine wants to be run is asked for through a mailbox as well, so that it runs on its own
+loop (or thread), never on one of Rust's.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, final
+
+__version__: Final[str]
+
+class _Miss: ...
+
+#: There is no value: not an error, and not `None`, which is a value.
+MISS: Final[_Miss]
+
+class ShelflifeError(Exception):
+    """What the cache has to tell: of writes and invalidations. Reads never raise it."""
+
+    kind: str
+
+class ConfigError(ShelflifeError, ValueError):
+    """A setting is unknown or can't be used."""
+
+class Unavailable(ShelflifeError):
+    """The store did not answer, or not in time: the write or the invalidation is *not confirmed*."""
+
+class ValueNotStorable(ShelflifeError, TypeError):
+    """The value can't be encoded, or is over the size limit."""
+
+class LoadTimeout(ShelflifeError, TimeoutError):
+    """The load took longer than `hard_timeout`."""
+
+class LoadLost(ShelflifeError):
+    """The load that this waited for was cancelled, or its event loop ended: whoever still wants the value asks again."""
+
+@final
+class Mailbox:
+    """Where a loop, or a thread, hears what Rust has for it. One for each loop."""
+
+    def __new__(cls) -> Mailbox: ...
+    def fileno(self) -> int:
+        """Readable when `drain` has work: for `loop.add_reader`. Not for the mailbox of a thread."""
+
+    def drain(self) -> None:
+        """Carries out what is there: resolves futures, calls `start` and `cancel` of loads."""
+
+    def close(self) -> None:
+        """The loop has ended: what is there is dropped, loads that wait to be started fail."""
+
+@final
+class Step:
+    """Something under way. Dropped without being attached, it goes on only if the engine wants it to."""
+
+    def attach(self, mailbox: Mailbox, future: Any) -> bool:
+        """Has `future` resolved through the mailbox, with `set_result` or `set_exception`, unless it is done.
+
+        `True`: it is resolved already, at once.
+        """
+
+    def block(self, mailbox: Mailbox) -> Any:
+        """Waits with the GIL released, draining the mailbox meanwhile; returns the result or raises."""
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more. Writes and invalidations are carried out all the same."""
+
+    @property
+    def status(self) -> str | None:
+        """How a read was answered, as a `Cache-Status` field (RFC 9211); `None` before that, and for the rest."""
+
+@final
+class Load:
+    """A load that the engine wants to be run, given to its `start`. Ends with one of the first three."""
+
+    def done(self, payload: bytes, value: Any) -> None:
+        """The encoded value, and the value itself, which `share=True` and immutable types may hand out."""
+
+    def fail(self, error: BaseException) -> None:
+        """All who wait get this very exception, unless something stale may stand in."""
+
+    def done_many(self, found: dict[int, tuple[bytes, Any]]) -> None:
+        """Of `load_many`: what exists of the wanted positions."""
+
+    @property
+    def wanted(self) -> list[int] | None:
+        """Of `load_many`: the positions that are to be loaded."""
+
+    @property
+    def payload(self) -> str | None:
+        """Of a handler: what the event says, JSON."""
+
+    def on_cancel(self, cancel: Callable[[], object]) -> None:
+        """Called through the mailbox if nobody waits any more, or the load has taken too long."""
+
+    def ttl(self, seconds: float) -> None: ...
+    def stale(self, seconds: float) -> None: ...
+    def tag(self, tag: str) -> None: ...
+    def no_store(self) -> None: ...
+
+@final
+class Options:
+    """A policy: the cache's own, with what is given changed. Times in seconds."""
+
+    def __new__(
+        cls,
+        *,
+        ttl: float | None = None,
+        stale: float | None = None,
+        stale_on_error: bool | None = None,
+        negative_ttl: float | None = None,
+        soft_timeout: float | None = None,
+        hard_timeout: float | None = None,
+        jitter: float | None = None,
+        early: float | None = None,
+        throttle: float | None = None,
+        lease: float | None = None,
+        settle: float | None = None,
+        codec: Literal["messagepack", "json", "raw"] | None = None,
+        compression: Literal["none", "lz4", "zstd"] | None = None,
+        compress_over: int | None = None,
+        schema: int | None = None,
+    ) -> Options: ...
+
+@final
+class Decoder:
+    """How an encoded value becomes an object again.
+
+    `validate`: called with what `unpack` gives; `None` where that is the value. `immutable`: all callers may
+    have the same object. A decoder that raises makes the read raise `Undecodable`.
+    """
+
+    def __new__(cls, validate: Callable[[Any], Any] | None = None, *, immutable: bool = False) -> Decoder: ...
+
+class Undecodable(Exception):
+    """What is stored is not of this type. The caller loads it anew."""
+
+def pack(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """MessagePack of None, bool, int (64 bits), float, str, bytes, list, tuple (as a list), dict with str, int or
+    other scalar keys, and `Ext`. Anything else is given to `default`, whose result is packed in its place.
+
+    Raises TypeError for what can't be packed, with the path to it; ValueError for cycles and for ints that don't fit.
+    """
+
+def unpack(payload: bytes) -> Any:
+    """The way back; extension types come back as `Ext`. ValueError if it is not MessagePack."""
+
+@final
+class Ext:
+    """A MessagePack extension value."""
+
+    def __new__(cls, code: int, data: bytes) -> Ext: ...
+    code: int
+    data: bytes
+
+def escape(text: str) -> str:
+    """Canonical text of a key: what is ambiguous in it is written as %XX. A colon stays."""
+
+def escape_part(text: str) -> str:
+    """The same for an interpolated part: a colon is escaped too."""
+
+@final
+class Func:
+    """A decorated function: from its arguments to its key, and to what L1 has."""
+
+    def __new__(
+        cls,
+        params: Sequence[tuple[str, int, bool, Any]],
+        key: Sequence[str | tuple[int, tuple[str, ...], bool]],
+        tags: Sequence[Sequence[str | tuple[int, tuple[str, ...], bool]]],
+        part: Callable[[Any, bool], str],
+        bind: Callable[[tuple[Any, ...], dict[str, Any]], list[Any]],
+        decoder: Decoder,
+        options: Options,
+        share: bool,
+    ) -> Func:
+        """`params`: name, kind (0 positional only, 1 either, 2 keyword only), whether there is a default, the default. A
+        function with `*args` or `**kwargs` has `params=()` and is bound by `bind` each time: one value for each
+        parameter, in their order. `bind` is also asked when a call does not fit, to raise the error of the language.
+
+        `key` and each of `tags`: literal text (canonical, written as it is), or a part: (index of the parameter, attributes or
+        items to follow from it, whether its text tells its type). `part(value, typed)` gives the canonical, escaped
+        text of a value that Rust does not write itself. Rust writes exact `int`, `str`, `bool`, `None`:
+
+                       plain              typed
+            42         42                 42
+            "a:b"      a%3Ab              'a%3Ab
+            True       true               %t
+            None       %_                 %_
+        """
+
+    def hit(self, core: Core, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What L1 has, or MISS. Nothing waits."""
+
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str: ...
+    def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]: ...
+
+@final
+class Core:
+    """A cache of this process: engine, connections, threads. Not to be used in a forked child: open another."""
+
+    @staticmethod
+    def open(
+        url: str | None,
+        settings: dict[str, str],
+        environment: bool,
+        clock: Clock | None,
+    ) -> Core | Step:
+        """`environment`: read SHELFLIFE_* and REDIS_URL first. Settings by their names, as in a URL's query.
+
+        Raises ConfigError at once; the Step raises what the server says (too old, refused). A server that
+        can't be reached yet is no error.
+        """
+
+    @property
+    def namespace(self) -> str: ...
+    def now(self) -> float:
+        """By the clock that all processes of the store share: seconds since 1970."""
+
+    # Reads. `level`: None (bounded), "strict", or a receipt (session).
+    def hit(self, key: str, decoder: Decoder, options: Options, share: bool) -> Any: ...
+    def get(
+        self, key: str, decoder: Decoder, options: Options, share: bool, level: str | None
+    ) -> Any | _Miss | Step: ...
+    def get_many(
+        self, keys: Sequence[str], decoder: Decoder, options: Options, share: bool
+    ) -> list[Any] | Step: ...
+    def exists(self, key: str) -> bool | Step: ...
+    def ttl(self, key: str) -> float | None | Step: ...
+
+    # Loads. `start(load)` is called through the mailbox in which the load is to run.
+    def load(
+        self,
+        key: str,
+        tags: Sequence[str],
+        decoder: Decoder,
+        options: Options,
+        share: bool,
+        level: str | None,
+        mailbox: Mailbox,
+        start: Callable[[Load], object],
+        refresh: bool,
+    ) -> Any | Step: ...
+    def load_many(
+        self,
+        keys: Sequence[str],
+        tags: Sequence[Sequence[str]],
+        decoder: Decoder,
+        options: Options,
+        share: bool,
+        mailbox: Mailbox,
+        start: Callable[[Load], object],
+    ) -> list[Any] | Step:
+        """In the order of the keys; MISS for what does not exist."""
+
+    # Writes. Steps give a receipt: text.
+    def set(
+        self, items: Sequence[tuple[str, Sequence[str], bytes]], options: Options
+    ) -> str | Step:
+        """(key, tags, encoded value), in one round trip."""
+
+    def invalidate(
+        self,
+        *,
+        keys: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        patterns: Sequence[str] = (),
+        all: bool = False,
+        soft: bool = False,
+        everywhere: bool = False,
+    ) -> str | Step: ...
+
+    # Events.
+    def emit(self, name: str, payload: str) -> str | Step:
+        """`payload` is JSON. Runs the handlers of this process, carries out what they ask for, and logs the event."""
+
+    def on(self, name: str, mailbox: Mailbox, start: Callable[[Load], object]) -> None:
+        """`start(load)`, with its `payload`; the handler ends with `load.done(pack({"keys": [...], "tags": [...], "patterns": [...],
+        "all": bool, "soft": bool}), None)` or `load.fail(error)`."""
+
+    def stats(self) -> dict[str, Any]: ...
+    def sweep(self) -> None: ...
+    def ping(self) -> None | Step: ...
+    def close(self) -> None | Step: ...
+    def leak(self) -> None:
+        """After a fork, in the child: forgets everything without touching it."""
+
+@final
+class Clock:
+    """A clock that a test moves by hand."""
+
+    def __new__(cls) -> Clock: ...
+    def advance(self, seconds: float) -> None: ...

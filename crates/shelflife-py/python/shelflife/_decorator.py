@@ -1,0 +1,287 @@
+"""`@cache.cached`: a function whose results are kept."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import _keys, _loop
+from ._core import MISS, Func, Load, Options, Undecodable
+from ._loads import inside
+from ._time import Time, seconds
+from ._values import ValueCodec, codec_for
+
+if TYPE_CHECKING:
+    from ._cache import Cache, Receipt
+
+#: Whose automatic keys these are: two functions of one name would share their entries.
+_named: dict[str, tuple[str, int]] = {}
+
+
+def decorate(
+    cache: Cache,
+    function: Callable[..., Any],
+    *,
+    ttl: Time | Callable[[Any], Time] | None = None,
+    expire: Time | None = None,
+    key: str | None = None,
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    key_builder: Callable[..., str] | None = None,
+    condition: Callable[..., bool] | None = None,
+    share: bool = False,
+    name: str | None = None,
+    type: Any = None,
+    **policy: Any,
+) -> Any:
+    """See `Cache.cached`."""
+    wraps = None
+    if isinstance(function, (staticmethod, classmethod)):
+        wraps, function = function.__class__, function.__func__
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(f"{function.__qualname__} is a generator: cache what it is made of, or collect it into a list")
+    if key is not None and key_builder is not None:
+        raise TypeError("key= and key_builder= both say what the key is: give one")
+    plan = Plan(
+        cache,
+        function,
+        ttl=ttl if ttl is not None else expire,
+        key=key,
+        tags=tags,
+        key_builder=key_builder,
+        condition=condition,
+        share=share,
+        name=name,
+        type=type,
+        policy=policy,
+    )
+    made = _async(plan) if inspect.iscoroutinefunction(function) else _sync(plan)
+    return wraps(made) if wraps else made
+
+
+class Plan:
+    """What is known of a function before it is called."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        function: Callable[..., Any],
+        *,
+        ttl: Any,
+        key: str | None,
+        tags: Any,
+        key_builder: Callable[..., str] | None,
+        condition: Callable[..., bool] | None,
+        share: bool,
+        name: str | None,
+        type: Any,
+        policy: dict[str, Any],
+    ) -> None:
+        self.cache, self.function, self.key_builder, self.condition, self.share = (
+            cache,
+            function,
+            key_builder,
+            condition,
+            share,
+        )
+        self.signature = inspect.signature(function)
+        hints = _hints(function)
+        names = list(self.signature.parameters)
+        self.codec: ValueCodec = codec_for(_returned(function, hints) if type is None else type)
+        #: Of the result.
+        self.late_ttl = ttl if callable(ttl) else None
+        self.late_tags: Callable[..., Iterable[str]] | None = tags if callable(tags) else None
+        self.options = self._options(None if callable(ttl) else ttl, policy)
+        if key is not None:
+            pieces = _keys.template(key, names)
+        elif key_builder is not None:
+            pieces = []
+        else:
+            automatic = name or f"{function.__module__}.{function.__qualname__}"
+            _claim(automatic, function, named=name is not None)
+            pieces = _keys.automatic(function, automatic, self.signature, hints)
+        templates = () if callable(tags) else tags
+        if isinstance(templates, str):
+            raise TypeError(f"tags={templates!r}: expected several, such as tags=[{templates!r}]")
+        self.func = Func(
+            self._params(),
+            pieces,
+            [_keys.template(tag, names) for tag in templates],
+            _keys.part,
+            self._bind,
+            self.codec.decoder,
+            self.options,
+            share,
+        )
+
+    def _options(self, ttl: Time | None, policy: dict[str, Any]) -> Options:
+        from ._cache import _options
+
+        return _options(self.codec, ttl=ttl, **policy)
+
+    def _params(self) -> list[tuple[str, int, bool, Any]]:
+        kinds: dict[Any, int] = {
+            inspect.Parameter.POSITIONAL_ONLY: 0,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD: 1,
+            inspect.Parameter.KEYWORD_ONLY: 2,
+        }
+        params = self.signature.parameters.values()
+        if any(param.kind not in kinds for param in params):
+            return []
+        empty = inspect.Parameter.empty
+        return [
+            (p.name, kinds[p.kind], p.default is not empty, None if p.default is empty else p.default) for p in params
+        ]
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return [bound.arguments[name] for name in self.signature.parameters]
+
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        if self.key_builder is not None:
+            return self.key_builder(*args, **kwargs)
+        return self.func.key(args, kwargs)
+
+    def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+        tags = self.func.tags(args, kwargs)
+        if self.late_tags is not None and "result" not in inspect.signature(self.late_tags).parameters:
+            tags += self.late_tags(*args, **kwargs)
+        return tags
+
+    def adapt(self, load: Load, value: Any) -> None:
+        if self.late_ttl is not None:
+            load.ttl(seconds(self.late_ttl(value), "ttl"))
+        if self.late_tags is not None and "result" in inspect.signature(self.late_tags).parameters:
+            for tag in self.late_tags(result=value):
+                load.tag(tag)
+
+    def off(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether a call runs as if it were not decorated."""
+        return not self.cache.enabled or (self.condition is not None and not self.condition(*args, **kwargs))
+
+    def hit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        core = self.cache._core
+        if core is None:
+            return MISS
+        try:
+            if self.key_builder is None:
+                return self.func.hit(core, args, kwargs)
+            return core.hit(self.key(args, kwargs), self.codec.decoder, self.options, self.share)
+        except Undecodable:
+            return MISS
+
+    async def load(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Any:
+        key = self.key(args, kwargs)
+        adapt = self.adapt if self.late_ttl is not None or self.late_tags is not None else None
+        return await self.cache._load(
+            key,
+            self.tags(args, kwargs),
+            self.codec,
+            self.options,
+            self.share,
+            None,
+            functools.partial(self.function, *args, **kwargs),
+            refresh=refresh,
+            adapt=adapt,
+        )
+
+
+def _async(plan: Plan) -> Any:
+    function, hit, func, cache = plan.function, plan.hit, plan.func, plan.cache
+    simple = plan.condition is None and plan.key_builder is None
+
+    @functools.wraps(function)
+    async def cached(*args: Any, **kwargs: Any) -> Any:
+        if simple and cache.enabled:
+            core = cache._core
+            if core is not None:
+                try:
+                    found = func.hit(core, args, kwargs)
+                except Undecodable:
+                    found = MISS
+                if found is not MISS:
+                    return found
+        elif plan.off(args, kwargs):
+            return await function(*args, **kwargs)
+        elif (found := hit(args, kwargs)) is not MISS:
+            return found
+        return await plan.load(args, kwargs)
+
+    async def invalidate(*args: Any, everywhere_: bool = False, **kwargs: Any) -> Receipt:
+        return await cache.invalidate(keys=[plan.key(args, kwargs)], everywhere=everywhere_)
+
+    async def refresh(*args: Any, **kwargs: Any) -> Any:
+        return await plan.load(args, kwargs, refresh=True)
+
+    async def peek(*args: Any, **kwargs: Any) -> Any:
+        return await cache.get(plan.key(args, kwargs), type=plan.codec.annotation)
+
+    return _with_companions(cached, plan, invalidate, refresh, peek)
+
+
+def _sync(plan: Plan) -> Any:
+    function, cache = plan.function, plan.cache
+
+    def loaded(args: tuple[Any, ...], kwargs: dict[str, Any], refresh: bool) -> Any:
+        _loop.refuse_in_a_loop(f"{function.__qualname__}(), which is not async and not in L1,")
+        return _loop.block(plan.load(args, kwargs, refresh=refresh))
+
+    @functools.wraps(function)
+    def cached(*args: Any, **kwargs: Any) -> Any:
+        if plan.off(args, kwargs):
+            return function(*args, **kwargs)
+        found = plan.hit(args, kwargs)
+        if found is not MISS:
+            return found
+        if inside(cache, plan.key(args, kwargs)):
+            return function(*args, **kwargs)
+        return loaded(args, kwargs, False)
+
+    def invalidate(*args: Any, everywhere_: bool = False, **kwargs: Any) -> Receipt:
+        return cache.sync.invalidate(keys=[plan.key(args, kwargs)], everywhere=everywhere_)
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:
+        return loaded(args, kwargs, True)
+
+    def peek(*args: Any, **kwargs: Any) -> Any:
+        return cache.sync.get(plan.key(args, kwargs), type=plan.codec.annotation)
+
+    return _with_companions(cached, plan, invalidate, refresh, peek)
+
+
+def _with_companions(cached: Any, plan: Plan, invalidate: Any, refresh: Any, peek: Any) -> Any:
+    cached.invalidate, cached.refresh, cached.peek = invalidate, refresh, peek
+    cached.key = lambda *args, **kwargs: plan.key(args, kwargs)
+    cached.tags = lambda *args, **kwargs: plan.tags(args, kwargs)
+    cached.original = plan.function
+    return cached
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:
+        # A name that is only there for type checkers: what is annotated plainly still counts.
+        return {name: hint for name, hint in getattr(function, "__annotations__", {}).items() if not isinstance(hint, str)}
+
+
+def _returned(function: Callable[..., Any], hints: dict[str, Any]) -> Any:
+    said = hints.get("return", Any)
+    if isinstance(said, str):
+        raise TypeError(f"{function.__qualname__}: its return type {said!r} can't be found; give type=")
+    return said
+
+
+def _claim(name: str, function: Callable[..., Any], *, named: bool) -> None:
+    """Two functions of one automatic name, at two places, would take each other's results for theirs."""
+    code = function.__code__
+    place = (code.co_filename, code.co_firstlineno)
+    taken = _named.setdefault(name, place)
+    if taken != place and not named and taken[0] == place[0]:
+        raise ValueError(
+            f"{name} is the name of two cached functions (lines {taken[1]} and {place[1]} of one file): give one of them key= or name="
+        )
+    _named[name] = place

@@ -1,0 +1,179 @@
+"""Loads: a loader of the application's, run where it belongs, when the engine wants it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from . import _loop
+from ._core import Load, LoadLost, Mailbox
+from ._time import Time, seconds
+from ._values import ValueCodec
+
+if TYPE_CHECKING:
+    from ._cache import Cache
+
+#: The loads inside which something runs, the innermost last: (number of the cache, key).
+_inside: contextvars.ContextVar[tuple[tuple[int, str], ...]] = contextvars.ContextVar("shelflife_inside", default=())
+_current: contextvars.ContextVar[Load | None] = contextvars.ContextVar("shelflife_current", default=None)
+#: Tasks are kept by nobody else.
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def inside(cache: Cache, key: str) -> bool:
+    """Whether this runs inside a load of the key."""
+    return (id(cache), key) in _inside.get()
+
+
+class CurrentEntry:
+    """The entry that is being loaded, seen from inside its loader: changes its policy. Does nothing outside."""
+
+    __slots__ = ()
+
+    def ttl(self, ttl: Time) -> CurrentEntry:
+        """How long the value that comes is fresh."""
+        if (load := _current.get()) is not None:
+            load.ttl(seconds(ttl, "ttl"))
+        return self
+
+    def stale(self, stale: Time) -> CurrentEntry:
+        """How long after that it may be served stale."""
+        if (load := _current.get()) is not None:
+            load.stale(seconds(stale, "stale"))
+        return self
+
+    def tags(self, *tags: str) -> CurrentEntry:
+        """Adds tags."""
+        if (load := _current.get()) is not None:
+            for tag in tags:
+                load.tag(tag)
+        return self
+
+    def no_store(self) -> CurrentEntry:
+        """The value is given to who waits for it, and not stored."""
+        if (load := _current.get()) is not None:
+            load.no_store()
+        return self
+
+
+def current_entry() -> CurrentEntry:
+    """The entry that is being loaded by who calls this."""
+    return CurrentEntry()
+
+
+class Running:
+    """A loader, and what is done with its value."""
+
+    __slots__ = ("adapt", "box", "codec", "context", "inside", "loader", "loop")
+
+    def __init__(
+        self,
+        cache: Cache,
+        key: str,
+        codec: ValueCodec,
+        loader: Callable[[], Any],
+        adapt: Callable[[Load, Any], None] | None,
+    ) -> None:
+        #: None: the call blocks, and the loader runs in a thread.
+        self.loop = None if _loop.is_blocking() else asyncio.get_running_loop()
+        #: Where the engine asks for the load.
+        self.box: Mailbox = _loop.loaders().box if self.loop is None else _loop.mailbox_of(self.loop)
+        self.codec, self.loader, self.adapt = codec, loader, adapt
+        self.inside = (*_inside.get(), (id(cache), key))
+        self.context = contextvars.copy_context()
+
+    def start(self, load: Load) -> None:
+        """Called where the load belongs, when the engine wants it."""
+        if self.loop is None:
+            _loop.loaders().pool.submit(self.context.run, self._run_here, load)
+        else:
+            begin_load(self.loop, lambda: self._run(load), lambda made: load.done(*made), load, self.context)
+
+    async def _run(self, load: Load) -> tuple[bytes, Any]:
+        _inside.set(self.inside)
+        _current.set(load)
+        value = self.loader()
+        if inspect.isawaitable(value):
+            value = await value
+        return self._made(load, value)
+
+    def _run_here(self, load: Load) -> None:
+        _inside.set(self.inside)
+        _current.set(load)
+        try:
+            value = self.loader()
+            if inspect.isawaitable(value):
+                raise TypeError("a blocking call can't await its loader: use the async twin")
+            made = self._made(load, value)
+        except BaseException as error:
+            load.fail(error)
+        else:
+            load.done(*made)
+
+    def _made(self, load: Load, value: Any) -> tuple[bytes, Any]:
+        if self.adapt is not None:
+            self.adapt(load, value)
+        return self.codec.encode(value), value
+
+
+class Handling:
+    """A handler of an event, run like a load; `answer` packs what it returns."""
+
+    __slots__ = ("answer", "box", "handler", "loop")
+
+    def __init__(self, handler: Callable[[Any], Any], answer: Callable[[Any], bytes]) -> None:
+        self.handler, self.answer = handler, answer
+        self.loop = None if _loop.is_blocking() else asyncio.get_running_loop()
+        self.box: Mailbox = _loop.loaders().box if self.loop is None else _loop.mailbox_of(self.loop)
+
+    def start(self, load: Load) -> None:
+        """Called where the handler belongs, when the event is there."""
+        if self.loop is None:
+            _loop.loaders().pool.submit(self._run_here, load)
+        else:
+            begin_load(self.loop, lambda: self._run(load), lambda packed: load.done(packed, None), load)
+
+    async def _run(self, load: Load) -> bytes:
+        asked = self.handler(json.loads(load.payload or "null"))
+        return self.answer(await asked if inspect.isawaitable(asked) else asked)
+
+    def _run_here(self, load: Load) -> None:
+        try:
+            packed = self.answer(self.handler(json.loads(load.payload or "null")))
+        except BaseException as error:
+            load.fail(error)
+        else:
+            load.done(packed, None)
+
+
+def begin_load(
+    loop: asyncio.AbstractEventLoop,
+    run: Callable[[], Awaitable[Any]],
+    done: Callable[[Any], None],
+    load: Load,
+    context: contextvars.Context | None = None,
+) -> None:
+    """Runs a load in a task, and tells the engine its end, whatever that is."""
+
+    async def whole() -> None:
+        try:
+            made = await run()
+        except asyncio.CancelledError:
+            load.fail(LoadLost("the load was cancelled"))
+            raise
+        except BaseException as error:
+            load.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            done(made)
+
+    context = context or contextvars.copy_context()
+    task: asyncio.Task[None] = context.run(loop.create_task, whole())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    load.on_cancel(task.cancel)

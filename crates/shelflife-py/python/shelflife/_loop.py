@@ -1,0 +1,148 @@
+"""Waiting for the engine: in an event loop, or in a thread.
+
+Each loop has one mailbox. It is watched by the loop itself, so that a thread of Rust never calls into Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import threading
+import weakref
+from collections.abc import Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from ._core import Mailbox, Step
+
+T = TypeVar("T")
+
+_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = weakref.WeakKeyDictionary()
+_guard = threading.Lock()
+_thread = threading.local()
+
+
+def mailbox_of(loop: asyncio.AbstractEventLoop) -> Mailbox:
+    """The mailbox of a running loop."""
+    box = _loops.get(loop)
+    if box is None:
+        with _guard:
+            _bury()
+            box = _loops[loop] = Mailbox()
+        loop.add_reader(box.fileno(), box.drain)
+    return box
+
+
+def _bury() -> None:
+    """Closes the mailboxes of loops that have ended: what waits for them fails, and says why."""
+    for loop in [loop for loop in _loops if loop.is_closed()]:
+        _loops.pop(loop).close()
+
+
+def mailbox_of_thread() -> Mailbox:
+    """The mailbox of a thread that blocks."""
+    box: Mailbox | None = getattr(_thread, "box", None)
+    if box is None:
+        box = _thread.box = Mailbox()
+    return box
+
+
+async def wait(step: Any) -> Any:
+    """What a call of the core gave, or will give."""
+    if type(step) is not Step:
+        return step
+    if is_blocking():
+        return await _Told(step)
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    step.attach(mailbox_of(loop), future)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        step.cancel()
+        raise
+
+
+class _Told:
+    """Hands a step to `block`, and gives what comes of it."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def __await__(self) -> Generator[Step, Any, Any]:
+        return (yield self.step)
+
+
+def is_blocking() -> bool:
+    """Whether `block` runs what asks."""
+    return getattr(_thread, "blocking", 0) > 0
+
+
+def block(work: Coroutine[Any, Any, T]) -> T:
+    """Runs what waits for the engine alone, without a loop: this thread waits."""
+    box = mailbox_of_thread()
+    _thread.blocking = getattr(_thread, "blocking", 0) + 1
+    try:
+        step = work.send(None)
+        while True:
+            try:
+                value = step.block(box)
+            except BaseException as error:
+                step = work.throw(error)
+            else:
+                step = work.send(value)
+    except StopIteration as end:
+        value = end.value
+        return value  # type: ignore[no-any-return]
+    finally:
+        _thread.blocking -= 1
+        work.close()
+
+
+class Loaders:
+    """Threads in which the loaders of blocking calls run: a load may outlive the call that began it."""
+
+    def __init__(self) -> None:
+        self.box = Mailbox()
+        self.pool = ThreadPoolExecutor(thread_name_prefix="shelflife-load")
+        threading.Thread(target=self._listen, name="shelflife-loads", daemon=True).start()
+
+    def _listen(self) -> None:
+        fd = self.box.fileno()
+        while True:
+            select.select([fd], [], [])
+            self.box.drain()
+
+
+_loaders: Loaders | None = None
+
+
+def loaders() -> Loaders:
+    """Those of this process."""
+    global _loaders
+    with _guard:
+        if _loaders is None:
+            _loaders = Loaders()
+        return _loaders
+
+
+def refuse_in_a_loop(what: str) -> None:
+    """A call that blocks would stop everything else in a loop's thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"{what} would block the event loop that runs in this thread: await its async twin")
+
+
+def after_fork() -> None:
+    """In the child: its parent's loops, and what they wait for, are not its own."""
+    global _guard, _thread, _loaders
+    _guard, _thread, _loaders = threading.Lock(), threading.local(), None
+    for box in list(_loops.values()):
+        # Never closed here: the child shares the parent's socket.
+        _kept.append(box)
+    _loops.clear()
+
+
+_kept: list[Mailbox] = []

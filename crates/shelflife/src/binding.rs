@@ -1,0 +1,287 @@
+//! What a binding of another language needs: values that stay encoded, events by name, L1 by canonical key.
+//!
+//! Not for users of the crate: behind the feature `binding`, and hidden.
+//!
+//! Must not: hold a rule; each function opens an entry, an event or the engine's own hit, and asks it.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cache::Cache;
+use crate::codec::{self, Codec};
+use crate::engine::Level;
+use crate::engine::ask::Replace;
+use crate::engine::events::{Handler, HandlerError};
+use crate::entry::Entry;
+use crate::epoch::Receipt;
+use crate::error::Error;
+use crate::invalidation::Invalidation;
+use crate::key::{Key, escape_into};
+use crate::reason::Reason;
+use crate::status::Status;
+use crate::value::{Live, downcast_ref};
+
+/// A value that its owner encodes: the bytes of a codec, and room for the object that they stand for.
+///
+/// Of any type, so it is read from whatever another language has stored. The engine writes and reads it without
+/// looking into the bytes, unless it is asked for another codec than theirs.
+#[derive(Clone)]
+pub struct Encoded {
+    codec: Codec,
+    bytes: Bytes,
+    object: Object,
+}
+
+/// An object of the binding, set once, shared by all copies of the value.
+type Object = Arc<OnceLock<Box<dyn Any + Send + Sync>>>;
+
+impl Encoded {
+    /// Bytes of MessagePack.
+    pub fn new(bytes: Bytes) -> Self {
+        Self::of(Codec::MessagePack, bytes)
+    }
+
+    pub(crate) fn of(codec: Codec, bytes: Bytes) -> Self {
+        Self {
+            codec,
+            bytes,
+            object: Arc::default(),
+        }
+    }
+
+    /// With the object.
+    pub fn with(self, object: Box<dyn Any + Send + Sync>) -> Self {
+        // It has just been made: nobody else has set it.
+        let _ = self.object.set(object);
+        self
+    }
+
+    /// What the bytes are.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The object, if it has been made.
+    pub fn object(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.object.get().map(|object| &**object)
+    }
+
+    /// The bytes as a value of Rust's; `None` if they are something else.
+    pub fn read<T: DeserializeOwned + 'static>(&self) -> Option<T> {
+        codec::decode(self.codec, &self.bytes).ok()
+    }
+
+    /// Keeps the object for the next one who asks; the first one stays.
+    pub fn keep(&self, object: Box<dyn Any + Send + Sync>) {
+        let _ = self.object.set(object);
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoded")
+            .field("codec", &self.codec)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// By way of the other form; the engine's own codecs take the bytes as they are (`codec.rs`).
+impl Serialize for Encoded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.codec {
+            Codec::MessagePack => {
+                let mut from = rmp_serde::Deserializer::from_read_ref(&self.bytes);
+                serde_transcode::transcode(&mut from, serializer)
+            }
+            Codec::Json => {
+                let mut from = serde_json::Deserializer::from_slice(&self.bytes);
+                serde_transcode::transcode(&mut from, serializer)
+            }
+            Codec::Raw => match std::str::from_utf8(&self.bytes) {
+                Ok(text) => serializer.serialize_str(text),
+                Err(_) => Err(S::Error::custom("raw bytes have no other form")),
+            },
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Encoded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut bytes = Vec::new();
+        let mut into = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+        serde_transcode::transcode(deserializer, &mut into).map_err(D::Error::custom)?;
+        Ok(Self::new(bytes.into()))
+    }
+}
+
+/// What L1 has for a canonical key, if that may be the answer now. No allocation, no wait.
+pub fn hit<R>(
+    cache: &Cache,
+    key: &str,
+    schema: u32,
+    take: impl FnOnce(&Encoded) -> R,
+) -> Option<R> {
+    let (resident, _) = cache.engine.hit(key, Level::Bounded, schema)?;
+    downcast_ref::<Encoded>(&resident.live).map(take)
+}
+
+/// Appends text to a canonical key; `part`: a colon in it is escaped.
+pub fn escape(out: &mut String, text: &str, part: bool) {
+    escape_into(out, text, part.then_some(b':'));
+}
+
+/// A key from text that is canonical already.
+pub fn canonical_key(text: String) -> Key<'static> {
+    Key::from_canonical(text)
+}
+
+/// Now, by the clock that all processes of the store share: ms since 1970.
+pub fn now(cache: &Cache) -> u64 {
+    let engine = &cache.engine;
+    engine.store.server_ms(engine.clock.now())
+}
+
+/// How a forced load is told.
+pub fn refreshed() -> Status {
+    Status::miss(Reason::Absent)
+}
+
+/// Stores several values, each under the policy and the tags of its entry, in one round trip.
+///
+/// # Errors
+///
+/// As [`Cache::set_many`].
+pub async fn set(cache: &Cache, items: Vec<(Entry<'_>, Encoded)>) -> Result<Receipt, Error> {
+    let items = items.into_iter().map(|(entry, value)| {
+        let ask = entry.ask::<Encoded>(Replace::Nothing);
+        (ask, Arc::new(value) as Live)
+    });
+    let epoch = cache.engine.set(items.collect()).await?;
+    Ok(Receipt::new(epoch))
+}
+
+/// [`Cache::stats`] as JSON.
+pub fn stats_json(cache: &Cache) -> String {
+    serde_json::to_string(&cache.stats()).unwrap_or_default()
+}
+
+/// An invalidation as another language packs it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asked {
+    /// See [`Invalidation::keys`].
+    pub keys: Vec<String>,
+    /// See [`Invalidation::tags`].
+    pub tags: Vec<String>,
+    /// See [`Invalidation::pattern`].
+    pub patterns: Vec<String>,
+    /// See [`Invalidation::all`].
+    pub all: bool,
+    /// See [`Invalidation::soft`].
+    pub soft: bool,
+}
+
+/// [`Cache::on_async`] for an event of that name, whose payload is JSON.
+pub fn on<F, Fut>(cache: &Cache, name: &str, handler: F)
+where
+    F: Fn(&str) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Invalidation, HandlerError>> + Send + 'static,
+{
+    cache.engine.events.add(name, Handler::of_payload(handler));
+}
+
+/// [`Cache::emit`] for an event of that name, whose payload is JSON.
+///
+/// # Errors
+///
+/// As [`Cache::emit`].
+pub async fn emit(cache: &Cache, name: &str, payload: String) -> Result<Receipt, Error> {
+    let epoch = cache.engine.emit_payload(name, payload).await?;
+    Ok(Receipt::new(epoch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Kind;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct User {
+        id: u64,
+        name: Option<String>,
+    }
+
+    fn user() -> User {
+        User {
+            id: 1,
+            name: Some("Ada".into()),
+        }
+    }
+
+    #[test]
+    fn bytes_of_the_engines_codec_are_taken_as_they_are() {
+        let bytes = Bytes::from(codec::encode(Codec::MessagePack, &user()).unwrap());
+        let encoded = Encoded::new(bytes.clone());
+        assert_eq!(codec::encode(Codec::MessagePack, &encoded).unwrap(), bytes);
+        let read: Encoded = codec::decode(Codec::MessagePack, &bytes).unwrap();
+        assert_eq!(read.bytes(), &bytes);
+        // Not even looked at: what they are is for their owner to find out.
+        let odd: Encoded = codec::decode(Codec::Raw, b"\xff\xfe").unwrap();
+        assert_eq!(
+            (odd.codec(), &odd.bytes()[..]),
+            (Codec::Raw, &b"\xff\xfe"[..])
+        );
+    }
+
+    #[test]
+    fn another_codec_is_written_by_way_of_the_value() {
+        let bytes = codec::encode(Codec::MessagePack, &user()).unwrap();
+        let encoded = Encoded::new(bytes.into());
+        let json = codec::encode(Codec::Json, &encoded).unwrap();
+        assert_eq!(codec::decode::<User>(Codec::Json, &json).unwrap(), user());
+    }
+
+    #[test]
+    fn a_typed_reader_and_the_binding_adopt_each_others_values() {
+        let live: crate::value::Live = Arc::new(user());
+        let encoded = Kind::of::<Encoded>().adopt(&live).unwrap();
+        let back = Kind::of::<User>().adopt(&encoded).unwrap();
+        assert_eq!(downcast_ref::<User>(&back), Some(&user()));
+    }
+
+    #[test]
+    fn it_weighs_what_it_is_and_nothing_is_known() {
+        use crate::value::Stored as _;
+        let weighed = Encoded::new(Bytes::from_static(b"\xc0")).weigh().unwrap();
+        assert!(weighed.nil);
+        let bytes = codec::encode(Codec::MessagePack, &user()).unwrap();
+        let len = bytes.len();
+        let weighed = Encoded::new(bytes.into()).weigh().unwrap();
+        assert_eq!((weighed.bytes, weighed.nil), (len, false));
+    }
+
+    #[tokio::test]
+    async fn events_go_by_name() {
+        let cache = Cache::memory();
+        cache.set("users:7", 1_u8).await.unwrap();
+        on(&cache, "user_updated", |payload: &str| {
+            let id = payload.to_owned();
+            async move { Ok(Invalidation::new().key(format!("users:{id}"))) }
+        });
+        emit(&cache, "user_updated", "7".to_owned()).await.unwrap();
+        assert_eq!(cache.get::<u8>("users:7").await, None);
+    }
+}
