@@ -1,0 +1,90 @@
+"""Decorated functions as endpoints of FastAPI, through its own test client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
+
+from shelflife import Cache
+
+
+class User(BaseModel):
+    id: int
+    name: str
+
+
+def caller(token: str = "") -> str:
+    """Who asks: refused without a token."""
+    if not token:
+        raise HTTPException(401)
+    return token
+
+
+def application(decorate: Any) -> FastAPI:
+    app = FastAPI()
+    app.state.loads = 0
+
+    @app.get("/users/{user_id}", response_model=User)
+    @decorate(ttl="5m", key="user:{user_id}:{who}:{page}", tags=["user:{user_id}"])
+    async def read(user_id: int, who: Annotated[str, Depends(caller)], page: Annotated[int, Query(ge=1)] = 1) -> User:
+        """One user."""
+        if user_id == 404:
+            raise HTTPException(404)
+        app.state.loads += 1
+        return User(id=user_id, name=who)
+
+    @app.get("/blocking/{user_id}")
+    @decorate(ttl="5m", key="blocking:{user_id}")
+    def blocking(user_id: int) -> dict[str, int]:
+        app.state.loads += 1
+        return {"loads": app.state.loads}
+
+    return app
+
+
+def test_openapi_is_the_same_with_and_without() -> None:
+    plain = application(lambda **_: lambda function: function)
+    assert application(Cache.memory().cached).openapi() == plain.openapi()
+
+
+def test_dependencies_run_before_a_hit_and_users_do_not_share() -> None:
+    app = application(Cache.memory().cached)
+    with TestClient(app) as client:
+        for _ in range(2):
+            assert client.get("/users/1?token=ada").json() == {"id": 1, "name": "ada"}
+        assert client.get("/users/1?token=bob").json() == {"id": 1, "name": "bob"}
+        assert app.state.loads == 2
+        assert client.get("/users/1").status_code == 401
+        assert client.get("/users/1?token=ada&page=0").status_code == 422
+
+
+def test_errors_of_the_endpoint_stay_what_they_are_and_are_not_kept() -> None:
+    app = application(Cache.memory().cached)
+    with TestClient(app) as client:
+        assert [client.get("/users/404?token=ada").status_code for _ in range(2)] == [404, 404]
+
+
+def test_an_endpoint_that_blocks_is_cached_in_its_thread() -> None:
+    with TestClient(application(Cache.memory().cached)) as client:
+        assert [client.get("/blocking/1").json()["loads"] for _ in range(3)] == [1, 1, 1]
+
+
+def test_the_lifespan_opens_and_closes_round_another() -> None:
+    cache, seen = Cache.memory(), []
+
+    @asynccontextmanager
+    async def mine(_: FastAPI) -> AsyncIterator[dict[str, int]]:
+        seen.append(bool(cache.stats()))
+        yield {"given": 7}
+        seen.append(bool(cache.stats()))
+
+    with TestClient(FastAPI(lifespan=cache.lifespan(mine))) as client:
+        assert client.app_state["given"] == 7
+    assert (seen, cache.stats()) == ([True, True], {})
+    with TestClient(FastAPI(lifespan=cache.lifespan)):
+        assert cache.stats()
