@@ -1,4 +1,6 @@
 //! The cache itself: each call opens an entry of the engine, and begins a step.
+//!
+//! Keys and tags come as canonical text: Python has escaped what a user wrote, or `Func` has written it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +9,9 @@ use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use shelflife::binding::{self, Encoded};
+use shelflife::binding::{self, Encoded, canonical_key, canonical_tag};
 use shelflife::{
-    Cache, Entry, Invalidation, Key, Loaded, ManualClock, Outcome, Pattern, Policy, Receipt, Status,
+    Cache, Entry, Invalidation, Loaded, ManualClock, Outcome, Pattern, Policy, Receipt, Status,
 };
 
 use crate::error::{load_to_err, to_err};
@@ -161,8 +163,7 @@ impl Core {
         options: &Options,
         share: bool,
     ) -> PyResult<Py<PyAny>> {
-        let key = Key::from(key);
-        let found = binding::hit(&self.cache, key.as_str(), options.schema(), Encoded::clone);
+        let found = binding::hit(&self.cache, key, options.schema(), Encoded::clone);
         match found {
             Some(value) => decoder.object(py, &value, share),
             None => Ok(miss(py)),
@@ -185,7 +186,7 @@ impl Core {
             self::level(level)?,
         );
         begin(py, false, async move {
-            let entry = cache.entry(Key::from(key)).shared_policy(policy);
+            let entry = cache.entry(canonical_key(key)).shared_policy(policy);
             let found = at_level(entry, level.as_ref()).lookup::<Encoded>().await;
             let fresh = found
                 .value
@@ -206,7 +207,9 @@ impl Core {
         let _ = options;
         let cache = self.cache.clone();
         begin(py, false, async move {
-            let found = cache.get_many::<Encoded, _>(keys).await;
+            let found = cache
+                .get_many::<Encoded, _>(keys.into_iter().map(canonical_key))
+                .await;
             Answer::new(move |py| {
                 let objects = found
                     .iter()
@@ -223,7 +226,7 @@ impl Core {
     fn exists(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
         let cache = self.cache.clone();
         begin(py, false, async move {
-            let there = cache.exists(key).await;
+            let there = cache.exists(canonical_key(key)).await;
             Answer::new(move |py| Ok(there.into_pyobject(py)?.to_owned().into_any().unbind()))
         })
     }
@@ -231,7 +234,10 @@ impl Core {
     fn ttl(&self, py: Python<'_>, key: String) -> PyResult<Py<PyAny>> {
         let cache = self.cache.clone();
         begin(py, false, async move {
-            let left = cache.ttl(key).await.map(|left| left.as_secs_f64());
+            let left = cache
+                .ttl(canonical_key(key))
+                .await
+                .map(|left| left.as_secs_f64());
             Answer::new(move |py| Ok(left.into_pyobject(py)?.into_any().unbind()))
         })
     }
@@ -260,7 +266,10 @@ impl Core {
             start: Arc::new(start),
         };
         begin(py, false, async move {
-            let entry = cache.entry(Key::from(key)).shared_policy(policy).tags(tags);
+            let entry = cache
+                .entry(canonical_key(key))
+                .shared_policy(policy)
+                .tags(tags.into_iter().map(canonical_tag));
             let entry = at_level(entry, level.as_ref());
             let loaded = match refresh {
                 false => entry.lookup_or_load(|| starter.one()).await,
@@ -305,9 +314,9 @@ impl Core {
                     0..count,
                     |cache, &at| {
                         cache
-                            .entry(Key::from(keys[at].clone()))
+                            .entry(canonical_key(keys[at].clone()))
                             .shared_policy(policy.clone())
-                            .tags(tags[at].iter().cloned())
+                            .tags(tags[at].iter().cloned().map(canonical_tag))
                     },
                     move |wanted: Vec<usize>| starter.clone().many(wanted),
                 )
@@ -337,9 +346,9 @@ impl Core {
         begin(py, true, async move {
             let items = items.into_iter().map(|(key, tags, payload)| {
                 let entry = cache
-                    .entry(Key::from(key))
+                    .entry(canonical_key(key))
                     .shared_policy(policy.clone())
-                    .tags(tags);
+                    .tags(tags.into_iter().map(canonical_tag));
                 (entry, Encoded::new(Bytes::from(payload)))
             });
             receipt(binding::set(&cache, items.collect()).await)
@@ -434,7 +443,9 @@ fn named(
     all: bool,
     soft: bool,
 ) -> Invalidation {
-    let mut what = Invalidation::new().keys(keys).tags(tags);
+    let mut what = Invalidation::new()
+        .keys(keys.into_iter().map(canonical_key))
+        .tags(tags.into_iter().map(canonical_tag));
     for pattern in patterns {
         what = what.pattern(Pattern::from(pattern));
     }

@@ -23,7 +23,7 @@ use crate::entry::Entry;
 use crate::epoch::Receipt;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
-use crate::key::{Key, escape_into};
+use crate::key::{Key, Tag, escape_into};
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::value::{Live, downcast_ref};
@@ -146,6 +146,11 @@ pub fn escape(out: &mut String, text: &str, part: bool) {
 /// A key from text that is canonical already.
 pub fn canonical_key(text: String) -> Key<'static> {
     Key::from_canonical(text)
+}
+
+/// A tag from text that is canonical already.
+pub fn canonical_tag(text: String) -> Tag {
+    Tag::from_canonical(&text)
 }
 
 /// Now, by the clock that all processes of the store share: ms since 1970.

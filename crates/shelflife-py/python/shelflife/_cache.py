@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from . import _loop
 from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
+from ._keys import canonical
 from ._loads import Handling, Running, inside
 from ._time import Time, seconds
 from ._values import ValueCodec, codec_for
@@ -154,7 +155,7 @@ class Cache:
         core, codec = await self._opened(), codec_for(type)
         level = "strict" if strict else session
         try:
-            found = await _loop.wait(core.get(key, codec.decoder, _options_of(codec), False, level))
+            found = await _loop.wait(core.get(canonical(key), codec.decoder, _options_of(codec), False, level))
         except Undecodable:
             return default
         return default if found is MISS else found
@@ -166,7 +167,7 @@ class Cache:
             return {}
         core, codec = await self._opened(), codec_for(type)
         try:
-            found = await _loop.wait(core.get_many(names, codec.decoder, _options_of(codec), False))
+            found = await _loop.wait(core.get_many(list(map(canonical, names)), codec.decoder, _options_of(codec), False))
         except Undecodable:
             found = [await self.get(name, MISS, type=type) for name in names]
         return {name: value for name, value in zip(names, found) if value is not MISS}
@@ -186,7 +187,7 @@ class Cache:
         Raises ValueNotStorable, or Unavailable when it could not be confirmed.
         """
         codec = codec_for(type)
-        item = (key, list(tags), codec.encode(value))
+        item = (canonical(key), list(map(canonical, tags)), codec.encode(value))
         if not self.enabled:
             return None
         core = await self._opened()
@@ -196,8 +197,8 @@ class Cache:
         self, values: Mapping[str, Any], *, ttl: Time | None = None, tags: Iterable[str] = (), type: Any = Any
     ) -> Receipt | None:
         """Stores several, in one round trip."""
-        codec, shared = codec_for(type), list(tags)
-        items = [(key, shared, codec.encode(value)) for key, value in values.items()]
+        codec, shared = codec_for(type), list(map(canonical, tags))
+        items = [(canonical(key), shared, codec.encode(value)) for key, value in values.items()]
         if not self.enabled or not items:
             return None
         core = await self._opened()
@@ -212,14 +213,14 @@ class Cache:
         if not self.enabled:
             return False
         core = await self._opened()
-        return bool(await _loop.wait(core.exists(key)))
+        return bool(await _loop.wait(core.exists(canonical(key))))
 
     async def ttl(self, key: str) -> float | None:
         """How long the value is still fresh, in seconds; `None` without a fresh value."""
         if not self.enabled:
             return None
         core = await self._opened()
-        left: float | None = await _loop.wait(core.ttl(key))
+        left: float | None = await _loop.wait(core.ttl(canonical(key)))
         return left
 
     async def get_or_load(
@@ -243,7 +244,10 @@ class Cache:
         codec = codec_for(type)
         options = _options(codec, ttl=ttl, **policy)
         level = "strict" if strict else session
-        return await self._load(key, list(tags), codec, options, share, level, loader, refresh=False)  # type: ignore[no-any-return]
+        value: T = await self._load(
+            canonical(key), list(map(canonical, tags)), codec, options, share, level, loader, refresh=False
+        )
+        return value
 
     async def _load(
         self,
@@ -298,8 +302,8 @@ class Cache:
         return Receipt(
             await _loop.wait(
                 core.invalidate(
-                    keys=_texts("keys", keys),
-                    tags=_texts("tags", tags),
+                    keys=list(map(canonical, _texts("keys", keys))),
+                    tags=list(map(canonical, _texts("tags", tags))),
                     patterns=_texts("patterns", patterns),
                     all=all,
                     soft=soft,
@@ -307,6 +311,31 @@ class Cache:
                 )
             )
         )
+
+    def invalidate_on_commit(
+        self,
+        session: Any,
+        *,
+        keys: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        patterns: Iterable[str] = (),
+        all: bool = False,
+        soft: bool = False,
+        everywhere: bool = False,
+    ) -> None:
+        """Invalidates when the transaction of an SQLAlchemy `Session` or `AsyncSession` has committed, before `commit()` returns;
+        forgotten when it is rolled back.
+
+        If the invalidation could not be confirmed, `commit()` raises Unavailable, although the database has committed.
+        """
+        from ._commit import invalidate_on_commit
+
+        named = {
+            "keys": _texts("keys", keys),
+            "tags": _texts("tags", tags),
+            "patterns": _texts("patterns", patterns),
+        }
+        invalidate_on_commit(self, session, {**named, "all": all, "soft": soft, "everywhere": everywhere})
 
     # Events
 
@@ -349,12 +378,32 @@ class Cache:
     # Functions
 
     def cached(self, function: Any = None, /, **how: Any) -> Any:
-        """Caches what a function returns. See `shelflife.cached`."""
+        """Caches what a function returns: docs/python.md lists what it can be told."""
         from ._decorator import decorate
 
         if function is not None:
             return decorate(self, function, **how)
         return lambda function: decorate(self, function, **how)
+
+    def cached_many(self, **how: Any) -> Callable[[Any], Any]:
+        """Caches what a function of ids returns, a dict by id: it is called once for all ids that are not there.
+
+        `@cache.cached_many(ids="user_ids", key="user:{id}", tags=["user:{id}"], ttl="5m")`. An id that the function leaves out is
+        absent from the result, and nothing is stored for it.
+        """
+        from ._many import decorate
+
+        return lambda function: decorate(self, function, **how)
+
+    def invalidates(self, **what: Any) -> Callable[[Any], Any]:
+        """Invalidates what a function makes outdated: after it has returned, before its result is given on; not if it raises.
+
+        `keys`, `tags` and `patterns` are templates of its parameters: `@cache.invalidates(tags=["user:{user_id}"])`. Raises Unavailable
+        when the invalidation could not be confirmed, although the function has done its work.
+        """
+        from ._invalidates import decorate
+
+        return lambda function: decorate(self, function, **what)
 
 
 class Blocking:
@@ -424,7 +473,7 @@ def _setting(name: str, value: Any) -> str:
 def _texts(name: str, given: Iterable[str]) -> list[str]:
     if isinstance(given, str):
         raise TypeError(f"{name}={given!r}: expected several names, such as {name}=[{given!r}]")
-    return [str.__str__(text) for text in given]
+    return list(given)
 
 
 def _asked(asked: Any) -> dict[str, Any]:
@@ -433,6 +482,7 @@ def _asked(asked: Any) -> dict[str, Any]:
     if not isinstance(asked, Mapping):
         raise TypeError(f"a handler returns keywords of invalidate(), or None; not {type(asked).__name__}")
     names = {name: _texts(name, asked[name]) for name in ("keys", "tags", "patterns") if name in asked}
+    names = {name: given if name == "patterns" else list(map(canonical, given)) for name, given in names.items()}
     flags = {name: bool(asked[name]) for name in ("all", "soft") if name in asked}
     odd = set(asked) - set(names) - set(flags)
     if odd:

@@ -219,6 +219,8 @@ class Core:
     def now(self) -> float:
         """By the clock that all processes of the store share: seconds since 1970."""
 
+    # Keys and tags are canonical text everywhere (`escape`); patterns are globs over it.
+
     # Reads. `level`: None (bounded), "strict", or a receipt (session).
     def hit(self, key: str, decoder: Decoder, options: Options, share: bool) -> Any: ...
     def get(

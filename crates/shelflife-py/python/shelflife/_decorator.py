@@ -142,13 +142,13 @@ class Plan:
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         if self.key_builder is not None:
-            return self.key_builder(*args, **kwargs)
-        return self.func.key(args, kwargs)
+            return _keys.Name(_keys.canonical(self.key_builder(*args, **kwargs)))
+        return _keys.Name(self.func.key(args, kwargs))
 
     def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-        tags = self.func.tags(args, kwargs)
+        tags: list[str] = list(map(_keys.Name, self.func.tags(args, kwargs)))
         if self.late_tags is not None and "result" not in inspect.signature(self.late_tags).parameters:
-            tags += self.late_tags(*args, **kwargs)
+            tags += [_keys.Name(_keys.canonical(tag)) for tag in self.late_tags(*args, **kwargs)]
         return tags
 
     def adapt(self, load: Load, value: Any) -> None:

@@ -45,16 +45,49 @@ def is_left_out(annotation: Any) -> bool:
     return any(kind.__name__ in LEFT_OUT for kind in kinds)
 
 
-def template(text: str, names: list[str], *, typed: bool = False) -> list[Any]:
+class Name(str):
+    """A name in canonical text already: what `f.key(...)` gives, to be used wherever a key is."""
+
+    __slots__ = ()
+
+
+def canonical(text: str) -> str:
+    """The canonical text of a name that a user wrote."""
+    if not isinstance(text, str):
+        raise TypeError(f"a key or tag is text, not {text!r}")
+    return text if isinstance(text, Name) else escape(text)
+
+
+def fill(pieces: list[Any], values: list[Any]) -> str:
+    """The text that pieces make of a call's values. (What is read often is written by Rust.)"""
+    out = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            out.append(piece)
+            continue
+        index, path, typed = piece
+        value = values[index]
+        for name in path:
+            try:
+                value = getattr(value, name)
+            except AttributeError:
+                value = value[name]
+        out.append(part(value, typed))
+    return "".join(out)
+
+
+def template(
+    text: str, names: list[str], *, typed: bool = False, literal: Callable[[str], str] | None = None
+) -> list[Any]:
     """The pieces of `"user:{user_id}"`, `"{user.id}"`, `"{filters[page]}"`."""
     pieces: list[Any] = []
     try:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:
         raise ValueError(f"bad template {text!r}: {error}") from None
-    for literal, field, spec, conversion in parsed:
-        if literal:
-            pieces.append(escape(literal))
+    for given, field, spec, conversion in parsed:
+        if given:
+            pieces.append((literal or escape)(given))
         if field is None:
             continue
         if spec or conversion:

@@ -1,0 +1,64 @@
+"""For tests: a cache without a server, a clock that is moved by hand, and assertions.
+
+    from shelflife.testing import assert_hit, assert_miss
+
+    async def test_profile(shelflife_cache, shelflife_clock):
+        with assert_miss(shelflife_cache):
+            await profile(1)
+        with assert_hit(shelflife_cache):
+            await profile(1)
+        shelflife_clock.advance(301)
+
+With pytest the two fixtures are there by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ._cache import Cache
+from ._core import Clock
+
+__all__ = ["Clock", "assert_hit", "assert_miss"]
+
+
+@contextmanager
+def assert_hit(cache: Cache) -> Iterator[None]:
+    """What is read inside is there: nothing is loaded."""
+    before = _counts(cache)
+    yield
+    hits, loads = _since(before, cache)
+    if loads:
+        raise AssertionError(f"expected a hit: there was a load ({loads}); {_why(before, cache)}")
+    if not hits:
+        raise AssertionError("expected a hit: nothing was read from the cache")
+
+
+@contextmanager
+def assert_miss(cache: Cache) -> Iterator[None]:
+    """What is read inside is not there: no read is answered from what is stored."""
+    before = _counts(cache)
+    yield
+    hits, loads = _since(before, cache)
+    if hits:
+        raise AssertionError(f"expected a miss: {hits} of the reads were answered from what is stored")
+    if not loads and cache.stats().get("misses", 0) == before.get("misses", 0):
+        raise AssertionError("expected a miss: nothing was read from the cache")
+
+
+def _counts(cache: Cache) -> dict[str, Any]:
+    return cache.stats()
+
+
+def _since(before: dict[str, Any], cache: Cache) -> tuple[int, int]:
+    now = cache.stats()
+    grown = {name: now.get(name, 0) - before.get(name, 0) for name in ("l1_hits", "l2_hits", "stale", "loads")}
+    return grown["l1_hits"] + grown["l2_hits"] + grown["stale"], grown["loads"]
+
+
+def _why(before: dict[str, Any], cache: Cache) -> str:
+    was = before.get("reasons", {})
+    grown = {name: count - was.get(name, 0) for name, count in cache.stats().get("reasons", {}).items()}
+    return "reasons: " + (", ".join(sorted(name for name, count in grown.items() if count)) or "none")
