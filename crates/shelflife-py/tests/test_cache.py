@@ -343,6 +343,29 @@ def test_blocking_functions_and_calls() -> None:
     cache.sync.close()
 
 
+def test_blocking_loads_that_wait_for_others_do_not_starve_them() -> None:
+    cache = Cache("memory://", hard_timeout="10s")
+    callers = 24
+    all_are_in = threading.Barrier(callers)
+
+    @cache.cached(ttl=60, key="inner:{n}")
+    def inner(n: int) -> int:
+        return n
+
+    @cache.cached(ttl=60, key="outer:{n}")
+    def outer(n: int) -> int:
+        all_are_in.wait(10)
+        return inner(n)
+
+    got: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: got.append(outer(n))) for n in range(callers)]  # type: ignore[misc]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(got) == list(range(callers))
+
+
 def test_a_blocking_call_in_a_loops_thread_is_refused(run: Run) -> None:
     async def test() -> None:
         with pytest.raises(RuntimeError, match="await its async twin"):

@@ -40,6 +40,19 @@ def test_a_blocking_session() -> None:
         assert cache.sync.get("k") == 2
 
 
+def test_one_that_fails_takes_no_other_along() -> None:
+    good, engine = Cache.memory(), create_engine("sqlite://")
+    bad = Cache("nothing://")
+    good.sync.set("k", 1, tags=["t"])
+    with Session(engine) as session:
+        session.execute(text("select 1"))
+        bad.invalidate_on_commit(session, tags=["t"])
+        good.invalidate_on_commit(session, tags=["t"])
+        with pytest.raises(ValueError, match="nothing"):
+            session.commit()
+    assert good.sync.get("k") is None
+
+
 def test_a_savepoint_is_no_commit() -> None:
     cache, engine = Cache.memory(), create_engine("sqlite://")
     with Session(engine) as session:

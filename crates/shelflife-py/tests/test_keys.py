@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sqlalchemy.orm import Session
+from starlette.requests import Request
 
 from shelflife import Cache
 from shelflife._keys import part
@@ -50,7 +55,11 @@ class Colour(enum.Enum):
     RED = 1
 
 
-class Session: ...
+@dataclass
+class Client:
+    """An application's own: not what an HTTP library calls so."""
+
+    id: int
 
 
 @dataclass
@@ -151,10 +160,19 @@ def test_any_number_of_arguments_is_bound_by_python() -> None:
 
 def test_requests_and_sessions_are_no_part_of_an_automatic_key() -> None:
     @cache.cached(ttl=60)
-    async def of(user_id: int, session: Session) -> int:
+    async def of(user_id: int, session: Session, request: Request) -> int:
         return 1
 
-    assert of.key(1, Session()) == of.key(1, Session())
+    request = Request({"type": "http", "headers": []})
+    assert of.key(1, Session(), request) == of.key(1, Session(), request)
+
+
+def test_a_class_of_the_same_name_is_a_part() -> None:
+    @cache.cached(ttl=60)
+    async def balance(client: Client) -> int:
+        return client.id
+
+    assert balance.key(Client(1)) != balance.key(Client(2))
 
 
 def test_a_method_is_keyed_by_what_its_owner_says() -> None:
@@ -193,6 +211,55 @@ def test_two_functions_of_one_name_do_not_share() -> None:
         @cache.cached(ttl=60)
         async def twice(a: int) -> int:  # noqa: F811
             return a
+
+
+def test_what_a_factory_makes_anew_round_other_variables_needs_a_name() -> None:
+    def make(factor: int, name: str | None = None) -> Any:
+        @cache.cached(ttl=60, name=name)
+        async def times(a: int) -> int:
+            return a * factor
+
+        return times
+
+    make(1)
+    with pytest.raises(ValueError, match="made anew.*factor"):
+        make(2)
+    assert make(3, "three").key(1) != make(4, "four").key(1)
+
+
+def test_two_caches_have_names_of_their_own() -> None:
+    def of(a: int) -> int:
+        return a
+
+    for one in (Cache.memory(), Cache.memory()):
+        one.cached(ttl=60)(of)
+
+
+def test_a_module_that_is_loaded_again_has_its_functions_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "from test_keys import cache\n@cache.cached(ttl=60)\nasync def of(a: int) -> int:\n    return a\n"
+    (tmp_path / "again.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("again")
+    (tmp_path / "again.py").write_text("# A line more: it has moved.\n" + source)
+    importlib.reload(module)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=30), st.decimals(allow_nan=False, allow_infinity=False))
+def test_decimals_are_told_apart_to_their_last_digit(a: Decimal, b: Decimal) -> None:
+    assert (a == b) == (part(a, True) == part(b, True))
+    close = Decimal("1." + "0" * 40 + "1")
+    assert part(close, True) != part(Decimal(1), True)
+
+
+def test_odd_values_are_parts_or_errors() -> None:
+    class Bits(enum.Flag):
+        A = 1
+
+    assert part(Bits(0), True) != part(Bits.A, True)
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(TypeError, match="holds itself"):
+        part(loop, True)
 
 
 def test_a_uuid_and_its_text_differ_where_nobody_says_what_is_meant() -> None:

@@ -60,6 +60,38 @@ def test_callers_at_once_share_the_call(run: Run) -> None:
     run(test)
 
 
+def test_what_is_of_another_type_is_replaced(run: Run) -> None:
+    async def test() -> None:
+        async with Cache.memory() as cache:
+            calls = 0
+
+            @cache.cached_many(ids="ids", key="n:{id}")
+            async def of(ids: list[int]) -> dict[int, int]:
+                nonlocal calls
+                calls += 1
+                return {one: one for one in ids}
+
+            await cache.set("n:1", "not a number")
+            assert await cache.get("n:1") == "not a number"
+            assert [await of([1]), await of([1])] == [{1: 1}, {1: 1}]
+            assert calls == 1
+
+    run(test)
+
+
+def test_a_call_that_asks_for_its_own_ids_does_not_wait_for_itself(run: Run) -> None:
+    async def test() -> None:
+        async with Cache.memory() as cache:
+
+            @cache.cached_many(ids="ids", key="n:{id}")
+            async def of(ids: list[int]) -> dict[int, int]:
+                return {one: one for one in ids} if len(ids) == 1 else {**await of(ids[:1]), **await of(ids[1:])}
+
+            assert await of([1, 2]) == {1: 1, 2: 2}
+
+    run(test)
+
+
 def test_its_own_exception_comes_out(run: Run) -> None:
     async def test() -> None:
         async with Cache.memory() as cache:

@@ -167,6 +167,7 @@ class Derived(Base):
         (Any, User(id=1, name="a")),
         (Any, Role.ADMIN),
         (Any, [lambda: 1]),
+        (Any, time(1, 2, tzinfo=ZoneInfo("Europe/Berlin"))),
         (int, "1"),
         (User, {"id": 1}),
         (Base, Derived(id=1)),

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from . import _loop
 from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
 from ._keys import canonical
-from ._loads import Handling, Running, inside
+from ._loads import TRIES, Handling, Running, inside
 from ._time import Time, seconds
 from ._values import ValueCodec, codec_for
 
@@ -23,8 +23,6 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _POLICY_TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throttle", "lease", "settle")
-#: How often what somebody else began, and gave up, is asked for again.
-_TRIES = 3
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
@@ -269,7 +267,7 @@ class Cache:
         core = await self._opened()
         running = Running(self, key, codec, loader, adapt)
         what = (key, tags, codec.decoder, options, share, level, running.box, running.start)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
                 return await _loop.wait(core.load(*what, refresh))
             except Undecodable:

@@ -37,12 +37,19 @@ def _listen(target: Any, waiting: list[tuple[Cache, dict[str, Any]]], *, asynchr
         if of.in_nested_transaction():
             return
         due, waiting[:] = list(waiting), []
+        failures = []
         for cache, what in due:
-            if asynchronous:
-                # The commit of an AsyncSession runs in a greenlet, which may await.
-                await_only(cache.invalidate(**what))
-            else:
-                cache.sync.invalidate(**what)
+            try:
+                if asynchronous:
+                    # The commit of an AsyncSession runs in a greenlet, which may await.
+                    await_only(cache.invalidate(**what))
+                else:
+                    cache.sync.invalidate(**what)
+            except Exception as error:
+                # The database has committed: the others are due all the same.
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def rolled_back(of: Any) -> None:
         if not of.in_nested_transaction():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import typing
+import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,8 @@ from ._values import ValueCodec, codec_for
 if TYPE_CHECKING:
     from ._cache import Cache, Receipt
 
-#: Whose automatic keys these are: two functions of one name would share their entries.
-_named: dict[str, tuple[str, int]] = {}
+#: Which function has which automatic name, of each cache: two of one name would take each other's results for theirs.
+_named: weakref.WeakKeyDictionary[Cache, dict[str, tuple[Any, str, int]]] = weakref.WeakKeyDictionary()
 
 
 def decorate(
@@ -100,7 +102,7 @@ class Plan:
             pieces = []
         else:
             automatic = name or f"{function.__module__}.{function.__qualname__}"
-            _claim(automatic, function, named=name is not None)
+            _claim(cache, automatic, function, named=name is not None)
             pieces = _keys.automatic(function, automatic, self.signature, hints)
         templates = () if callable(tags) else tags
         if isinstance(templates, str):
@@ -261,11 +263,18 @@ def _with_companions(cached: Any, plan: Plan, invalidate: Any, refresh: Any, pee
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations, as far as they can be found: a name that is only there for type checkers stays text."""
     try:
         return typing.get_type_hints(function)
     except Exception:
-        # A name that is only there for type checkers: what is annotated plainly still counts.
-        return {name: hint for name, hint in getattr(function, "__annotations__", {}).items() if not isinstance(hint, str)}
+        hints = dict(getattr(function, "__annotations__", {}))
+    for name, hint in hints.items():
+        if isinstance(hint, str):
+            try:
+                hints[name] = eval(hint, function.__globals__)
+            except Exception:
+                continue
+    return hints
 
 
 def _returned(function: Callable[..., Any], hints: dict[str, Any]) -> Any:
@@ -275,13 +284,18 @@ def _returned(function: Callable[..., Any], hints: dict[str, Any]) -> Any:
     return said
 
 
-def _claim(name: str, function: Callable[..., Any], *, named: bool) -> None:
-    """Two functions of one automatic name, at two places, would take each other's results for theirs."""
+def _claim(cache: Cache, name: str, function: Callable[..., Any], *, named: bool) -> None:
+    """Refuses an automatic name that another function has. A module that is loaded again has its own functions again."""
+    module = sys.modules.get(function.__module__)
     code = function.__code__
-    place = (code.co_filename, code.co_firstlineno)
-    taken = _named.setdefault(name, place)
-    if taken != place and not named and taken[0] == place[0]:
-        raise ValueError(
-            f"{name} is the name of two cached functions (lines {taken[1]} and {place[1]} of one file): give one of them key= or name="
-        )
-    _named[name] = place
+    place = (getattr(module, "__spec__", None), code.co_filename, code.co_firstlineno)
+    names = _named.setdefault(cache, {})
+    taken = names.get(name)
+    names[name] = place
+    if named or taken is None or taken[0] is not place[0] or taken[1] != place[1]:
+        return
+    hint = "give one of them key= or name="
+    if taken[2] != place[2]:
+        raise ValueError(f"{name} is the name of two cached functions (lines {taken[2]} and {place[2]} of one file): {hint}")
+    if function.__closure__:
+        raise ValueError(f"{name} is made anew, round other variables ({', '.join(code.co_freevars)}): {hint}")

@@ -25,6 +25,8 @@ def decorate(
     everywhere: bool = False,
 ) -> Any:
     """See `Cache.invalidates`."""
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise TypeError(f"{function.__qualname__} is a generator, which has done nothing yet when it returns: invalidate at its end")
     signature = inspect.signature(function)
     names = list(signature.parameters)
     templates = {

@@ -23,15 +23,21 @@ from ._core import escape, escape_part
 #: A piece of a key: text as it is, or (index of the parameter, what to follow from it, whether its text tells its type).
 Piece = "str | tuple[int, tuple[str, ...], bool]"
 
-#: What says nothing about the result: by the name of its class, or of one that it derives from.
-LEFT_OUT = frozenset(
-    {
-        "Request", "HTTPConnection", "WebSocket", "Response", "BackgroundTasks", "BackgroundTask", "SecurityScopes",
-        "Session", "AsyncSession", "scoped_session", "async_scoped_session", "sessionmaker", "Connection",
-        "AsyncConnection", "Engine", "AsyncEngine", "Redis", "StrictRedis", "Valkey", "AsyncClient", "Client",
-        "ClientSession", "Cache", "Logger", "LoggerAdapter",
-    }
-)  # fmt: skip
+#: What says nothing about the result, by the package that it comes from: an application's own `Client` may be a value.
+LEFT_OUT = {
+    "starlette": {"HTTPConnection", "Request", "WebSocket", "Response", "BackgroundTasks", "BackgroundTask"},
+    "fastapi": {"BackgroundTasks", "SecurityScopes"},
+    "sqlalchemy": {
+        "Session", "AsyncSession", "scoped_session", "async_scoped_session", "sessionmaker", "async_sessionmaker", "Connection",
+        "AsyncConnection", "Engine", "AsyncEngine",
+    },
+    "redis": {"Redis", "RedisCluster"},
+    "valkey": {"Valkey", "ValkeyCluster"},
+    "httpx": {"Client", "AsyncClient"},
+    "aiohttp": {"ClientSession"},
+    "logging": {"Logger", "LoggerAdapter"},
+    "shelflife": {"Cache", "Blocking"},
+}  # fmt: skip
 
 _EMPTY = inspect.Parameter.empty
 
@@ -42,7 +48,7 @@ def is_left_out(annotation: Any) -> bool:
     if kinds is None:
         bare = _shape.bare(annotation)
         kinds = getattr(bare, "__mro__", None) or ()
-    return any(kind.__name__ in LEFT_OUT for kind in kinds)
+    return any(kind.__name__ in LEFT_OUT.get(kind.__module__.partition(".")[0], ()) for kind in kinds)
 
 
 class Name(str):
@@ -118,7 +124,10 @@ def automatic(function: Callable[..., Any], name: str, signature: inspect.Signat
 
 def part(value: Any, typed: bool) -> str:
     """The canonical text of a value that Rust does not write itself."""
-    return _typed(value) if typed else _plain(value)
+    try:
+        return _typed(value) if typed else _plain(value)
+    except RecursionError:
+        raise TypeError("a value that holds itself can't be part of a key") from None
 
 
 def _plain(value: Any) -> str:
@@ -151,16 +160,31 @@ def _scalar(value: Any) -> str:
             return "nan"
         return repr(float(value) + 0.0)  # -0.0 is 0.0
     if isinstance(value, Decimal):
-        if value.is_nan():
-            return "nan"
-        if not value:
-            return "0"
-        return str(value.normalize())
+        return _decimal(value)
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).isoformat() if value.tzinfo else value.isoformat()
     if isinstance(value, timedelta):
         return f"{value // timedelta(microseconds=1)}us"
     return str(value.isoformat())
+
+
+def _decimal(value: Decimal) -> str:
+    """Equal values, one text; exactly, whatever the context's precision is."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return "nan" if value.is_nan() else ("-inf" if sign else "inf")
+    text = "".join(map(str, digits)).lstrip("0")
+    stripped = text.rstrip("0")
+    if not stripped:
+        return "0"
+    exponent += len(text) - len(stripped)
+    minus = "-" if sign else ""
+    if exponent >= 0 and exponent + len(stripped) <= 40:
+        return minus + stripped + "0" * exponent
+    if -40 <= exponent < 0:
+        whole = stripped.rjust(1 - exponent, "0")
+        return f"{minus}{whole[:exponent]}.{whole[exponent:]}"
+    return f"{minus}{stripped}E{exponent}"
 
 
 def _typed(value: Any) -> str:
@@ -174,7 +198,9 @@ def _typed(value: Any) -> str:
     if kind is str:
         return "'" + escape_part(value)
     if isinstance(value, enum.Enum):
-        return f"%e{_class(kind)}%.{escape_part(value.name)}"
+        # A flag may have no name of its own.
+        said = escape_part(value.name) if value.name else _typed(value.value)
+        return f"%e{_class(kind)}%.{said}"
     for base, mark in _MARKS:
         if isinstance(value, base):
             return mark + escape_part(_scalar(value))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: The loads inside which something runs, the innermost last: (number of the cache, key).
 _inside: contextvars.ContextVar[tuple[tuple[int, str], ...]] = contextvars.ContextVar("shelflife_inside", default=())
 _current: contextvars.ContextVar[Load | None] = contextvars.ContextVar("shelflife_current", default=None)
+#: How often what somebody else began, and gave up, is asked for again.
+TRIES = 3
 #: Tasks are kept by nobody else.
 _tasks: set[asyncio.Task[Any]] = set()
 
@@ -27,6 +29,13 @@ _tasks: set[asyncio.Task[Any]] = set()
 def inside(cache: Cache, key: str) -> bool:
     """Whether this runs inside a load of the key."""
     return (id(cache), key) in _inside.get()
+
+
+def context_of(cache: Cache, keys: list[str]) -> contextvars.Context:
+    """Where a load of these keys runs."""
+    context = contextvars.copy_context()
+    context.run(_inside.set, (*_inside.get(), *((id(cache), key) for key in keys)))
+    return context
 
 
 class CurrentEntry:
@@ -89,7 +98,7 @@ class Running:
     def start(self, load: Load) -> None:
         """Called where the load belongs, when the engine wants it."""
         if self.loop is None:
-            _loop.loaders().pool.submit(self.context.run, self._run_here, load)
+            _loop.loaders().run(lambda: self.context.run(self._run_here, load))
         else:
             begin_load(self.loop, lambda: self._run(load), lambda made: load.done(*made), load, self.context)
 
@@ -133,7 +142,7 @@ class Handling:
     def start(self, load: Load) -> None:
         """Called where the handler belongs, when the event is there."""
         if self.loop is None:
-            _loop.loaders().pool.submit(self._run_here, load)
+            _loop.loaders().run(lambda: self._run_here(load))
         else:
             begin_load(self.loop, lambda: self._run(load), lambda packed: load.done(packed, None), load)
 

@@ -9,8 +9,7 @@ import asyncio
 import select
 import threading
 import weakref
-from collections.abc import Coroutine, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from ._core import Mailbox, Step
@@ -100,12 +99,17 @@ def block(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Loaders:
-    """Threads in which the loaders of blocking calls run: a load may outlive the call that began it."""
+    """Where the loaders of blocking calls run: each in a thread of its own, for a load may outlive the call that began it, and may wait
+    for another.
+    """
 
     def __init__(self) -> None:
         self.box = Mailbox()
-        self.pool = ThreadPoolExecutor(thread_name_prefix="shelflife-load")
         threading.Thread(target=self._listen, name="shelflife-loads", daemon=True).start()
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Begins it."""
+        threading.Thread(target=work, name="shelflife-load", daemon=True).start()
 
     def _listen(self) -> None:
         fd = self.box.fileno()

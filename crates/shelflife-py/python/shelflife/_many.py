@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from . import _keys, _loop, _shape
-from ._core import MISS, Load, Options, Undecodable
+from ._core import MISS, Load, LoadLost, Options, ShelflifeError, Undecodable
 from ._decorator import _hints, _returned
-from ._loads import begin_load
+from ._loads import TRIES, begin_load, context_of, inside
 from ._values import ValueCodec, codec_for
 
 if TYPE_CHECKING:
@@ -84,8 +84,12 @@ async def _load(
     ids: list[Any],
     call: Callable[[list[Any]], Any],
 ) -> list[Any]:
+    # Whoever loads one of them, and asks for it meanwhile, would wait for himself.
+    if any(inside(cache, key) for key in keys):
+        return _in_order(ids, await call(ids))
     core = await cache._opened()
     loop = asyncio.get_running_loop()
+    context = context_of(cache, keys)
 
     def start(load: Load) -> None:
         positions = load.wanted or []
@@ -94,16 +98,33 @@ async def _load(
             found = await call([ids[at] for at in positions])
             return {at: (codec.encode(found[ids[at]]), found[ids[at]]) for at in positions if ids[at] in found}
 
-        begin_load(loop, run, load.done_many, load)
+        begin_load(loop, run, load.done_many, load, context)
 
-    step = core.load_many(keys, tags, codec.decoder, options, share, _loop.mailbox_of(loop), start)
-    try:
-        values: list[Any] = await _loop.wait(step)
-    except Undecodable:
-        # Somebody else's values are among them.
-        found = await call(ids)
-        values = [found.get(one, MISS) for one in ids]
-    return values
+    box = _loop.mailbox_of(loop)
+    for _ in range(TRIES):
+        try:
+            values: list[Any] = await _loop.wait(core.load_many(keys, tags, codec.decoder, options, share, box, start))
+        except LoadLost:
+            # It was another caller's, who has gone.
+            continue
+        except Undecodable:
+            break
+        else:
+            return values
+    # Somebody else's values are among them: they are replaced.
+    found = await call(ids)
+    items = [(key, of, codec.encode(found[one])) for one, key, of in zip(ids, keys, tags) if one in found]
+    if items:
+        try:
+            await _loop.wait(core.set(items, options))
+        except ShelflifeError:
+            # A read does not fail because of the cache.
+            pass
+    return _in_order(ids, found)
+
+
+def _in_order(ids: list[Any], found: dict[Any, Any]) -> list[Any]:
+    return [found.get(one, MISS) for one in ids]
 
 
 def _item(function: Callable[..., Any]) -> Any:

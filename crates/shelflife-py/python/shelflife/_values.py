@@ -232,6 +232,8 @@ def _to_ext(value: Any, kind: type) -> Ext | None:
         return Ext(code, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
     if kind is timedelta:
         return Ext(code, str(value // timedelta(microseconds=1)).encode())
+    if kind is time and value.tzinfo is not None and value.utcoffset() is None:
+        raise ValueNotStorable(f"{_name(value)} has a zone without an offset, which a time alone can't keep: store a datetime")
     text = value.isoformat() if kind in (date, time) else str(value)
     return Ext(code, text.encode())
 
