@@ -10,9 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use shelflife::binding::{self, Encoded, canonical_key, canonical_tag};
-use shelflife::{
-    Cache, Entry, Invalidation, Loaded, ManualClock, Outcome, Pattern, Policy, Receipt, Status,
-};
+use shelflife::{Cache, Entry, Invalidation, ManualClock, Outcome, Pattern, Policy, Receipt};
 
 use crate::error::{load_to_err, to_err};
 use crate::load::{Fault, Starter};
@@ -63,20 +61,11 @@ impl Core {
     }
 
     /// How a read is told: the decoder makes the object where it is wanted.
-    fn found(
-        decoder: Py<Decoder>,
-        share: bool,
-        value: Option<Encoded>,
-        status: Option<Status>,
-    ) -> Answer {
-        let make = move |py: Python<'_>| match value {
+    fn found(decoder: Py<Decoder>, share: bool, value: Option<Encoded>) -> Answer {
+        Answer::new(move |py| match value {
             Some(value) => decoder.get().object(py, &value, share),
             None => Ok(miss(py)),
-        };
-        Answer {
-            make: Box::new(make),
-            status: status.map(|s| s.to_string()),
-        }
+        })
     }
 }
 
@@ -146,15 +135,6 @@ impl Core {
         })
     }
 
-    #[getter]
-    fn namespace(&self) -> &str {
-        self.cache.namespace()
-    }
-
-    fn now(&self) -> f64 {
-        binding::now(&self.cache) as f64 / 1000.0
-    }
-
     fn hit(
         &self,
         py: Python<'_>,
@@ -191,7 +171,7 @@ impl Core {
             let fresh = found
                 .value
                 .filter(|_| found.status.outcome() == Outcome::Hit);
-            Self::found(decoder, share, fresh, Some(found.status))
+            Self::found(decoder, share, fresh)
         })
     }
 
@@ -272,16 +252,11 @@ impl Core {
                 .tags(tags.into_iter().map(canonical_tag));
             let entry = at_level(entry, level.as_ref());
             let loaded = match refresh {
-                false => entry.lookup_or_load(|| starter.one()).await,
-                true => entry.refresh(|| starter.one()).await.map(|value| Loaded {
-                    value,
-                    status: binding::refreshed(),
-                }),
+                false => entry.get_or_load(|| starter.one()).await,
+                true => entry.refresh(|| starter.one()).await,
             };
             match loaded {
-                Ok(Loaded { value, status }) => {
-                    Self::found(decoder, share, Some(value), Some(status))
-                }
+                Ok(value) => Self::found(decoder, share, Some(value)),
                 Err(error) => Answer::new(move |py| Err(load_to_err(py, &error))),
             }
         })
@@ -405,10 +380,6 @@ impl Core {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let json = binding::stats_json(&self.cache);
         py.import("json")?.call_method1("loads", (json,))
-    }
-
-    fn sweep(&self) {
-        self.cache.sweep();
     }
 
     fn ping(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {

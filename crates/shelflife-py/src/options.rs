@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use shelflife::{Cache, Codec, Compression, Policy};
+use shelflife::{Cache, Codec, Policy};
 
 /// Seconds as the engine takes them.
 pub(crate) fn duration(name: &str, seconds: f64) -> PyResult<Duration> {
@@ -30,9 +30,6 @@ struct Changes {
     throttle: Option<Duration>,
     lease: Option<Duration>,
     settle: Option<Duration>,
-    codec: Option<Codec>,
-    compression: Option<Compression>,
-    compress_over: Option<usize>,
     schema: Option<u32>,
 }
 
@@ -57,14 +54,10 @@ impl Changes {
             throttle,
             lease,
             settle,
-            codec,
             schema
         );
-        if self.compression.is_some() || self.compress_over.is_some() {
-            let compression = self.compression.unwrap_or_default();
-            policy = policy.compression(compression, self.compress_over.unwrap_or(4096));
-        }
-        policy
+        // Whatever others are told to write: nothing else brings every type back.
+        policy.codec(Codec::MessagePack)
     }
 }
 
@@ -80,8 +73,8 @@ pub(crate) struct Options {
 impl Options {
     #[new]
     #[pyo3(signature = (*, ttl=None, stale=None, stale_on_error=None, negative_ttl=None, soft_timeout=None,
-        hard_timeout=None, jitter=None, early=None, throttle=None, lease=None, settle=None, codec=None,
-        compression=None, compress_over=None, schema=None))]
+        hard_timeout=None, jitter=None, early=None, throttle=None, lease=None, settle=None,
+        schema=None))]
     #[expect(clippy::too_many_arguments, reason = "each is a keyword of Python's")]
     fn new(
         ttl: Option<f64>,
@@ -95,15 +88,9 @@ impl Options {
         throttle: Option<f64>,
         lease: Option<f64>,
         settle: Option<f64>,
-        codec: Option<&str>,
-        compression: Option<&str>,
-        compress_over: Option<usize>,
         schema: Option<u32>,
     ) -> PyResult<Self> {
         let time = |name, value: Option<f64>| value.map(|s| duration(name, s)).transpose();
-        let odd = |name: &str, value: &str, valid: &str| {
-            PyValueError::new_err(format!("{name}={value:?}: expected {valid}"))
-        };
         let ttl = time("ttl", ttl)?;
         if ttl.is_some_and(|ttl| ttl.is_zero()) {
             return Err(PyValueError::new_err(
@@ -122,21 +109,6 @@ impl Options {
             throttle: time("throttle", throttle)?,
             lease: time("lease", lease)?,
             settle: time("settle", settle)?,
-            codec: match codec {
-                None => None,
-                Some("messagepack") => Some(Codec::MessagePack),
-                Some("json") => Some(Codec::Json),
-                Some("raw") => Some(Codec::Raw),
-                Some(other) => return Err(odd("codec", other, "messagepack, json or raw")),
-            },
-            compression: match compression {
-                None => None,
-                Some("none") => Some(Compression::None),
-                Some("lz4") => Some(Compression::Lz4),
-                Some("zstd") => Some(Compression::Zstd),
-                Some(other) => return Err(odd("compression", other, "none, lz4 or zstd")),
-            },
-            compress_over,
             schema,
         };
         Ok(Self {

@@ -20,20 +20,13 @@ use crate::runtime::runtime;
 pub(crate) type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// What a step ends with: made into an object by who wants it.
-pub(crate) struct Answer {
-    pub(crate) make: Make,
-    /// How a read was answered.
-    pub(crate) status: Option<String>,
-}
+pub(crate) struct Answer(pub(crate) Make);
 
 impl Answer {
     pub(crate) fn new(
         make: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
     ) -> Self {
-        Self {
-            make: Box::new(make),
-            status: None,
-        }
+        Self(Box::new(make))
     }
 }
 
@@ -49,21 +42,15 @@ enum State {
     Taken,
 }
 
-struct Shared {
-    /// Held to look or to change.
-    state: Mutex<State>,
-    status: Mutex<Option<String>>,
-}
+/// Held to look or to change.
+struct Shared(Mutex<State>);
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, mut answer: Answer) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        *status = answer.status.take();
-        drop(status);
+    fn end(&self, answer: Answer) {
         let mut state = self.state();
         // Whoever is told may have gone: then there is nothing to tell.
         match std::mem::replace(&mut *state, State::Taken) {
@@ -104,13 +91,10 @@ pub(crate) fn begin(
         // Polled again by its task: that is where it wants to be woken.
         let mut nobody = Context::from_waker(Waker::noop());
         if let Poll::Ready(answer) = work.as_mut().poll(&mut nobody) {
-            return (answer.make)(py);
+            return (answer.0)(py);
         }
     }
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State::Going),
-        status: Mutex::new(None),
-    });
+    let shared = Arc::new(Shared(Mutex::new(State::Going)));
     let ending = shared.clone();
     let task = runtime.spawn(async move {
         let answer = work.await;
@@ -151,7 +135,7 @@ impl Step {
                 match std::mem::replace(&mut *state, State::Taken) {
                     State::Ended(answer) => {
                         drop(state);
-                        return (answer.make)(py);
+                        return (answer.0)(py);
                     }
                     State::Taken => {
                         return Err(PyRuntimeError::new_err("the step was awaited already"));
@@ -173,12 +157,6 @@ impl Step {
         if !self.goes_on {
             self.task.abort();
         }
-    }
-
-    #[getter]
-    fn status(&self) -> Option<String> {
-        let status = self.shared.status.lock();
-        status.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -202,7 +180,7 @@ fn try_resolve(py: Python<'_>, future: &Bound<'_, PyAny>, answer: Answer) -> PyR
     if future.call_method0(intern!(py, "done"))?.is_truthy()? {
         return Ok(());
     }
-    let made = (answer.make)(py);
+    let made = (answer.0)(py);
     match made {
         Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
         Err(error) => {

@@ -24,14 +24,12 @@ use crate::epoch::Receipt;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
 use crate::key::{Key, Tag, escape_into};
-use crate::reason::Reason;
-use crate::status::Status;
 use crate::value::{Live, downcast_ref};
 
 /// A value that its owner encodes: the bytes of a codec, and room for the object that they stand for.
 ///
 /// Of any type, so it is read from whatever another language has stored. The engine writes and reads it without
-/// looking into the bytes, unless it is asked for another codec than theirs.
+/// looking into the bytes.
 #[derive(Clone)]
 pub struct Encoded {
     codec: Codec,
@@ -98,34 +96,20 @@ impl fmt::Debug for Encoded {
     }
 }
 
-/// By way of the other form; the engine's own codecs take the bytes as they are (`codec.rs`).
+/// Never asked: the engine takes the bytes as they are (`codec.rs`), and another codec than theirs is refused.
 impl Serialize for Encoded {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.codec {
-            Codec::MessagePack => {
-                let mut from = rmp_serde::Deserializer::from_read_ref(&self.bytes);
-                serde_transcode::transcode(&mut from, serializer)
-            }
-            Codec::Json => {
-                let mut from = serde_json::Deserializer::from_slice(&self.bytes);
-                serde_transcode::transcode(&mut from, serializer)
-            }
-            Codec::Raw => match std::str::from_utf8(&self.bytes) {
-                Ok(text) => serializer.serialize_str(text),
-                Err(_) => Err(S::Error::custom("raw bytes have no other form")),
-            },
-        }
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom(ELSEWHERE))
     }
 }
 
 impl<'de> Deserialize<'de> for Encoded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut bytes = Vec::new();
-        let mut into = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
-        serde_transcode::transcode(deserializer, &mut into).map_err(D::Error::custom)?;
-        Ok(Self::new(bytes.into()))
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom(ELSEWHERE))
     }
 }
+
+const ELSEWHERE: &str = "an encoded value is written in its own codec alone";
 
 /// What L1 has for a canonical key, if that may be the answer now. No allocation, no wait.
 pub fn hit<R>(
@@ -151,17 +135,6 @@ pub fn canonical_key(text: String) -> Key<'static> {
 /// A tag from text that is canonical already.
 pub fn canonical_tag(text: String) -> Tag {
     Tag::from_canonical(&text)
-}
-
-/// Now, by the clock that all processes of the store share: ms since 1970.
-pub fn now(cache: &Cache) -> u64 {
-    let engine = &cache.engine;
-    engine.store.server_ms(engine.clock.now())
-}
-
-/// How a forced load is told.
-pub fn refreshed() -> Status {
-    Status::miss(Reason::Absent)
 }
 
 /// Stores several values, each under the policy and the tags of its entry, in one round trip.
@@ -252,11 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn another_codec_is_written_by_way_of_the_value() {
-        let bytes = codec::encode(Codec::MessagePack, &user()).unwrap();
-        let encoded = Encoded::new(bytes.into());
-        let json = codec::encode(Codec::Json, &encoded).unwrap();
-        assert_eq!(codec::decode::<User>(Codec::Json, &json).unwrap(), user());
+    fn another_codec_than_its_own_is_refused() {
+        let encoded = Encoded::new(codec::encode(Codec::MessagePack, &user()).unwrap().into());
+        assert!(codec::encode(Codec::Json, &encoded).is_err());
+        assert!(codec::encode(Codec::Raw, &encoded).is_err());
     }
 
     #[test]

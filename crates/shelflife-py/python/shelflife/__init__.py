@@ -10,7 +10,8 @@
     await cache.invalidate(tags=["user:42"])   # nothing older is served after this
 """
 
-from ._cache import Blocking, Cache, Receipt
+from ._blocking import Blocking
+from ._cache import Cache, Receipt
 from ._core import (
     Clock,
     ConfigError,

@@ -13,16 +13,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from . import _loop
+from ._blocking import Blocking
 from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
+from ._given import asked_for, options, several, setting
 from ._keys import canonical
 from ._loads import TRIES, Handling, Running, inside
-from ._time import Time, seconds
+from ._time import Time
 from ._values import ValueCodec, codec_for
 
 T = TypeVar("T")
-D = TypeVar("D")
 
-_POLICY_TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throttle", "lease", "settle")
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
 
@@ -45,7 +45,7 @@ class Cache:
 
     def __init__(self, url: str | None = None, *, enabled: bool = True, clock: Clock | None = None, **settings: Any) -> None:
         self._url = url
-        self._settings = {name: _setting(name, value) for name, value in settings.items()}
+        self._settings = {name: setting(name, value) for name, value in settings.items()}
         self._environment = False
         self._clock = clock
         self._core: Core | None = None
@@ -153,7 +153,7 @@ class Cache:
         core, codec = await self._opened(), codec_for(type)
         level = "strict" if strict else session
         try:
-            found = await _loop.wait(core.get(canonical(key), codec.decoder, _options_of(codec), False, level))
+            found = await _loop.wait(core.get(canonical(key), codec.decoder, options(codec), False, level))
         except Undecodable:
             return default
         return default if found is MISS else found
@@ -165,7 +165,7 @@ class Cache:
             return {}
         core, codec = await self._opened(), codec_for(type)
         try:
-            found = await _loop.wait(core.get_many(list(map(canonical, names)), codec.decoder, _options_of(codec), False))
+            found = await _loop.wait(core.get_many(list(map(canonical, names)), codec.decoder, options(codec), False))
         except Undecodable:
             found = [await self.get(name, MISS, type=type) for name in names]
         return {name: value for name, value in zip(names, found) if value is not MISS}
@@ -189,7 +189,7 @@ class Cache:
         if not self.enabled:
             return None
         core = await self._opened()
-        return Receipt(await _loop.wait(core.set([item], _options(codec, ttl=ttl, **policy))))
+        return Receipt(await _loop.wait(core.set([item], options(codec, ttl=ttl, **policy))))
 
     async def set_many(
         self, values: Mapping[str, Any], *, ttl: Time | None = None, tags: Iterable[str] = (), type: Any = Any
@@ -200,7 +200,7 @@ class Cache:
         if not self.enabled or not items:
             return None
         core = await self._opened()
-        return Receipt(await _loop.wait(core.set(items, _options(codec, ttl=ttl))))
+        return Receipt(await _loop.wait(core.set(items, options(codec, ttl=ttl))))
 
     async def delete(self, *keys: str) -> Receipt | None:
         """Removes keys: the same as to invalidate them."""
@@ -240,10 +240,10 @@ class Cache:
         the load goes on for the others.
         """
         codec = codec_for(type)
-        options = _options(codec, ttl=ttl, **policy)
+        how = options(codec, ttl=ttl, **policy)
         level = "strict" if strict else session
         value: T = await self._load(
-            canonical(key), list(map(canonical, tags)), codec, options, share, level, loader, refresh=False
+            canonical(key), list(map(canonical, tags)), codec, how, share, level, loader, refresh=False
         )
         return value
 
@@ -252,7 +252,7 @@ class Cache:
         key: str,
         tags: list[str],
         codec: ValueCodec,
-        options: Options,
+        policy: Options,
         share: bool,
         level: str | None,
         loader: Callable[[], Any],
@@ -266,7 +266,7 @@ class Cache:
             return await value if inspect.isawaitable(value) else value
         core = await self._opened()
         running = Running(self, key, codec, loader, adapt)
-        what = (key, tags, codec.decoder, options, share, level, running.box, running.start)
+        what = (key, tags, codec.decoder, policy, share, level, running.box, running.start)
         for _ in range(TRIES):
             try:
                 return await _loop.wait(core.load(*what, refresh))
@@ -300,9 +300,9 @@ class Cache:
         return Receipt(
             await _loop.wait(
                 core.invalidate(
-                    keys=list(map(canonical, _texts("keys", keys))),
-                    tags=list(map(canonical, _texts("tags", tags))),
-                    patterns=_texts("patterns", patterns),
+                    keys=list(map(canonical, several("keys", keys))),
+                    tags=list(map(canonical, several("tags", tags))),
+                    patterns=several("patterns", patterns),
                     all=all,
                     soft=soft,
                     everywhere=everywhere,
@@ -329,9 +329,9 @@ class Cache:
         from ._commit import invalidate_on_commit
 
         named = {
-            "keys": _texts("keys", keys),
-            "tags": _texts("tags", tags),
-            "patterns": _texts("patterns", patterns),
+            "keys": several("keys", keys),
+            "tags": several("tags", tags),
+            "patterns": several("patterns", patterns),
         }
         invalidate_on_commit(self, session, {**named, "all": all, "soft": soft, "everywhere": everywhere})
 
@@ -359,7 +359,7 @@ class Cache:
 
     def _listen(self, name: str, handler: Callable[[Any], Any]) -> None:
         assert self._core is not None
-        running = Handling(handler, lambda asked: pack(_asked(asked)))
+        running = Handling(handler, lambda asked: pack(asked_for(asked)))
         self._core.on(name, running.box, running.start)
 
     # Sight
@@ -402,102 +402,6 @@ class Cache:
         from ._invalidates import decorate
 
         return lambda function: decorate(self, function, **what)
-
-
-class Blocking:
-    """The same calls for code that is not async: each waits in its thread. Not on a thread that runs an event loop."""
-
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-
-    def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        _loop.refuse_in_a_loop(f"cache.sync.{name}()")
-        return _loop.block(getattr(self._cache, name)(*args, **kwargs))
-
-    def get(self, key: str, default: Any = None, **how: Any) -> Any:
-        return self._run("get", key, default, **how)
-
-    def get_many(self, keys: Iterable[str], **how: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._run("get_many", keys, **how)
-        return found
-
-    def set(self, key: str, value: Any, **how: Any) -> Receipt | None:
-        receipt: Receipt | None = self._run("set", key, value, **how)
-        return receipt
-
-    def set_many(self, values: Mapping[str, Any], **how: Any) -> Receipt | None:
-        receipt: Receipt | None = self._run("set_many", values, **how)
-        return receipt
-
-    def delete(self, *keys: str) -> Receipt | None:
-        receipt: Receipt | None = self._run("delete", *keys)
-        return receipt
-
-    def exists(self, key: str) -> bool:
-        return bool(self._run("exists", key))
-
-    def ttl(self, key: str) -> float | None:
-        left: float | None = self._run("ttl", key)
-        return left
-
-    def get_or_load(self, key: str, loader: Callable[[], T], **how: Any) -> T:
-        value: T = self._run("get_or_load", key, loader, **how)
-        return value
-
-    def invalidate(self, **what: Any) -> Receipt:
-        receipt: Receipt = self._run("invalidate", **what)
-        return receipt
-
-    def emit(self, name: str, payload: Any = None) -> Receipt:
-        receipt: Receipt = self._run("emit", name, payload)
-        return receipt
-
-    def ping(self) -> None:
-        self._run("ping")
-
-    def close(self) -> None:
-        self._run("close")
-
-
-def _setting(name: str, value: Any) -> str:
-    """A setting as the engine reads it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if name in _POLICY_TIMES or name.endswith(("_timeout", "window")):
-        return f"{seconds(value, name):.6f}s"
-    return str(value)
-
-
-def _texts(name: str, given: Iterable[str]) -> list[str]:
-    if isinstance(given, str):
-        raise TypeError(f"{name}={given!r}: expected several names, such as {name}=[{given!r}]")
-    return list(given)
-
-
-def _asked(asked: Any) -> dict[str, Any]:
-    if asked is None:
-        return {}
-    if not isinstance(asked, Mapping):
-        raise TypeError(f"a handler returns keywords of invalidate(), or None; not {type(asked).__name__}")
-    names = {name: _texts(name, asked[name]) for name in ("keys", "tags", "patterns") if name in asked}
-    names = {name: given if name == "patterns" else list(map(canonical, given)) for name, given in names.items()}
-    flags = {name: bool(asked[name]) for name in ("all", "soft") if name in asked}
-    odd = set(asked) - set(names) - set(flags)
-    if odd:
-        raise TypeError(f"a handler returned {sorted(odd)}: expected keys, tags, patterns, all, soft")
-    return {**names, **flags}
-
-
-def _options_of(codec: ValueCodec) -> Options:
-    return _options(codec)
-
-
-def _options(codec: ValueCodec, **policy: Any) -> Options:
-    given = {name: value for name, value in policy.items() if value is not None}
-    for name in _POLICY_TIMES:
-        if name in given:
-            given[name] = seconds(given[name], name)
-    return Options(schema=codec.schema or None, **given)
 
 
 def _after_fork() -> None:

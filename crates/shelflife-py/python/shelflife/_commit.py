@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
+
+from . import _loop
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -16,7 +17,7 @@ _WAITING = "shelflife"
 def invalidate_on_commit(cache: Cache, session: Any, what: dict[str, Any]) -> None:
     """See `Cache.invalidate_on_commit`."""
     inner = getattr(session, "sync_session", None)
-    if inner is None and _in_a_loop():
+    if inner is None and _loop.in_a_loop():
         raise RuntimeError(
             "the commit of a blocking Session would wait for the cache in an event loop's thread: use an AsyncSession"
         )
@@ -57,11 +58,3 @@ def _listen(target: Any, waiting: list[tuple[Cache, dict[str, Any]]], *, asynchr
 
     event.listen(target, "after_commit", committed)
     event.listen(target, "after_rollback", rolled_back)
-
-
-def _in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -8,7 +8,7 @@ loop (or thread), never on one of Rust's.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 __version__: Final[str]
 
@@ -67,10 +67,6 @@ class Step:
     def cancel(self) -> None:
         """Nobody waits for it any more. Writes and invalidations are carried out all the same."""
 
-    @property
-    def status(self) -> str | None:
-        """How a read was answered, as a `Cache-Status` field (RFC 9211); `None` before that, and for the rest."""
-
 @final
 class Load:
     """A load that the engine wants to be run, given to its `start`. Ends with one of the first three."""
@@ -118,9 +114,6 @@ class Options:
         throttle: float | None = None,
         lease: float | None = None,
         settle: float | None = None,
-        codec: Literal["messagepack", "json", "raw"] | None = None,
-        compression: Literal["none", "lz4", "zstd"] | None = None,
-        compress_over: int | None = None,
         schema: int | None = None,
     ) -> Options: ...
 
@@ -214,11 +207,6 @@ class Core:
         can't be reached yet is no error.
         """
 
-    @property
-    def namespace(self) -> str: ...
-    def now(self) -> float:
-        """By the clock that all processes of the store share: seconds since 1970."""
-
     # Keys and tags are canonical text everywhere (`escape`); patterns are globs over it.
 
     # Reads. `level`: None (bounded), "strict", or a receipt (session).
@@ -283,7 +271,6 @@ class Core:
         "all": bool, "soft": bool}), None)` or `load.fail(error)`."""
 
     def stats(self) -> dict[str, Any]: ...
-    def sweep(self) -> None: ...
     def ping(self) -> None | Step: ...
     def close(self) -> None | Step: ...
     def leak(self) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _keys, _loop
-from ._core import MISS, Func, Load, Options, Undecodable
+from ._core import MISS, Func, Load, Undecodable
+from ._given import options, several
 from ._loads import inside
 from ._time import Time, seconds
 from ._values import ValueCodec, codec_for
@@ -95,7 +96,7 @@ class Plan:
         #: Of the result.
         self.late_ttl = ttl if callable(ttl) else None
         self.late_tags: Callable[..., Iterable[str]] | None = tags if callable(tags) else None
-        self.options = self._options(None if callable(ttl) else ttl, policy)
+        self.options = options(self.codec, ttl=None if callable(ttl) else ttl, **policy)
         if key is not None:
             pieces = _keys.template(key, names)
         elif key_builder is not None:
@@ -104,9 +105,7 @@ class Plan:
             automatic = name or f"{function.__module__}.{function.__qualname__}"
             _claim(cache, automatic, function, named=name is not None)
             pieces = _keys.automatic(function, automatic, self.signature, hints)
-        templates = () if callable(tags) else tags
-        if isinstance(templates, str):
-            raise TypeError(f"tags={templates!r}: expected several, such as tags=[{templates!r}]")
+        templates = () if callable(tags) else several("tags", tags)
         self.func = Func(
             self._params(),
             pieces,
@@ -117,11 +116,6 @@ class Plan:
             self.options,
             share,
         )
-
-    def _options(self, ttl: Time | None, policy: dict[str, Any]) -> Options:
-        from ._cache import _options
-
-        return _options(self.codec, ttl=ttl, **policy)
 
     def _params(self) -> list[tuple[str, int, bool, Any]]:
         kinds: dict[Any, int] = {

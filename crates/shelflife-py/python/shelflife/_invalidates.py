@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _keys, _loop
+from ._given import several
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -30,7 +31,7 @@ def decorate(
     signature = inspect.signature(function)
     names = list(signature.parameters)
     templates = {
-        kind: [_pieces(text, names, pattern=kind == "patterns") for text in _several(kind, given)]
+        kind: [_pieces(text, names, pattern=kind == "patterns") for text in several(kind, given)]
         for kind, given in (("keys", keys), ("tags", tags), ("patterns", patterns))
     }
 
@@ -67,9 +68,3 @@ def decorate(
 def _pieces(text: str, names: list[str], *, pattern: bool) -> list[Any]:
     """A star in the text of a pattern is one; in an argument it never is."""
     return _keys.template(text, names, literal=(lambda part: part) if pattern else None)
-
-
-def _several(kind: str, given: Iterable[str]) -> list[str]:
-    if isinstance(given, str):
-        raise TypeError(f"{kind}={given!r}: expected several, such as {kind}=[{given!r}]")
-    return list(given)

@@ -88,9 +88,9 @@ class Running:
         adapt: Callable[[Load, Any], None] | None,
     ) -> None:
         #: None: the call blocks, and the loader runs in a thread.
-        self.loop = None if _loop.is_blocking() else asyncio.get_running_loop()
+        self.loop = _loop.own_loop()
         #: Where the engine asks for the load.
-        self.box: Mailbox = _loop.loaders().box if self.loop is None else _loop.mailbox_of(self.loop)
+        self.box: Mailbox = _loop.box_of(self.loop)
         self.codec, self.loader, self.adapt = codec, loader, adapt
         self.inside = (*_inside.get(), (id(cache), key))
         self.context = contextvars.copy_context()
@@ -114,9 +114,7 @@ class Running:
         _inside.set(self.inside)
         _current.set(load)
         try:
-            value = self.loader()
-            if inspect.isawaitable(value):
-                raise TypeError("a blocking call can't await its loader: use the async twin")
+            value = _not_awaitable(self.loader())
             made = self._made(load, value)
         except BaseException as error:
             load.fail(error)
@@ -136,8 +134,8 @@ class Handling:
 
     def __init__(self, handler: Callable[[Any], Any], answer: Callable[[Any], bytes]) -> None:
         self.handler, self.answer = handler, answer
-        self.loop = None if _loop.is_blocking() else asyncio.get_running_loop()
-        self.box: Mailbox = _loop.loaders().box if self.loop is None else _loop.mailbox_of(self.loop)
+        self.loop = _loop.own_loop()
+        self.box: Mailbox = _loop.box_of(self.loop)
 
     def start(self, load: Load) -> None:
         """Called where the handler belongs, when the event is there."""
@@ -152,11 +150,19 @@ class Handling:
 
     def _run_here(self, load: Load) -> None:
         try:
-            packed = self.answer(self.handler(json.loads(load.payload or "null")))
+            packed = self.answer(_not_awaitable(self.handler(json.loads(load.payload or "null"))))
         except BaseException as error:
             load.fail(error)
         else:
             load.done(packed, None)
+
+
+def _not_awaitable(value: Any) -> Any:
+    if inspect.iscoroutine(value):
+        value.close()
+    if inspect.isawaitable(value):
+        raise TypeError("it is async, and there is no event loop here: use it, or register it, from async code")
+    return value
 
 
 def begin_load(

@@ -98,6 +98,16 @@ def block(work: Coroutine[Any, Any, T]) -> T:
         work.close()
 
 
+def own_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop in which what somebody gives us is to run; `None`: a thread of its own, for who has none."""
+    return None if is_blocking() or not in_a_loop() else asyncio.get_running_loop()
+
+
+def box_of(loop: asyncio.AbstractEventLoop | None) -> Mailbox:
+    """Where the engine asks for it."""
+    return loaders().box if loop is None else mailbox_of(loop)
+
+
 class Loaders:
     """Where the loaders of blocking calls run: each in a thread of its own, for a load may outlive the call that began it, and may wait
     for another.
@@ -130,13 +140,19 @@ def loaders() -> Loaders:
         return _loaders
 
 
-def refuse_in_a_loop(what: str) -> None:
-    """A call that blocks would stop everything else in a loop's thread."""
+def in_a_loop() -> bool:
+    """Whether this thread runs an event loop now."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise RuntimeError(f"{what} would block the event loop that runs in this thread: await its async twin")
+        return False
+    return True
+
+
+def refuse_in_a_loop(what: str) -> None:
+    """A call that blocks would stop everything else in a loop's thread."""
+    if in_a_loop():
+        raise RuntimeError(f"{what} would block the event loop that runs in this thread: await its async twin")
 
 
 def after_fork() -> None:

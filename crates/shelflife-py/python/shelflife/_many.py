@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from . import _keys, _loop, _shape
 from ._core import MISS, Load, LoadLost, Options, ShelflifeError, Undecodable
 from ._decorator import _hints, _returned
+from ._given import options, several
 from ._loads import TRIES, begin_load, context_of, inside
 from ._values import ValueCodec, codec_for
 
@@ -31,8 +32,6 @@ def decorate(
     **policy: Any,
 ) -> Any:
     """See `Cache.cached_many`."""
-    from ._cache import _options
-
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{function.__qualname__} has to be async: def -> async def")
     signature = inspect.signature(function)
@@ -40,10 +39,10 @@ def decorate(
         known = ", ".join(signature.parameters) or "none"
         raise ValueError(f"ids={ids!r}: no such parameter; there are: {known}")
     codec = codec_for(_item(function) if type is None else type)
-    options = _options(codec, ttl=ttl, **policy)
+    how = options(codec, ttl=ttl, **policy)
     # `{id}` is one of the ids; the other parameters are the same for all.
     names = ["id", *(name for name in signature.parameters if name != ids)]
-    pieces, tagged = _keys.template(key, names), [_keys.template(tag, names) for tag in tags]
+    pieces, tagged = _keys.template(key, names), [_keys.template(tag, names) for tag in several("tags", tags)]
     if not any(not isinstance(piece, str) and piece[0] == 0 for piece in pieces):
         raise ValueError(f"key={key!r} has no {{id}}: all ids would share one entry")
 
@@ -60,7 +59,7 @@ def decorate(
             again.arguments[ids] = some
             found = await function(*again.args, **again.kwargs)
             if not isinstance(found, dict):
-                raise TypeError(f"{function.__qualname__} gave a {_name(found)}; a dict by id was expected")
+                raise TypeError(f"{function.__qualname__} gave a {found.__class__.__qualname__}; a dict by id was expected")
             return found
 
         if not cache.enabled:
@@ -68,7 +67,7 @@ def decorate(
         others = [bound.arguments[name] for name in names[1:]]
         keys = [_keys.fill(pieces, [one, *others]) for one in wanted]
         of = [[_keys.fill(tag, [one, *others]) for tag in tagged] for one in wanted]
-        values = await _load(cache, keys, of, codec, options, share, wanted, call)
+        values = await _load(cache, keys, of, codec, how, share, wanted, call)
         return {one: value for one, value in zip(wanted, values) if value is not MISS}
 
     return cached
@@ -79,7 +78,7 @@ async def _load(
     keys: list[str],
     tags: list[list[str]],
     codec: ValueCodec,
-    options: Options,
+    policy: Options,
     share: bool,
     ids: list[Any],
     call: Callable[[list[Any]], Any],
@@ -103,7 +102,7 @@ async def _load(
     box = _loop.mailbox_of(loop)
     for _ in range(TRIES):
         try:
-            values: list[Any] = await _loop.wait(core.load_many(keys, tags, codec.decoder, options, share, box, start))
+            values: list[Any] = await _loop.wait(core.load_many(keys, tags, codec.decoder, policy, share, box, start))
         except LoadLost:
             # It was another caller's, who has gone.
             continue
@@ -116,7 +115,7 @@ async def _load(
     items = [(key, of, codec.encode(found[one])) for one, key, of in zip(ids, keys, tags) if one in found]
     if items:
         try:
-            await _loop.wait(core.set(items, options))
+            await _loop.wait(core.set(items, policy))
         except ShelflifeError:
             # A read does not fail because of the cache.
             pass
@@ -136,7 +135,3 @@ def _item(function: Callable[..., Any]) -> Any:
     if get_origin(said) is not dict:
         raise TypeError(f"{function.__qualname__} has to return a dict by id, such as dict[int, User]; or give type=")
     return get_args(said)[1]
-
-
-def _name(value: Any) -> str:
-    return type(value).__qualname__

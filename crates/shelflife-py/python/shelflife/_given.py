@@ -1,0 +1,51 @@
+"""What a caller gives, as the engine takes it: settings, policies, names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ._core import Options
+from ._keys import canonical
+from ._time import seconds
+from ._values import ValueCodec
+
+_TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throttle", "lease", "settle")
+
+
+def setting(name: str, value: Any) -> str:
+    """A setting as the engine reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if name in _TIMES or name.endswith(("_timeout", "window")):
+        return f"{seconds(value, name):.6f}s"
+    return str(value)
+
+
+def several(name: str, given: Iterable[str]) -> list[str]:
+    if isinstance(given, str):
+        raise TypeError(f"{name}={given!r}: expected several names, such as {name}=[{given!r}]")
+    return list(given)
+
+
+def asked_for(asked: Any) -> dict[str, Any]:
+    if asked is None:
+        return {}
+    if not isinstance(asked, Mapping):
+        raise TypeError(f"a handler returns keywords of invalidate(), or None; not {type(asked).__name__}")
+    names = {name: several(name, asked[name]) for name in ("keys", "tags", "patterns") if name in asked}
+    names = {name: given if name == "patterns" else list(map(canonical, given)) for name, given in names.items()}
+    flags = {name: bool(asked[name]) for name in ("all", "soft") if name in asked}
+    odd = set(asked) - set(names) - set(flags)
+    if odd:
+        raise TypeError(f"a handler returned {sorted(odd)}: expected keys, tags, patterns, all, soft")
+    return {**names, **flags}
+
+
+def options(codec: ValueCodec, **policy: Any) -> Options:
+    """A policy for values of this type: what is given of it, and else the cache's own."""
+    given = {"schema": codec.schema, **{name: value for name, value in policy.items() if value is not None}}
+    for name in _TIMES:
+        if name in given:
+            given[name] = seconds(given[name], name)
+    return Options(**given)
