@@ -32,9 +32,10 @@ PACKAGE := crates/shelflife-py
 python: ## Build the Python package in a venv, check its types, run its tests on a real Redis
 	./tools/need-redis
 	./tools/python-venv
+	cargo build --locked -q -p shelflife-cli
 	cd $(PACKAGE) && VIRTUAL_ENV=$(VENV) $(VENV)/bin/maturin develop --locked --quiet
 	cd $(PACKAGE) && $(VENV)/bin/mypy --strict python/shelflife
-	cd $(PACKAGE) && $(VENV)/bin/python -m pytest -q tests
+	cd $(PACKAGE) && RUST_COMMAND=$(CURDIR)/target/debug/shelflife $(VENV)/bin/python -m pytest -q tests
 
 lint: ## Format and lints, warnings as errors
 	cargo fmt --all --check

@@ -403,13 +403,16 @@ def test_several_loops_in_several_threads() -> None:
 def test_a_load_whose_loop_ended_does_not_hold_others_up() -> None:
     cache = Cache("memory://", lease="1s")
 
-    async def for_ever() -> int:
-        await asyncio.Event().wait()
-        return 1
-
     async def first() -> None:
+        began = asyncio.Event()
+
+        async def for_ever() -> int:
+            began.set()
+            await asyncio.Event().wait()
+            return 1
+
         task = asyncio.create_task(cache.get_or_load("k", for_ever))
-        await asyncio.sleep(0.05)
+        await began.wait()
         task.cancel()
 
     async def second() -> int:
@@ -438,6 +441,33 @@ def test_events_reach_their_handlers(run: Run) -> None:
             assert (await cache.get("users:1"), seen) == (None, [{"id": 1}])
             with pytest.raises(ShelflifeError, match="keywords of invalidate"):
                 await cache.emit("odd")
+
+    run(test)
+
+
+def test_a_handler_needs_no_loop(run: Run) -> None:
+    cache = Cache.memory()
+    cache.sync.set("k", 1)
+
+    @cache.on("happened")
+    def handler(_: Any) -> dict[str, list[str]]:
+        return {"keys": ["k"]}
+
+    @cache.on("odd")
+    async def odd(_: Any) -> None: ...
+
+    cache.sync.emit("happened")
+    assert cache.sync.get("k") is None
+    with pytest.raises(ShelflifeError, match="no event loop here"):
+        cache.sync.emit("odd")
+
+
+def test_what_others_are_told_to_write_changes_nothing(run: Run) -> None:
+    async def test() -> None:
+        for codec in ("json", "raw"):
+            async with Cache("memory://", codec=codec) as cache:
+                await cache.set("k", {"a": b"\xff", "b": (1, 2)})
+                assert await cache.get("k") == {"a": b"\xff", "b": (1, 2)}
 
     run(test)
 

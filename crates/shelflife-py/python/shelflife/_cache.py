@@ -145,7 +145,13 @@ class Cache:
     # By hand
 
     async def get(
-        self, key: str, default: Any = None, *, type: Any = Any, strict: bool = False, session: str | None = None
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        type: Any = Any,
+        strict: bool = False,
+        session: str | None = None,
     ) -> Any:
         """The fresh value; `default` when there is none, or none of this type."""
         if not self.enabled:
