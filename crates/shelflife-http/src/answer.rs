@@ -4,7 +4,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::freshness::single;
 use crate::range::{self, Asked};
-use crate::written::written;
 use crate::{Request, Stored, date, directive, etag};
 
 /// What to send. HEAD gets the same without content.
@@ -76,9 +75,11 @@ pub fn answer(request: Request<'_>, stored: &Stored, body_len: u64, now: u64) ->
 pub fn answer_headers(stored: &Stored, answer: &Answer, body_len: u64, now: u64) -> HeaderMap {
     let mut headers = stored.headers.clone();
     // RFC 9111 §5.1, §1.2.2
-    if let Some(age) = written((stored.age(now) / 1000).min(1 << 31)) {
-        set(&mut headers, header::AGE, age);
-    }
+    set(
+        &mut headers,
+        header::AGE,
+        HeaderValue::from((stored.age(now) / 1000).min(1 << 31)),
+    );
     match answer {
         Answer::Full => {}
         Answer::NotModified => {

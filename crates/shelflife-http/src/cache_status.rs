@@ -5,8 +5,6 @@ use std::fmt::{self, Write as _};
 
 use http::{HeaderValue, StatusCode};
 
-use crate::written::written;
-
 /// Why a request went forward (RFC 9211 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Forwarded {
@@ -102,7 +100,10 @@ impl CacheStatus {
 
     /// The field's value. Appended after what caches nearer to the origin have said.
     pub fn value(&self) -> HeaderValue {
-        written(self).unwrap_or_else(|| HeaderValue::from_static("shelflife"))
+        let mut text = String::with_capacity(64);
+        let written = write!(text, "{self}");
+        debug_assert!(written.is_ok());
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("shelflife"))
     }
 }
 

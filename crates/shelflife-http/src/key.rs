@@ -147,24 +147,9 @@ fn is_written(uri: &Uri, host: &str) -> bool {
 
 /// RFC 3986 §3.2.2, roughly: above all no slash, no question mark, no space.
 fn is_host(host: &str) -> bool {
-    host.bytes().all(|byte| HOST[usize::from(byte)])
+    host.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte))
 }
-
-/// What a host may be written with. Asked for each byte of each request's.
-const HOST: [bool; 256] = {
-    let mut table = [false; 256];
-    let (mut byte, others) = (0, b"-._~%!$&'()*+,;=:[]");
-    while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 fn name_of(parameter: &str) -> &str {
     parameter

@@ -116,7 +116,6 @@ mod update;
 mod validate;
 mod vary;
 mod wire;
-mod written;
 
 pub use answer::{Answer, answer, answer_headers};
 pub use cache_status::{CacheStatus, Forwarded};
