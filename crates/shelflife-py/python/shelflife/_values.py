@@ -45,7 +45,7 @@ _ANNOTATE = "annotate the function's return type, or give `type=`"
 class ValueCodec:
     """Encodes and decodes the values of one annotation. Made by `codec_for`."""
 
-    __slots__ = ("annotation", "decoder", "encode", "immutable", "schema")
+    __slots__ = ("_validate", "annotation", "decoder", "encode", "immutable", "schema")
 
     def __init__(
         self,
@@ -62,7 +62,13 @@ class ValueCodec:
         #: All callers may have the same object.
         self.immutable = immutable
         self.schema = schema
+        self._validate = validate
         self.decoder = Decoder(validate, immutable=immutable)
+
+    def decode(self, payload: bytes) -> Any:
+        """What `decoder` gives, for what is a part of another value. Raises what validation raises."""
+        wire = unpack(payload)
+        return wire if self._validate is None else self._validate(wire)
 
 
 def codec_for(annotation: Any) -> ValueCodec:
