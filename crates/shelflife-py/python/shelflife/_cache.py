@@ -270,9 +270,14 @@ class Cache:
         if not self.enabled or inside(self, key):
             value = loader()
             return await value if inspect.isawaitable(value) else value
+        return await self._ask(Running(self, key, codec, loader, adapt), key, tags, policy, share, level, refresh=refresh)
+
+    async def _ask(
+        self, running: Running, key: str, tags: list[str], policy: Options, share: bool, level: str | None, *, refresh: bool
+    ) -> Any:
+        """What is stored, or what this load gives, or another one of the key."""
         core = await self._opened()
-        running = Running(self, key, codec, loader, adapt)
-        what = (key, tags, codec.decoder, policy, share, level, running.box, running.start)
+        what = (key, tags, running.codec.decoder, policy, share, level, running.box, running.start)
         for _ in range(TRIES):
             try:
                 return await _loop.wait(core.load(*what, refresh))

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from . import _keys, _loop
+from . import _keys, _loop, _stream
 from ._core import MISS, Func, Load, Undecodable
 from ._given import options, several
 from ._loads import inside
@@ -43,8 +43,6 @@ def decorate(
     wraps = None
     if isinstance(function, (staticmethod, classmethod)):
         wraps, function = function.__class__, function.__func__
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise TypeError(f"{function.__qualname__} is a generator: cache what it is made of, or collect it into a list")
     if key is not None and key_builder is not None:
         raise TypeError("key= and key_builder= both say what the key is: give one")
     plan = Plan(
@@ -60,7 +58,8 @@ def decorate(
         type=type,
         policy=policy,
     )
-    made = _async(plan) if inspect.iscoroutinefunction(function) else _sync(plan)
+    asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    made = _async(plan) if asynchronous else _sync(plan)
     return wraps(made) if wraps else made
 
 
@@ -92,6 +91,11 @@ class Plan:
         self.signature = inspect.signature(function)
         hints = _hints(function)
         names = list(self.signature.parameters)
+        #: Of a generator: of what it yields. It is kept as a list.
+        self.item: ValueCodec | None = None
+        if _stream.is_stream(function):
+            type = _stream.item_of(function, _returned(function, hints)) if type is None else type
+            self.item, type = codec_for(type), list[type]
         self.codec: ValueCodec = codec_for(_returned(function, hints) if type is None else type)
         #: Of the result.
         self.late_ttl = ttl if callable(ttl) else None
@@ -154,6 +158,10 @@ class Plan:
             for tag in self.late_tags(result=value):
                 load.tag(tag)
 
+    def adapting(self) -> Callable[[Load, Any], None] | None:
+        """What a load does with its value, if anything."""
+        return self.adapt if self.late_ttl is not None or self.late_tags is not None else None
+
     def off(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether a call runs as if it were not decorated."""
         return not self.cache.enabled or (self.condition is not None and not self.condition(*args, **kwargs))
@@ -170,10 +178,8 @@ class Plan:
             return MISS
 
     async def load(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, refresh: bool = False) -> Any:
-        key = self.key(args, kwargs)
-        adapt = self.adapt if self.late_ttl is not None or self.late_tags is not None else None
         return await self.cache._load(
-            key,
+            self.key(args, kwargs),
             self.tags(args, kwargs),
             self.codec,
             self.options,
@@ -181,7 +187,7 @@ class Plan:
             None,
             functools.partial(self.function, *args, **kwargs),
             refresh=refresh,
-            adapt=adapt,
+            adapt=self.adapting(),
         )
 
 
@@ -210,12 +216,15 @@ def _async(plan: Plan) -> Any:
         return await cache.invalidate(keys=[plan.key(args, kwargs)], everywhere=everywhere_)
 
     async def refresh(*args: Any, **kwargs: Any) -> Any:
+        if plan.item is not None:
+            return await _stream.whole_async(plan, args, kwargs)
         return await plan.load(args, kwargs, refresh=True)
 
     async def peek(*args: Any, **kwargs: Any) -> Any:
         return await cache.get(plan.key(args, kwargs), type=plan.codec.annotation)
 
-    return _with_companions(cached, plan, invalidate, refresh, peek)
+    made = cached if plan.item is None else _stream.over_async(plan)
+    return _with_companions(made, plan, invalidate, refresh, peek)
 
 
 def _sync(plan: Plan) -> Any:
@@ -240,12 +249,16 @@ def _sync(plan: Plan) -> Any:
         return cache.sync.invalidate(keys=[plan.key(args, kwargs)], everywhere=everywhere_)
 
     def refresh(*args: Any, **kwargs: Any) -> Any:
+        if plan.item is not None:
+            _loop.refuse_in_a_loop(f"{function.__qualname__}.refresh()")
+            return _stream.whole_blocking(plan, args, kwargs)
         return loaded(args, kwargs, True)
 
     def peek(*args: Any, **kwargs: Any) -> Any:
         return cache.sync.get(plan.key(args, kwargs), type=plan.codec.annotation)
 
-    return _with_companions(cached, plan, invalidate, refresh, peek)
+    made = cached if plan.item is None else _stream.over_blocking(plan)
+    return _with_companions(made, plan, invalidate, refresh, peek)
 
 
 def _with_companions(cached: Any, plan: Plan, invalidate: Any, refresh: Any, peek: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ._time import seconds
 from ._values import ValueCodec
 
 _TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throttle", "lease", "settle")
+_SIZE = re.compile(r"([0-9]+)\s*([BKMGk]?)(?:iB)?")
 
 
 def setting(name: str, value: Any) -> str:
@@ -20,6 +22,12 @@ def setting(name: str, value: Any) -> str:
     if name in _TIMES or name.endswith(("_timeout", "window")):
         return f"{seconds(value, name):.6f}s"
     return str(value)
+
+
+def size(text: str) -> int | None:
+    """Bytes, of text such as `64MiB`; `None` if it is none."""
+    found = _SIZE.fullmatch(text)
+    return int(found[1]) << 10 * "BKMG".index((found[2] or "B").upper()) if found else None
 
 
 def several(name: str, given: Iterable[str]) -> list[str]:
