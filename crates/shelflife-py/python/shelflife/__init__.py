@@ -21,11 +21,13 @@ from ._core import (
     ValueNotStorable,
     __version__,
 )
+from ._decorator import CacheInfo
 from ._loads import CurrentEntry, current_entry
 
 __all__ = [
     "Blocking",
     "Cache",
+    "CacheInfo",
     "Clock",
     "ConfigError",
     "CurrentEntry",

@@ -7,8 +7,8 @@ import inspect
 import sys
 import typing
 import weakref
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _keys, _loop, _stream
 from ._core import MISS, Func, Load, Undecodable
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 
 #: Which function has which automatic name, of each cache: two of one name would take each other's results for theirs.
 _named: weakref.WeakKeyDictionary[Cache, dict[str, tuple[Any, str, int]]] = weakref.WeakKeyDictionary()
+
+
+class CacheInfo(NamedTuple):
+    """What became of a function's calls in this process, since it was decorated; `f.cache_info()`. Those that were not cached don't
+    count (`condition=`, a cache that is off).
+    """
+
+    #: Answered at once, by this process's memory.
+    hits: int
+    #: All others: the store, another caller's load, or one of their own.
+    misses: int
+    #: How often the function has been run to be kept, by a call, a refresh, or in the background.
+    loads: int
+    #: Of those, how often it raised.
+    errors: int
 
 
 def decorate(
@@ -100,6 +115,9 @@ class Plan:
         #: Of the result.
         self.late_ttl = ttl if callable(ttl) else None
         self.late_tags: Callable[..., Iterable[str]] | None = tags if callable(tags) else None
+        self.policy = policy
+        #: See `CacheInfo`. Each is changed by one statement, which the GIL does not interrupt.
+        self.hits = self.misses = self.loads = self.errors = 0
         self.options = options(self.codec, ttl=None if callable(ttl) else ttl, **policy)
         if key is not None:
             pieces = _keys.template(key, names)
@@ -147,16 +165,36 @@ class Plan:
 
     def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
         tags: list[str] = list(map(_keys.Name, self.func.tags(args, kwargs)))
-        if self.late_tags is not None and "result" not in inspect.signature(self.late_tags).parameters:
+        if self.late_tags is not None and not self._asks_for_result():
             tags += [_keys.Name(_keys.canonical(tag)) for tag in self.late_tags(*args, **kwargs)]
         return tags
+
+    def _asks_for_result(self) -> bool:
+        assert self.late_tags is not None
+        return "result" in inspect.signature(self.late_tags).parameters
 
     def adapt(self, load: Load, value: Any) -> None:
         if self.late_ttl is not None:
             load.ttl(seconds(self.late_ttl(value), "ttl"))
-        if self.late_tags is not None and "result" in inspect.signature(self.late_tags).parameters:
+        if self.late_tags is not None and self._asks_for_result():
             for tag in self.late_tags(result=value):
                 load.tag(tag)
+
+    async def store(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Receipt | None:
+        """Stores what a call is to give, as if it had given it."""
+        from ._cache import Receipt
+
+        value = value if self.item is None else list(value)
+        policy, tags = self.options, self.tags(args, kwargs)
+        if self.late_ttl is not None:
+            policy = options(self.codec, ttl=self.late_ttl(value), **self.policy)
+        if self.late_tags is not None and self._asks_for_result():
+            tags += map(_keys.canonical, self.late_tags(result=value))
+        item = (self.key(args, kwargs), tags, self.codec.encode(value))
+        if self.off(args, kwargs):
+            return None
+        core = await self.cache._opened()
+        return Receipt(await _loop.wait(core.set([item], policy)))
 
     def adapting(self) -> Callable[[Load, Any], None] | None:
         """What a load does with its value, if anything."""
@@ -185,10 +223,27 @@ class Plan:
             self.options,
             self.share,
             None,
-            functools.partial(self.function, *args, **kwargs),
+            functools.partial(self._counted, args, kwargs),
             refresh=refresh,
             adapt=self.adapting(),
         )
+
+
+    def _counted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.loads += 1
+        try:
+            value = self.function(*args, **kwargs)
+        except Exception:
+            self.errors += 1
+            raise
+        return self._counted_later(value) if inspect.isawaitable(value) else value
+
+    async def _counted_later(self, value: Awaitable[Any]) -> Any:
+        try:
+            return await value
+        except Exception:
+            self.errors += 1
+            raise
 
 
 def _async(plan: Plan) -> Any:
@@ -205,11 +260,14 @@ def _async(plan: Plan) -> Any:
                 except Undecodable:
                     found = MISS
                 if found is not MISS:
+                    plan.hits += 1
                     return found
         elif plan.off(args, kwargs):
             return await function(*args, **kwargs)
         elif (found := hit(args, kwargs)) is not MISS:
+            plan.hits += 1
             return found
+        plan.misses += 1
         return await plan.load(args, kwargs)
 
     async def invalidate(*args: Any, everywhere_: bool = False, **kwargs: Any) -> Receipt:
@@ -224,7 +282,10 @@ def _async(plan: Plan) -> Any:
         return await cache.get(plan.key(args, kwargs), type=plan.codec.annotation)
 
     made = cached if plan.item is None else _stream.over_async(plan)
-    return _with_companions(made, plan, invalidate, refresh, peek)
+    async def store(value: Any, /, *args: Any, **kwargs: Any) -> Receipt | None:
+        return await plan.store(value, args, kwargs)
+
+    return _with_companions(made, plan, invalidate, refresh, peek, store)
 
 
 def _sync(plan: Plan) -> Any:
@@ -240,9 +301,11 @@ def _sync(plan: Plan) -> Any:
             return function(*args, **kwargs)
         found = plan.hit(args, kwargs)
         if found is not MISS:
+            plan.hits += 1
             return found
         if inside(cache, plan.key(args, kwargs)):
             return function(*args, **kwargs)
+        plan.misses += 1
         return loaded(args, kwargs, False)
 
     def invalidate(*args: Any, everywhere_: bool = False, **kwargs: Any) -> Receipt:
@@ -258,11 +321,16 @@ def _sync(plan: Plan) -> Any:
         return cache.sync.get(plan.key(args, kwargs), type=plan.codec.annotation)
 
     made = cached if plan.item is None else _stream.over_blocking(plan)
-    return _with_companions(made, plan, invalidate, refresh, peek)
+    def store(value: Any, /, *args: Any, **kwargs: Any) -> Receipt | None:
+        _loop.refuse_in_a_loop(f"{function.__qualname__}.set()")
+        return _loop.block(plan.store(value, args, kwargs))
+
+    return _with_companions(made, plan, invalidate, refresh, peek, store)
 
 
-def _with_companions(cached: Any, plan: Plan, invalidate: Any, refresh: Any, peek: Any) -> Any:
-    cached.invalidate, cached.refresh, cached.peek = invalidate, refresh, peek
+def _with_companions(cached: Any, plan: Plan, invalidate: Any, refresh: Any, peek: Any, store: Any) -> Any:
+    cached.invalidate, cached.refresh, cached.peek, cached.set = invalidate, refresh, peek, store
+    cached.cache_info = lambda: CacheInfo(plan.hits, plan.misses, plan.loads, plan.errors)
     cached.key = lambda *args, **kwargs: plan.key(args, kwargs)
     cached.tags = lambda *args, **kwargs: plan.tags(args, kwargs)
     cached.original = plan.function

@@ -80,11 +80,13 @@ def over_async(plan: Plan) -> Any:
         off = plan.off(args, kwargs)
         found: Any = MISS if off else plan.hit(args, kwargs)
         if found is not MISS:
+            plan.hits += 1
             for item in found:
                 yield item
             return
         # Whoever loads a key, and asks for it meanwhile, would wait for himself.
         alone = off or inside(plan.cache, plan.key(args, kwargs))
+        plan.misses += not alone
         coming: AsyncGenerator[Any, None] = plan.function(*args, **kwargs) if alone else _Run(plan, args, kwargs).follow()
         async with aclosing(coming) as items:
             async for item in items:
@@ -101,11 +103,13 @@ def over_blocking(plan: Plan) -> Any:
         off = plan.off(args, kwargs)
         found: Any = MISS if off else plan.hit(args, kwargs)
         if found is not MISS:
+            plan.hits += 1
             yield from found
         elif off or inside(plan.cache, plan.key(args, kwargs)):
             yield from plan.function(*args, **kwargs)
         else:
             _loop.refuse_in_a_loop(f"{plan.function.__qualname__}(), which is not async and not in L1,")
+            plan.misses += 1
             yield from _ThreadRun(plan, args, kwargs).follow()
 
     return cached
@@ -169,6 +173,12 @@ class _Collecting(Running):
         if self.began or self.gone:
             raise LoadLost("who began to read it has left")
         self.began = True
+        self.plan.loads += 1
+
+    def _failed(self, error: BaseException) -> None:
+        self.error = None if isinstance(error, _Unkept) else error
+        # Who leaves is no error.
+        self.plan.errors += isinstance(error, Exception) and not isinstance(error, LoadLost)
 
     def _encoded(self, item: Any) -> bytes:
         return self.item.encode(item) if self.keeps else b""
@@ -290,7 +300,7 @@ class _Run(_Collecting):
                     await self._keep_step()
             made = self._made(load, self.items)
         except BaseException as error:
-            self.error = None if isinstance(error, _Unkept) else error
+            self._failed(error)
             raise
         finally:
             self.ended = True
@@ -386,7 +396,7 @@ class _ThreadRun(_Collecting):
                         self._keep_step()
             made = self._made(load, self.items)
         except BaseException as error:
-            self.error = None if isinstance(error, _Unkept) else error
+            self._failed(error)
             raise
         finally:
             with self.moved:
