@@ -64,6 +64,18 @@ class Cache:
         return cache
 
     @classmethod
+    def from_settings(cls, settings: Any, *, prefix: str | None = None, **more: Any) -> Cache:
+        """By the fields of a settings object (pydantic-settings, a dataclass, any other) or a mapping: those whose names are `prefix`
+        and then the name of a setting. `shelflife_` is the prefix unless another is given; `redis_url` is the URL if `shelflife_url` is
+        not there. A field that is `None` is not set. What is given here comes first.
+
+        Raises ConfigError for a field that has the prefix and names no setting, and when there is nothing to be used at all.
+        """
+        from ._settings import taken_from
+
+        return cls(**{**taken_from(settings, prefix), **more})
+
+    @classmethod
     def memory(cls, **settings: Any) -> Cache:
         """In this process alone."""
         return cls("memory://", **settings)

@@ -11,7 +11,10 @@ from ._keys import canonical
 from ._time import seconds
 from ._values import ValueCodec
 
+#: Of a policy.
 _TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throttle", "lease", "settle")
+#: Of the cache.
+_MORE_TIMES = ("window", "timeout", "connect_timeout", "keepalive", "close_timeout", "handler_timeout")
 _SIZE = re.compile(r"([0-9]+)\s*([BKMGk]?)(?:iB)?")
 
 
@@ -19,7 +22,7 @@ def setting(name: str, value: Any) -> str:
     """A setting as the engine reads it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if name in _TIMES or name.endswith(("_timeout", "window")):
+    if name in _TIMES or name in _MORE_TIMES:
         return f"{seconds(value, name):.6f}s"
     return str(value)
 

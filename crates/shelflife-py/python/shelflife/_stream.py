@@ -440,10 +440,9 @@ def _array(parts: list[bytes]) -> bytes:
 def most(cache: Cache) -> int:
     """`max_entry`, as far as it can be known here; the engine refuses what is over its own in any case."""
     url = cache._url or ""
-    given = cache._settings.get("max_entry")
     if cache._environment:
         url = url or os.environ.get("SHELFLIFE_URL") or os.environ.get("REDIS_URL") or ""
-    given = given or parse_qs(urlsplit(url).query).get("max_entry", [None])[0]
+    given = parse_qs(urlsplit(url).query).get("max_entry", [cache._settings.get("max_entry")])[0]
     if given is None and cache._environment:
         given = os.environ.get("SHELFLIFE_MAX_ENTRY")
     return (size(given) if given else None) or _MOST
