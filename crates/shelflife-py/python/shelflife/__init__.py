@@ -23,6 +23,7 @@ from ._core import (
 )
 from ._decorator import CacheInfo
 from ._loads import CurrentEntry, current_entry
+from ._stats import Stats
 
 __all__ = [
     "Blocking",
@@ -34,6 +35,7 @@ __all__ = [
     "LoadTimeout",
     "Receipt",
     "ShelflifeError",
+    "Stats",
     "Unavailable",
     "ValueNotStorable",
     "__version__",

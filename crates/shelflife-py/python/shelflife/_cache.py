@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from . import _loop
 from ._blocking import Blocking
@@ -18,6 +18,7 @@ from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
 from ._given import asked_for, options, several, setting
 from ._keys import canonical
 from ._loads import TRIES, Handling, Running, inside
+from ._stats import Stats, nothing_yet
 from ._time import Time
 from ._values import ValueCodec, codec_for
 
@@ -387,9 +388,9 @@ class Cache:
 
     # Sight
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> Stats:
         """What this process's cache has done so far, and what it holds."""
-        return self._core.stats() if self._core is not None else {}
+        return cast(Stats, self._core.stats()) if self._core is not None else nothing_yet()
 
     async def ping(self) -> None:
         """Raises Unavailable if the store does not answer."""

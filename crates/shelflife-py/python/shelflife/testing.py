@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
 from ._cache import Cache
 from ._core import Clock
+from ._stats import Stats
 
 __all__ = ["Clock", "assert_hit", "assert_miss"]
 
@@ -27,7 +26,7 @@ __all__ = ["Clock", "assert_hit", "assert_miss"]
 @contextmanager
 def assert_hit(cache: Cache) -> Iterator[None]:
     """What is read inside is there: nothing is loaded."""
-    before = _counts(cache)
+    before = cache.stats()
     yield
     hits, loads = _since(before, cache)
     if loads:
@@ -39,26 +38,25 @@ def assert_hit(cache: Cache) -> Iterator[None]:
 @contextmanager
 def assert_miss(cache: Cache) -> Iterator[None]:
     """What is read inside is not there: no read is answered from what is stored."""
-    before = _counts(cache)
+    before = cache.stats()
     yield
     hits, loads = _since(before, cache)
     if hits:
         raise AssertionError(f"expected a miss: {hits} of the reads were answered from what is stored")
-    if not loads and cache.stats().get("misses", 0) == before.get("misses", 0):
+    if not loads and cache.stats()["misses"] == before["misses"]:
         raise AssertionError("expected a miss: nothing was read from the cache")
 
 
-def _counts(cache: Cache) -> dict[str, Any]:
-    return cache.stats()
-
-
-def _since(before: dict[str, Any], cache: Cache) -> tuple[int, int]:
+def _since(before: Stats, cache: Cache) -> tuple[int, int]:
     now = cache.stats()
-    grown = {name: now.get(name, 0) - before.get(name, 0) for name in ("l1_hits", "l2_hits", "stale", "loads")}
-    return grown["l1_hits"] + grown["l2_hits"] + grown["stale"], grown["loads"]
+    return _answered(now) - _answered(before), now["loads"] - before["loads"]
 
 
-def _why(before: dict[str, Any], cache: Cache) -> str:
-    was = before.get("reasons", {})
-    grown = {name: count - was.get(name, 0) for name, count in cache.stats().get("reasons", {}).items()}
+def _answered(stats: Stats) -> int:
+    return stats["l1_hits"] + stats["l2_hits"] + stats["stale"]
+
+
+def _why(before: Stats, cache: Cache) -> str:
+    was = before["reasons"]
+    grown = {name: count - was.get(name, 0) for name, count in cache.stats()["reasons"].items()}
     return "reasons: " + (", ".join(sorted(name for name, count in grown.items() if count)) or "none")
