@@ -50,6 +50,10 @@ class Cache:
         self._environment = False
         self._clock = clock
         self._core: Core | None = None
+        #: What is asked for hits: the same, unless a test has taken it away (`shelflife.testing.faults`).
+        self._near: Core | None = None
+        #: What a test has put between this and the core, for all else.
+        self._between: Callable[[Core], Any] | None = None
         self._guard = threading.Lock()
         self._handlers: list[tuple[str, Callable[[Any], Any]]] = []
         #: False: loaders run, nothing is looked up or stored. For tests, and for a switch in production.
@@ -94,6 +98,10 @@ class Cache:
         return self
 
     async def _opened(self) -> Core:
+        core = await self._opened_core()
+        return core if self._between is None else self._between(core)
+
+    async def _opened_core(self) -> Core:
         if self._core is not None:
             return self._core
         core: Core = await _loop.wait(self._begin())
@@ -103,6 +111,8 @@ class Cache:
         with self._guard:
             if self._core is None:
                 self._core = core
+                if self._between is None:
+                    self._near = core
                 for name, handler in self._handlers:
                     self._listen(name, handler)
                 return core
@@ -114,7 +124,7 @@ class Cache:
     async def close(self) -> None:
         """Finishes what is under way, and closes the connections. The next use opens it again."""
         with self._guard:
-            core, self._core = self._core, None
+            core, self._core, self._near = self._core, None, None
         if core is not None:
             await _loop.wait(core.close())
 
@@ -430,7 +440,7 @@ class Cache:
 
 def _after_fork() -> None:
     for cache in list(_caches):
-        core, cache._core = cache._core, None
+        core, cache._core, cache._near = cache._core, None, None
         cache._guard = threading.Lock()
         if core is not None:
             core.leak()

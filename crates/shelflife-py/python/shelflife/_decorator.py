@@ -205,7 +205,7 @@ class Plan:
         return not self.cache.enabled or (self.condition is not None and not self.condition(*args, **kwargs))
 
     def hit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        core = self.cache._core
+        core = self.cache._near
         if core is None:
             return MISS
         try:
@@ -253,7 +253,7 @@ def _async(plan: Plan) -> Any:
     @functools.wraps(function)
     async def cached(*args: Any, **kwargs: Any) -> Any:
         if simple and cache.enabled:
-            core = cache._core
+            core = cache._near
             if core is not None:
                 try:
                     found = func.hit(core, args, kwargs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import select
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
@@ -49,7 +50,7 @@ def mailbox_of_thread() -> Mailbox:
 async def wait(step: Any) -> Any:
     """What a call of the core gave, or will give."""
     if type(step) is not Step:
-        return step
+        return await step() if type(step) is Later else step
     if is_blocking():
         return await _Told(step)
     loop = asyncio.get_running_loop()
@@ -60,6 +61,20 @@ async def wait(step: Any) -> Any:
     except asyncio.CancelledError:
         step.cancel()
         raise
+
+
+class Later:
+    """What is asked for only after a while: how a test makes a store slow."""
+
+    def __init__(self, seconds: float, ask: Callable[[], Any]) -> None:
+        self.seconds, self.ask = seconds, ask
+
+    async def __call__(self) -> Any:
+        if is_blocking():
+            time.sleep(self.seconds)
+        else:
+            await asyncio.sleep(self.seconds)
+        return await wait(self.ask())
 
 
 class _Told:

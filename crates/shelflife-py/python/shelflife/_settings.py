@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from . import _shape
 from ._core import ConfigError
+
+if TYPE_CHECKING:
+    from ._cache import Cache
 
 #: Every setting of docs/settings.md.
 NAMES = (
@@ -44,6 +49,14 @@ def taken_from(settings: Any, prefix: str | None) -> dict[str, Any]:
     if not given.get("url") and elsewhere is not None:
         given["url"] = _bare(_value(settings, elsewhere))
     return {name: value for name, value in given.items() if value is not None}
+
+
+def known(cache: Cache, name: str) -> str | None:
+    """A setting of a cache, as far as it can be known here: the engine reads it itself."""
+    url, environment = cache._url or "", os.environ if cache._environment else {}
+    url = url or environment.get("SHELFLIFE_URL") or environment.get("REDIS_URL") or ""
+    ridden = parse_qs(urlsplit(url).query).get(name)
+    return ridden[0] if ridden else cache._settings.get(name) or environment.get(f"SHELFLIFE_{name.upper()}")
 
 
 def _unknown(field: str, name: str, prefix: str) -> str:

@@ -19,7 +19,6 @@ import collections.abc
 import contextvars
 import functools
 import inspect
-import os
 import threading
 import types
 import typing
@@ -27,12 +26,12 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
-from urllib.parse import parse_qs, urlsplit
 
 from . import _loop, _shape
 from ._core import MISS, Load, LoadLost, ValueNotStorable
 from ._given import size
 from ._loads import Running, _current, _inside, inside
+from ._settings import known
 from ._values import ValueCodec
 
 if TYPE_CHECKING:
@@ -438,11 +437,6 @@ def _array(parts: list[bytes]) -> bytes:
 
 
 def most(cache: Cache) -> int:
-    """`max_entry`, as far as it can be known here; the engine refuses what is over its own in any case."""
-    url = cache._url or ""
-    if cache._environment:
-        url = url or os.environ.get("SHELFLIFE_URL") or os.environ.get("REDIS_URL") or ""
-    given = parse_qs(urlsplit(url).query).get("max_entry", [cache._settings.get("max_entry")])[0]
-    if given is None and cache._environment:
-        given = os.environ.get("SHELFLIFE_MAX_ENTRY")
+    """`max_entry`; the engine refuses what is over its own in any case."""
+    given = known(cache, "max_entry")
     return (size(given) if given else None) or _MOST

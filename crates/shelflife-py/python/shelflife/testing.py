@@ -1,4 +1,4 @@
-"""For tests: a cache without a server, a clock that is moved by hand, and assertions.
+"""For tests: a cache without a server, a clock that is moved by hand, assertions, and faults.
 
     from shelflife.testing import assert_hit, assert_miss
 
@@ -9,7 +9,11 @@
             await profile(1)
         shelflife_clock.advance(301)
 
-With pytest the two fixtures are there by themselves.
+    async def test_profile_without_the_store(shelflife_faults):
+        with shelflife_faults.down():
+            await profile(1)
+
+With pytest the three fixtures are there by themselves.
 """
 
 from __future__ import annotations
@@ -18,9 +22,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ._cache import Cache
 from ._core import Clock
+from ._faults import Faults, faults
 from ._stats import Stats
 
-__all__ = ["Clock", "assert_hit", "assert_miss"]
+__all__ = ["Clock", "Faults", "assert_hit", "assert_miss", "faults"]
 
 
 @contextmanager
