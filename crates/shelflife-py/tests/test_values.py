@@ -11,13 +11,13 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Optional, Union
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from shelflife import ValueNotStorable, _core
@@ -216,6 +216,64 @@ def test_a_changed_model_has_another_schema_and_the_same_one_the_same_everywhere
             timeout=60,
         )
         assert int(told.stdout) == codec_for(User).schema
+
+
+class Inner(BaseModel):
+    names: list[str] = Field(default_factory=list)
+    more: dict[str, int] = {}
+
+
+class Filled(BaseModel):
+    given: int
+    scalar: Optional[int] = None
+    role: Role = Role.USER
+    exact: Decimal = Decimal("0.10")
+    lasts: timedelta = timedelta(seconds=5)
+    listed: list[Inner] = Field(default_factory=list)
+    mapped: dict[str, int] = Field(default_factory=dict)
+    some: set[str] = set()
+    several: tuple[int, ...] = ()
+    made: UUID = Field(default_factory=uuid4)
+    fixed: list[int] = Field(default_factory=lambda: [1])
+
+
+def test_what_was_not_set_is_not_set_when_it_comes_back() -> None:
+    always = {"given", "made", "fixed"}
+    plain = Filled(given=1)
+    found = back(Filled, plain)
+    assert found == plain
+    # What a factory makes may be something else next time: it has to be stored.
+    assert found.model_fields_set == always
+    set_to_the_default = Filled(given=1, exact=Decimal("0.10"), some=set(), listed=[Inner(more={})])
+    found = back(Filled, set_to_the_default)
+    assert found == set_to_the_default
+    assert found.model_fields_set == always | {"exact", "some", "listed"}
+    assert found.listed[0].model_fields_set == {"more"}
+    changed = Filled(given=1)
+    changed.some.add("x")
+    changed.exact = Decimal("0.1")
+    found = back(Filled, changed)
+    assert (found.some, str(found.exact)) == ({"x"}, "0.1")
+    found.mapped["a"] = 1
+    assert back(Filled, plain).mapped == {}
+
+
+def test_a_default_that_has_changed_is_another_schema() -> None:
+    def schema(default: Any) -> int:
+        class One(BaseModel):
+            exact: Any = default
+
+        return codec_for(One).schema
+
+    class Factory(BaseModel):
+        exact: Any = Field(default_factory=list)
+
+    Factory.__name__ = "One"
+    values = [1, "1", None, Decimal("1"), Decimal("1.0"), timedelta(1), [], {}, set(), (), Role.USER, Role.ADMIN]
+    assert len({schema(value) for value in values}) == len(values)
+    assert codec_for(Factory).schema == schema([])
+    # What is made when a module is loaded says nothing.
+    assert schema(uuid4()) == schema(uuid4()) == schema([1])
 
 
 def test_rust_reads_named_fields() -> None:

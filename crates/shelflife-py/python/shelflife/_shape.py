@@ -209,12 +209,28 @@ def _describe_class(kind: Any, seen: list[Any]) -> str:
 
 
 def _default(kind: Any, field: str) -> str:
-    if not is_model(kind):
-        return ""
-    default = kind.model_fields[field].default
+    default = default_of(kind.model_fields[field]) if is_model(kind) else VARIES
     if isinstance(default, enum.Enum):
         return f"={default.name}"
-    return f"={default!r}" if type(default) in _SCALARS else ""
+    return "" if default is VARIES else f"={default!r}"
+
+
+#: Of a field without a default, or with one that may be another next time.
+VARIES = object()
+_CONTAINERS = (list, dict, set, frozenset, tuple)
+
+
+def default_of(field: Any) -> Any:
+    """What a field of a model is when it is not given, if that is the same each time, in each process: a plain value, or an empty
+    container. A time or a UUID may have been made when the module was loaded.
+    """
+    factory = field.default_factory
+    if factory is not None:
+        return factory() if factory in _CONTAINERS else VARIES
+    default = field.default
+    if is_scalar(default) or type(default) in (Decimal, timedelta) or (type(default) in _CONTAINERS and not default):
+        return default
+    return VARIES
 
 
 def refuse_unstorable(annotation: Any) -> None:

@@ -321,14 +321,14 @@ def _wire_object(value: Any, kind: type, go_on: Callable[[Any, bool], Any]) -> A
 
 
 def _model_items(model: Any) -> typing.Iterator[tuple[str, Any]]:
-    """The fields of a model, by their names. One that was not set and is its plain default is left out, so that
-    `exclude_unset` says the same of what comes back; the default is a part of the schema."""
+    """The fields of a model, by their names. One that was not set and is its default is left out, so that `exclude_unset` says the same of
+    what comes back; the default is a part of the schema. What a factory made that may make something else next time has to be
+    written, and comes back as if it had been set."""
     fields, given = type(model).model_fields, model.model_fields_set
     for name, item in model.__dict__.items():
         if name not in fields:
             continue  # A cached property.
-        default = fields[name].default
-        left_out = name not in given and _shape.is_scalar(default) and same(item, default)
+        left_out = name not in given and same(item, _shape.default_of(fields[name]))
         if not left_out:
             yield name, item
     yield from (model.__pydantic_extra__ or {}).items()
