@@ -86,6 +86,27 @@ def test_nothing_older_is_served_by_any_worker_after_everywhere(run: Run, server
     run(test)
 
 
+def test_workers_that_were_suspended_meanwhile_serve_nothing_older_after_everywhere(run: Run, server: Server) -> None:
+    async def test() -> None:
+        workers = await server.workers()
+        [awake, *asleep] = workers
+        connections = [connection for [connection] in workers.values()]
+        assert await values(connections, "/items/asleep") == ["value of asleep"] * WORKERS
+        for pid in asleep:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert (await workers[awake][0].put("/items/asleep/everywhere?value=newer")).value == "newer"
+            # They are asked before they can have heard of it.
+            replies = [asyncio.ensure_future(workers[pid][0].get("/items/asleep")) for pid in asleep]
+            await asyncio.sleep(0)
+        finally:
+            for pid in asleep:
+                os.kill(pid, signal.SIGCONT)
+        assert {(await reply).value for reply in replies} == {"newer"}
+
+    run(test)
+
+
 def test_nothing_older_is_served_by_other_workers_after_the_window(run: Run, server: Server) -> None:
     async def read_until(newer: str, changed: float, connection: Connection) -> None:
         while True:
@@ -213,8 +234,8 @@ def test_clients_that_leave_cross_no_replies_of_redis(run: Run, server: Server) 
         async def stays(n: int, connection: Connection) -> None:
             assert (await connection.get(f"/strict/{n}")).value == str(n)
 
-        for _ in range(5):
-            workers = [c for connections in (await server.workers(each=10)).values() for c in connections]
+        for _ in range(3):
+            workers = [c for connections in (await server.workers(each=8)).values() for c in connections]
             for n, connection in enumerate(workers):
                 await connection.put(f"/strict/{n}")
             for n, connection in enumerate(workers):
