@@ -56,6 +56,8 @@ class Cache:
         self._between: Callable[[Core], Any] | None = None
         self._guard = threading.Lock()
         self._handlers: list[tuple[str, Callable[[Any], Any]]] = []
+        #: Where they run when the loops that registered them have been closed.
+        self._last = _loop.Last()
         #: False: loaders run, nothing is looked up or stored. For tests, and for a switch in production.
         self.enabled = enabled
         self.sync = Blocking(self)
@@ -99,6 +101,8 @@ class Cache:
 
     async def _opened(self) -> Core:
         core = await self._opened_core()
+        if self._handlers:
+            self._last.note()
         return core if self._between is None else self._between(core)
 
     async def _opened_core(self) -> Core:
@@ -393,7 +397,7 @@ class Cache:
 
     def _listen(self, name: str, handler: Callable[[Any], Any]) -> None:
         assert self._core is not None
-        running = Handling(handler, lambda asked: pack(asked_for(asked)))
+        running = Handling(handler, lambda asked: pack(asked_for(asked)), self._last)
         self._core.on(name, running.box, running.start)
 
     # Sight

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import inspect
 import json
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -128,21 +130,47 @@ class Running:
 
 
 class Handling:
-    """A handler of an event, run like a load; `answer` packs what it returns."""
+    """A handler of an event, run like a load; `answer` packs what it returns.
 
-    __slots__ = ("answer", "box", "handler", "loop")
+    It may outlive the loop that registered it: the event is heard in a thread, which hands it to that loop, or, when that has been closed,
+    to the one that used the cache last.
+    """
 
-    def __init__(self, handler: Callable[[Any], Any], answer: Callable[[Any], bytes]) -> None:
-        self.handler, self.answer = handler, answer
-        self.loop = _loop.own_loop()
-        self.box: Mailbox = _loop.box_of(self.loop)
+    __slots__ = ("answer", "box", "handler", "last", "loop")
+
+    def __init__(self, handler: Callable[[Any], Any], answer: Callable[[Any], bytes], last: _loop.Last) -> None:
+        self.handler, self.answer, self.last = handler, answer, last
+        loop = _loop.own_loop()
+        #: `None`: it was registered by code that blocks, and may block itself.
+        self.loop = None if loop is None else weakref.ref(loop)
+        self.box: Mailbox = _loop.loaders().box
 
     def start(self, load: Load) -> None:
-        """Called where the handler belongs, when the event is there."""
-        if self.loop is None:
-            _loop.loaders().run(lambda: self._run_here(load))
-        else:
-            begin_load(self.loop, lambda: self._run(load), lambda packed: load.done(packed, None), load)
+        """Called in the thread that listens, when the event is there."""
+        for loop in self._loops():
+            try:
+                loop.call_soon_threadsafe(self._start_in, loop, load)
+            except RuntimeError:
+                # It has been closed meanwhile.
+                continue
+            return
+        _loop.loaders().run(lambda: self._run_here(load))
+
+    def _loops(self) -> list[asyncio.AbstractEventLoop]:
+        if self.loop is None and not inspect.iscoroutinefunction(self.handler):
+            return []
+        own = None if self.loop is None else self.loop()
+        return [loop for loop in (own, self.last.loop()) if loop is not None and not loop.is_closed()]
+
+    def _start_in(self, loop: asyncio.AbstractEventLoop, load: Load) -> None:
+        task = _load_task(loop, lambda: self._run(load), lambda packed: load.done(packed, None), load, None)
+
+        def cancel() -> None:
+            # Called in the thread that listens. Of a loop that has ended there is nothing left to cancel.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+
+        load.on_cancel(cancel)
 
     async def _run(self, load: Load) -> bytes:
         asked = self.handler(json.loads(load.payload or "null"))
@@ -173,7 +201,16 @@ def begin_load(
     context: contextvars.Context | None = None,
 ) -> None:
     """Runs a load in a task, and tells the engine its end, whatever that is."""
+    load.on_cancel(_load_task(loop, run, done, load, context).cancel)
 
+
+def _load_task(
+    loop: asyncio.AbstractEventLoop,
+    run: Callable[[], Awaitable[Any]],
+    done: Callable[[Any], None],
+    load: Load,
+    context: contextvars.Context | None,
+) -> asyncio.Task[None]:
     async def whole() -> None:
         try:
             made = await run()
@@ -191,4 +228,4 @@ def begin_load(
     task: asyncio.Task[None] = context.run(loop.create_task, whole())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
-    load.on_cancel(task.cancel)
+    return task

@@ -123,6 +123,25 @@ def box_of(loop: asyncio.AbstractEventLoop | None) -> Mailbox:
     return loaders().box if loop is None else mailbox_of(loop)
 
 
+class Last:
+    """The loop in which something was used last."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+
+    def note(self) -> None:
+        """It is used now."""
+        loop = own_loop()
+        if loop is not None and loop is not self.loop():
+            self._loop = weakref.ref(loop)
+
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """That loop, if it is still there; it may have been closed."""
+        return None if self._loop is None else self._loop()
+
+
 class Loaders:
     """Where the loaders of blocking calls run: each in a thread of its own, for a load may outlive the call that began it, and may wait
     for another.
