@@ -32,9 +32,9 @@ class Form(enum.IntEnum):
     RESPONSE = 4
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kept:
-    """Immutable: all callers share it, and read the body each for himself."""
+    """All callers share it, and read the body each for himself."""
 
     form: Form
     body: bytes = b""
@@ -43,6 +43,8 @@ class Kept:
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     etag: str = ""
+    #: Until when it is fresh, by this process's clock, as far as anybody has asked.
+    until: float | None = None
 
 
 NOTHING = Kept(Form.NOTHING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,9 +13,9 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..._core import ConfigError, Options, ShelflifeError
+from ..._core import MISS, ConfigError, Options, ShelflifeError, Undecodable
 from ..._given import options
-from ..._keys import canonical
+from ..._keys import Name, canonical
 from ..._loads import current_entry
 from ..._time import Time, seconds
 from . import _headers, _kept
@@ -78,6 +79,7 @@ class _Plan:
         self.injected: list[inspect.Parameter] = []
         self.request = self._parameter(is_request, f"{injected}_request", Request)
         self.response = self._parameter(is_response, f"{injected}_response", Response)
+        self.injected_names = {param.name for param in self.injected}
         self.policies: dict[Any, Options] = {}
         self.warned: set[str] = set()
 
@@ -106,11 +108,11 @@ class _Call:
 
     def __init__(self, plan: _Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.plan = plan
-        bound = plan.signature.bind_partial(*args).arguments if args else {}
+        # By position only where somebody else than FastAPI calls it.
+        bound = plan.signature.bind_partial(*args).arguments if args and len(plan.injected) < 2 else {}
         self.request: Request | None = kwargs.get(plan.request, bound.get(plan.request))
         self.response: Response | None = kwargs.get(plan.response, bound.get(plan.response))
-        injected = {param.name for param in plan.injected}
-        self.args, self.kwargs = args, {name: item for name, item in kwargs.items() if name not in injected}
+        self.args, self.kwargs = args, {name: item for name, item in kwargs.items() if name not in plan.injected_names}
         #: What this very call has loaded: the value, and what the endpoint said of its response.
         self.made: tuple[Any, Response | None, Kept] | None = None
 
@@ -124,7 +126,8 @@ class _Call:
         key = await self._key() if self.cache.enabled else None
         if key is None or not await self._is_open():
             return await self._run(self.args, self.kwargs)
-        kept = await self._load(key, refresh=_headers.asks(self.request, "no-cache"))
+        anew = _headers.asks(self.request, "no-cache")
+        kept = (None if anew else self._hit(key)) or await self._load(key, refresh=anew)
         if self.made is None and kept.form is Form.NOTHING:
             # It was somebody else's, and for him alone.
             return await self._run(self.args, self.kwargs)
@@ -162,6 +165,8 @@ class _Call:
         return canonical(await key if inspect.isawaitable(key) else key)
 
     async def _is_open(self) -> bool:
+        if self.cache._core is not None:
+            return True
         try:
             await self.cache._opened()
         except ConfigError:
@@ -170,6 +175,17 @@ class _Call:
             self.plan.warn("is not cached", error)
             return False
         return True
+
+    def _hit(self, key: str) -> Kept | None:
+        """What this process's memory has: nothing waits."""
+        core = self.cache._core
+        if core is None:
+            return None
+        try:
+            found = core.hit(key, _kept.CODEC.decoder, self.plan.policy(self.expire), True)
+        except Undecodable:
+            return None
+        return None if found is MISS else found
 
     async def _load(self, key: str, *, refresh: bool) -> Kept:
         prefix = FastAPICache.get_prefix()
@@ -252,19 +268,25 @@ class _Call:
         carrier.headers[FastAPICache.get_cache_status_header()] = how
         if kept.form is Form.NOTHING:
             return value
-        left = self.expire if how == "MISS" and self.expire else await self._left(key)
-        if left is not None:
-            carrier.headers.setdefault("Cache-Control", f"max-age={int(seconds(left))}")
+        if "Cache-Control" not in carrier.headers:
+            left = seconds(self.expire) if how == "MISS" and self.expire else await self._left(key, kept)
+            if left is not None:
+                carrier.headers["Cache-Control"] = f"max-age={int(left)}"
         carrier.headers.setdefault("ETag", kept.etag)
         if self.request is None or not _headers.matches(self.request, carrier.headers["ETag"]):
             return value
         return _not_modified(carrier)
 
-    async def _left(self, key: str) -> float | None:
-        try:
-            return await self.cache.ttl(key)
-        except ShelflifeError:
-            return None
+    async def _left(self, key: str, kept: Kept) -> float | None:
+        if kept.until is None:
+            try:
+                left = await self.cache.ttl(Name(key))
+            except ShelflifeError:
+                left = None
+            if left is None:
+                return None
+            kept.until = time.monotonic() + left
+        return max(0.0, kept.until - time.monotonic())
 
 
 def _not_modified(carrier: Response) -> Response:

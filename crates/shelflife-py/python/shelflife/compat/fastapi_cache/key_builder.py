@@ -12,9 +12,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..._core import escape, escape_part
-from ..._keys import Name, automatic, fill
-from ._signature import is_request, resolved
+from ..._core import Func, escape, escape_part
+from ..._given import options
+from ..._keys import Name, automatic, part
+from ..._values import codec_for
+from ._signature import is_request, is_response, resolved
 
 
 def default_key_builder(
@@ -32,13 +34,10 @@ def default_key_builder(
     arguments that can't be named.
     """
     plan = _plan_of(func)
-    bound = plan.signature.bind_partial(*args, **kwargs)
-    bound.apply_defaults()
-    values = [bound.arguments.get(name) for name in plan.signature.parameters]
     where = "" if request is None else _where(request, whole=plan.takes_request)
     if request is None:
         _refuse_twins(func, f"{namespace} {plan.name}")
-    return Name(f"{escape(namespace)}:{escape_part(where)}:{fill(plan.pieces, values)}")
+    return Name(f"{escape(namespace)}:{escape_part(where)}:{plan.key(args, kwargs)}")
 
 
 class _Plan:
@@ -52,7 +51,35 @@ class _Plan:
         code = getattr(inspect.unwrap(func), "__code__", None)
         name = getattr(func, "__qualname__", type(func).__qualname__)
         self.name = f"{func.__module__}.{name}~{'' if code is None else _digest(code)}"
-        self.pieces = automatic(_Named(name), self.name, self.signature, hints)
+        pieces = automatic(_Named(name), self.name, self.signature, hints)
+        codec = codec_for(Any)
+        self._func = Func(self._params(), pieces, [], part, self._bind, codec.decoder, options(codec), False)
+
+    def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        return self._func.key(args, kwargs)
+
+    def _params(self) -> list[tuple[str, int, bool, Any]]:
+        """As `Func` wants them. Requests and responses are not among the arguments: they stand there as if they had a default."""
+        found = []
+        for param in self.signature.parameters.values():
+            if param.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+                return []
+            missing = param.default is inspect.Parameter.empty
+            absent = is_request(param.annotation) or is_response(param.annotation)
+            found.append((param.name, _KINDS[param.kind], absent or not missing, None if missing else param.default))
+        return found
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        bound = self.signature.bind_partial(*args, **kwargs)
+        bound.apply_defaults()
+        return [bound.arguments.get(name) for name in self.signature.parameters]
+
+
+_KINDS: dict[Any, int] = {
+    inspect.Parameter.POSITIONAL_ONLY: 0,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: 1,
+    inspect.Parameter.KEYWORD_ONLY: 2,
+}
 
 
 class _Named:
@@ -83,7 +110,8 @@ def _plan_of(func: Callable[..., Any]) -> _Plan:
 
 def _where(request: Request, *, whole: bool) -> str:
     """The path tells endpoints of one name apart, and what one factory made for several routers."""
-    return f"{request.url.path}?{request.url.query}" if whole else request.url.path
+    path = str(request.scope["path"])
+    return f"{path}?{request.scope['query_string'].decode('latin-1')}" if whole else path
 
 
 def _refuse_twins(func: Callable[..., Any], name: str) -> None:
