@@ -139,7 +139,8 @@ class Server:
         return len(self.events("load", item))
 
     def open_gate(self, item: str) -> None:
-        (self.source / f"gate-{item}").touch()
+        """Lets the loads of an item, and of all that are named `item-...`, come to their end."""
+        (self.source / f"gate-{item.split('-')[0]}").touch()
 
     async def connect(self) -> Connection:
         """A connection to some worker, when one listens."""
