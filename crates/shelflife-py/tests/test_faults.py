@@ -143,12 +143,19 @@ def test_a_load_that_had_begun_before_is_not_stored_either(run: Run, shelflife_f
             await go.wait()
             return 1
 
-        reading = asyncio.create_task(shelflife_cache.get_or_load("k", load))
-        await began.wait()
-        with shelflife_faults.down():
-            go.set()
-            assert await reading == 1
-        assert await shelflife_cache.get("k") is None
+        @shelflife_cache.cached_many(ids="ids", key="many:{id}")
+        async def many(ids: list[int]) -> dict[int, int]:
+            return {id: await load() for id in ids}
+
+        for work in (shelflife_cache.get_or_load("k", load), many([1])):
+            reading: asyncio.Task[Any] = asyncio.create_task(work)  # type: ignore[arg-type]
+            await began.wait()
+            with shelflife_faults.down():
+                go.set()
+                assert await reading in (1, {1: 1})
+            began.clear()
+            go.clear()
+        assert await shelflife_cache.get_many(["k", "many:1"]) == {}
 
     run(test)
 

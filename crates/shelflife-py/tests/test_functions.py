@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -79,11 +81,35 @@ def test_calls_of_blocking_functions_and_generators_are_counted(run: Run) -> Non
                     pass
             except ZeroDivisionError:
                 pass
-        async for _ in items(2):
+        # Who leaves is no error.
+        async for _ in endless():
             break
+        assert endless.cache_info() == CacheInfo(hits=0, misses=1, loads=1, errors=0)
+
+    @cache.cached(ttl=60)
+    async def endless() -> AsyncIterator[int]:
+        while True:
+            yield 1
+            await asyncio.sleep(0.001)
+
+    @cache.cached(ttl=60)
+    def endless_here() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
 
     run(test)
-    assert items.cache_info() == CacheInfo(hits=1, misses=3, loads=3, errors=1)
+    assert items.cache_info() == CacheInfo(hits=1, misses=2, loads=2, errors=1)
+    closed = threading.Event()
+    reading = endless_here()
+    next(reading)
+    reading.close()
+    assert closed.wait(20)
+    while cache.stats()["flights"]:
+        time.sleep(0.01)
+    assert endless_here.cache_info() == CacheInfo(hits=0, misses=1, loads=1, errors=0)
 
 
 def test_a_value_that_is_set_stands_for_a_call(run: Run) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import aclosing
 from decimal import Decimal
@@ -173,6 +174,47 @@ def test_what_was_broken_off_is_not_kept_and_the_next_who_waits_begins_anew(run:
     run(test)
 
 
+def test_one_that_never_waits_takes_turns_with_its_reader(run: Run) -> None:
+    async def test() -> None:
+        async with Cache.memory() as cache:
+            made = 0
+
+            @cache.cached(ttl=60)
+            async def of() -> AsyncIterator[int]:
+                nonlocal made
+                for made in range(1, 101):
+                    yield made
+
+            reading = of()
+            assert await anext(reading) == 1
+            assert made < 5
+            await reading.aclose()
+            # The reader was in time to break it off.
+            assert await of.peek() is None
+
+    run(test)
+
+
+def test_who_leaves_before_the_load_has_begun_leaves_nothing_behind(run: Run) -> None:
+    async def test() -> None:
+        async with Cache.memory() as cache:
+            source = Source()
+            of = stream_of(cache, source)
+            reading = asyncio.create_task(all_of(of(1)))
+            while not cache.stats()["flights"]:
+                await asyncio.sleep(0)
+            # The engine has asked for the load, and this loop has not heard it yet.
+            time.sleep(0.05)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            while cache.stats()["flights"]:
+                await asyncio.sleep(0.01)
+            assert source.runs == 0
+
+    run(test)
+
+
 @pytest.mark.parametrize("how", ["cancelled", "dropped"])
 def test_a_reader_who_is_cancelled_or_forgets_it_ends_the_generator(run: Run, how: str) -> None:
     async def test() -> None:
@@ -243,15 +285,18 @@ def test_an_invalidation_meanwhile_keeps_the_list_out(run: Run) -> None:
 def test_what_is_over_the_limit_goes_on_for_its_reader_at_his_pace_and_is_not_kept(run: Run) -> None:
     async def test() -> None:
         async with Cache("memory://", max_entry="64KiB") as cache:
-            made = runs = 0
+            made = runs = closed = 0
 
             @cache.cached(ttl=60)
             async def endless() -> AsyncIterator[bytes]:
-                nonlocal made, runs
+                nonlocal made, runs, closed
                 runs += 1
-                while True:
-                    made += 1
-                    yield b"x" * 1024
+                try:
+                    while True:
+                        made += 1
+                        yield b"x" * 1024
+                finally:
+                    closed += 1
 
             first = endless()
             await anext(first)
@@ -270,6 +315,9 @@ def test_what_is_over_the_limit_goes_on_for_its_reader_at_his_pace_and_is_not_ke
             assert cache.stats()["fills"] == 0
             with pytest.raises(ValueNotStorable, match="max_entry"):
                 await endless.refresh()
+            # It has no reader for whom it would go on.
+            while closed < 3:
+                await asyncio.sleep(0.01)
 
     run(test)
 
@@ -292,6 +340,10 @@ def test_what_takes_too_long_goes_on_for_its_reader_and_is_not_kept(run: Run) ->
             with pytest.raises(LoadTimeout):
                 await anext(of(2))
             assert source.closed == 2
+            with pytest.raises(LoadTimeout):
+                await of.refresh(3)
+            while source.closed < 3:
+                await asyncio.sleep(0.01)
 
     run(test)
 

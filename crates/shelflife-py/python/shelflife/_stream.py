@@ -198,9 +198,8 @@ class _Collecting(Running):
         return item
 
     def _let_go(self) -> None:
-        """It is not collected any more: the items that are read are dropped."""
+        """It is not collected any more."""
         self.keeps, self.parts = False, []
-        self._drop_read()
 
     def _drop_read(self) -> None:
         del self.items[: self.taken]
