@@ -13,6 +13,7 @@
 //! - `step`: something under way, and who waits for it.
 //! - `load`: a loader of Python's, as the engine sees it.
 //! - `func`: a decorated function: its key, its hit.
+//! - `http`: the layer around an ASGI application.
 //! - `value`: from what is stored to an object.
 //! - `msgpack`: the wire.
 //!
@@ -23,6 +24,7 @@ use pyo3::prelude::*;
 mod core;
 mod error;
 mod func;
+mod http;
 mod load;
 mod mailbox;
 mod msgpack;
@@ -48,6 +50,12 @@ fn core_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<func::Func>()?;
     m.add_class::<core::Core>()?;
     m.add_class::<core::Clock>()?;
+    m.add_class::<http::rule::Rule>()?;
+    m.add_class::<http::Layer>()?;
+    m.add_class::<http::Passing>()?;
+    m.add_class::<http::Asking>()?;
+    m.add_class::<http::Storing>()?;
+    m.add_class::<http::turn::Turn>()?;
     m.add_function(wrap_pyfunction!(msgpack::pack, m)?)?;
     m.add_function(wrap_pyfunction!(msgpack::unpack, m)?)?;
     m.add_function(wrap_pyfunction!(func::escape, m)?)?;

@@ -28,14 +28,14 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    fn lost() -> Self {
+    pub(crate) fn lost() -> Self {
         Self {
             error: None,
             text: "the load was dropped: its event loop has ended".to_owned(),
         }
     }
 
-    fn raised(py: Python<'_>, error: &PyErr) -> Self {
+    pub(crate) fn raised(py: Python<'_>, error: &PyErr) -> Self {
         Self {
             text: error.to_string(),
             error: Some(error.clone_ref(py).into_value(py).into_any()),

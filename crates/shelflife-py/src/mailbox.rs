@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use crate::http::turn::Turn;
 use crate::load::Load;
 use crate::step::{Answer, resolve};
 
@@ -21,6 +22,8 @@ pub(crate) enum Item {
     Resolve(Py<PyAny>, Answer),
     /// The engine wants a load to be run.
     Start(Arc<Py<PyAny>>, Load),
+    /// The engine wants an application to answer.
+    Turn(Arc<Py<PyAny>>, Turn),
     /// Nobody waits for a load any more.
     Cancel(Py<PyAny>),
     /// A thread's step has ended.
@@ -92,6 +95,7 @@ impl Post {
             match item {
                 Item::Resolve(future, answer) => resolve(py, future.bind(py), answer),
                 Item::Start(start, load) => load.start(py, start.bind(py)),
+                Item::Turn(start, turn) => turn.start(py, start.bind(py)),
                 Item::Cancel(cancel) => {
                     if let Err(error) = cancel.call0(py) {
                         error.write_unraisable(py, Some(cancel.bind(py)));

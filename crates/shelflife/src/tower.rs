@@ -20,6 +20,8 @@
 
 mod answer;
 mod body;
+#[cfg(feature = "binding")]
+pub mod by_hand;
 mod content;
 mod drive;
 mod encode;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import logging
 import os
 import threading
 import weakref
@@ -23,6 +24,8 @@ from ._time import Time
 from ._values import ValueCodec, codec_for
 
 T = TypeVar("T")
+
+log = logging.getLogger("shelflife")
 
 _caches: weakref.WeakSet[Cache] = weakref.WeakSet()
 
@@ -148,6 +151,7 @@ class Cache:
 
             @asynccontextmanager
             async def nested(app: Any) -> AsyncIterator[Any]:
+                self._prepare(app)
                 async with self, inner(app) as state:
                     yield state
 
@@ -155,10 +159,23 @@ class Cache:
 
         @asynccontextmanager
         async def alone() -> AsyncIterator[None]:
+            self._prepare(app)
             async with self:
                 yield
 
         return alone()
+
+    def _prepare(self, app: Any) -> None:
+        """What an application needs of us, and what it should know, before its first request."""
+        if getattr(app, "routes", None) is None:
+            return
+        from . import _routes
+
+        if getattr(app, "state", None) is not None and getattr(app.state, "cache", None) is None:
+            app.state.cache = self
+        _routes.install(app)
+        for line in _routes.check(app):
+            log.warning("%s", line)
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:
@@ -419,6 +436,25 @@ class Cache:
 
         if function is not None:
             return decorate(self, function, **how)
+        return lambda function: decorate(self, function, **how)
+
+    def route(self, **how: Any) -> Callable[[Any], Any]:
+        """Under `@app.get`: the response is stored, and sent from there after the route's dependencies have run, so that nobody gets it who
+        would not have got it from the endpoint.
+
+            @app.get("/users/{user_id}")
+            @cache.route(ttl="5m", tags=["user:{user_id}"])
+            async def read_user(user_id: int, me: CurrentUser) -> User: ...
+
+        `ttl`, `stale`, `tags` (of the endpoint's parameters), `statuses`, `ignore_cookies`, `condition`, `max_body`, `collapse_wait`, ...
+
+        Whose answers: the URL is in the key, as are header and cookie parameters that the route declares. Answers to requests with
+        `Authorization` or cookies are stored only if it is said whose they are: `per_user="user.id"`, a parameter of the endpoint by which
+        users have answers of their own; or `shared=True`, when all who get past the dependencies have the same. `public=True` is more:
+        ShelflifeMiddleware answers before the dependencies have run. `vary_by=["tenant.id", "header:accept-language"]` adds to the key.
+        """
+        from ._route import decorate
+
         return lambda function: decorate(self, function, **how)
 
     def cached_many(self, **how: Any) -> Callable[[Any], Any]:

@@ -7,7 +7,7 @@ A loader that the engine wants to be run is asked for through a mailbox as well,
 loop (or thread), never on one of Rust's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Final, final
 
 __version__: Final[str]
@@ -282,3 +282,103 @@ class Clock:
 
     def __new__(cls) -> Clock: ...
     def advance(self, seconds: float) -> None: ...
+
+# HTTP
+
+class Rule:
+    """A rule of the layer; each setter gives a new one. Times are text (`"300.000000s"`). See `_rule.py`."""
+
+    def __new__(cls, path: str | None = None) -> Rule: ...
+    def methods(self, methods: list[str]) -> Rule: ...
+    def statuses(self, statuses: list[int]) -> Rule: ...
+    def ttl(self, ttl: str) -> Rule: ...
+    def override_ttl(self, ttl: str) -> Rule: ...
+    def stale(self, stale: str) -> Rule: ...
+    def tags(self, tags: list[str]) -> Rule: ...
+    def vary_by(self, by: list[str]) -> Rule: ...
+    def by_name(self, tells_apart: bool) -> Rule:
+        """By the name that `look` is given. `tells_apart`: no two users have the same."""
+
+    def ignore_cookies(self, names: list[str]) -> Rule: ...
+    def sort_query(self) -> Rule: ...
+    def drop_query(self, names: list[str]) -> Rule: ...
+    def only_query(self, names: list[str]) -> Rule: ...
+    def public(self) -> Rule: ...
+    def private(self) -> Rule: ...
+    def no_store(self) -> Rule: ...
+    def honour_client(self, honour: bool) -> Rule: ...
+    def max_body(self, bytes: int) -> Rule: ...
+    def collapse_wait(self, wait: str) -> Rule: ...
+    def by_body(self, bytes: int) -> Rule: ...
+    def check(self) -> None:
+        """Raises ConfigError for one that can't be used."""
+
+class Layer:
+    """The rules of HTTP around an application, over one cache."""
+
+    def __new__(cls, core: Core, rules: list[Rule], settings: dict[str, Any]) -> Layer: ...
+    def look(
+        self, scope: MutableMapping[str, Any], name: str | None = None
+    ) -> tuple[dict[str, Any], bytes] | Passing | Asking | None:
+        """What is done about the request of an `http` scope: the messages that answer it (`http.response.start`, and the whole content);
+        or it goes to the application, for itself or for others. `None`: it is none that HTTP knows.
+        """
+
+class Passing:
+    """A request that the application answers for itself."""
+
+    @property
+    def said(self) -> bytes | None:
+        """To be added to the response, as `Cache-Status`."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether `answered` is to be awaited before the response goes out. Dropped without it, the URL is invalidated."""
+
+    def answered(self, status: int, headers: list[tuple[bytes, bytes]]) -> Step | None: ...
+
+class Asking:
+    """A request whose answer may be stored, or be another's."""
+
+    @property
+    def wants_body(self) -> int | None:
+        """Up to how many bytes of its content are to be read, and given to `ask`."""
+
+    def tag(self, tags: list[str]) -> None:
+        """Canonical text."""
+
+    def ask(
+        self, mailbox: Mailbox, start: Callable[[Turn], None], body: bytes | None = None
+    ) -> tuple[dict[str, Any], bytes | None, Storing | None] | Step:
+        """Gives, at once or by a step, what goes out: the head, the content (`None`: what the application sends), and what is to be held,
+        and told, while it is being stored.
+
+        `start` is called in the loop of the mailbox when the engine wants the application to answer: at once, or when the step has
+        ended already, for those who come after.
+        """
+
+class Turn:
+    """An application's turn to answer, for all who ask for the same. Dropped without an end, it has failed."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What the application is to see: without the client's conditions, with ours."""
+
+    def head(self, status: int, headers: list[tuple[bytes, bytes]], store: dict[str, Any] | None = None) -> None:
+        """Its response has begun. `store`: ttl, stale, tags, no_store, said by the application itself."""
+
+    def push(self, data: bytes) -> bool:
+        """Some of its content; false when no more is wanted."""
+
+    def end(self) -> None: ...
+    def fail(self, error: BaseException | None = None) -> None:
+        """It broke off. After its end this does nothing."""
+
+    def on_cancel(self, cancel: Callable[[], object]) -> None:
+        """Called when nobody wants it any more."""
+
+class Storing:
+    """A response that is being stored while it is sent."""
+
+    def go_on(self) -> bool:
+        """Called after each push; false when it is not to be stored any more."""

@@ -127,6 +127,8 @@ class Plan:
             automatic = name or f"{function.__module__}.{function.__qualname__}"
             _claim(cache, automatic, function, named=name is not None)
             pieces = _keys.automatic(function, automatic, self.signature, hints)
+        #: The parameters that its key is made of.
+        self.in_key = {names[piece[0]] for piece in pieces if not isinstance(piece, str)}
         templates = () if callable(tags) else several("tags", tags)
         self.func = Func(
             self._params(),
@@ -333,7 +335,7 @@ def _with_companions(cached: Any, plan: Plan, invalidate: Any, refresh: Any, pee
     cached.cache_info = lambda: CacheInfo(plan.hits, plan.misses, plan.loads, plan.errors)
     cached.key = lambda *args, **kwargs: plan.key(args, kwargs)
     cached.tags = lambda *args, **kwargs: plan.tags(args, kwargs)
-    cached.original = plan.function
+    cached.original, cached.__shelflife_plan__ = plan.function, plan
     return cached
 
 

@@ -67,6 +67,35 @@ impl<B> CacheBody<B> {
     }
 }
 
+/// Where the content of a response comes from.
+#[cfg(feature = "binding")]
+pub enum Origin<B> {
+    /// From what is stored; all of it.
+    Stored(Bytes),
+    /// From the service, for this client alone.
+    Service,
+    /// From the service, while it is being stored: for as long as this is held.
+    Storing(CacheBody<B>),
+}
+
+#[cfg(feature = "binding")]
+impl<B> CacheBody<B> {
+    /// For who has what the service sends at hand. Trailers of what is stored are left out.
+    pub fn origin(self) -> Origin<B> {
+        match self.kind {
+            Kind::Whole { data, .. } => Origin::Stored(data),
+            Kind::Ended => Origin::Stored(Bytes::new()),
+            Kind::Through { .. } => Origin::Service,
+            kind @ (Kind::Poured { .. } | Kind::Rest { .. }) => Origin::Storing(Self { kind }),
+        }
+    }
+
+    /// Whether it has turned out to be too large to be stored: what follows is the service's own.
+    pub fn is_passed_on(&self) -> bool {
+        matches!(self.kind, Kind::Rest { .. })
+    }
+}
+
 impl<B> Body for CacheBody<B>
 where
     B: Body,

@@ -38,8 +38,14 @@ impl Unsafe {
         said: Option<HeaderValue>,
     ) -> Result<Response<CacheBody<B>>, E> {
         let response = answering.await?;
+        self.answered(response.status(), response.headers()).await;
+        Ok(through(response, said))
+    }
+
+    /// The service has answered: carries out the invalidations that this asks for, before anybody sees the answer.
+    pub(crate) async fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.under_way = false;
-        let what = self.named_by(response.status(), response.headers());
+        let what = self.named_by(status, headers);
         if !what.is_empty()
             && let Err(error) = self.config.cache.invalidate(what).await
         {
@@ -47,7 +53,6 @@ impl Unsafe {
             let uri = &self.facts.uri;
             tracing::warn!(%error, %uri, "an unsafe request's invalidation is not confirmed");
         }
-        Ok(through(response, said))
     }
 
     fn named_by(&self, status: StatusCode, headers: &HeaderMap) -> Invalidation {

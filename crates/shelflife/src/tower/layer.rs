@@ -93,6 +93,11 @@ impl CacheLayer {
             fault: None,
         }
     }
+
+    #[cfg(feature = "binding")]
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
 }
 
 impl From<&Cache> for Cache {

@@ -86,13 +86,13 @@ where
 }
 
 /// What can be done about a request at once.
-enum Look<B> {
+pub(crate) enum Look<B> {
     Answer(Response<CacheBody<B>>),
     Bypass(Why),
     Go(Box<Plan>),
 }
 
-fn look<B>(config: &Config, parts: &Parts) -> Look<B> {
+pub(crate) fn look<B>(config: &Config, parts: &Parts) -> Look<B> {
     let request = request_of(parts);
     let matched = config.rules.find(request.method, request.uri.path());
     let policy = matched.map_or(&config.policy, |rule| rule.policy(parts));

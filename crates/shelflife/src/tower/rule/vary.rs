@@ -42,6 +42,9 @@ enum Kind {
     Query(String),
     Cookie(String),
     Principal(Principal),
+    /// Something else of the request, which need not tell who asks.
+    #[cfg(feature = "binding")]
+    Other(Principal),
 }
 
 impl VaryBy {
@@ -89,6 +92,14 @@ impl VaryBy {
     {
         Self(Kind::Principal(Arc::new(who)))
     }
+
+    #[cfg(feature = "binding")]
+    pub(crate) fn of_request<F>(what: F) -> Self
+    where
+        F: Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    {
+        Self(Kind::Other(Arc::new(what)))
+    }
 }
 
 impl FromStr for VaryBy {
@@ -114,6 +125,8 @@ impl fmt::Debug for VaryBy {
             Kind::Query(name) => write!(f, "query:{name}"),
             Kind::Cookie(name) => write!(f, "cookie:{name}"),
             Kind::Principal(_) => f.write_str("principal"),
+            #[cfg(feature = "binding")]
+            Kind::Other(_) => f.write_str("request"),
         }
     }
 }
@@ -140,7 +153,7 @@ enum Value {
     Header(HeaderName),
     Query(Box<str>),
     Cookie(Box<str>),
-    Principal(Principal),
+    Of(Principal),
 }
 
 /// The rule keeps its answers by principal, and this request has none.
@@ -160,11 +173,13 @@ impl Varies {
                     by_all_cookies |= name == header::COOKIE;
                 }
                 Value::Cookie(name) => harmless.push(name.to_string()),
-                Value::Principal(_) => (by_authorization, by_all_cookies) = (true, true),
-                Value::Query(_) => {}
+                Value::Query(_) | Value::Of(_) => {}
+            }
+            if matches!(by.0, Kind::Principal(_)) {
+                (by_authorization, by_all_cookies) = (true, true);
             }
             let again = items.iter().any(|known| known.label == item.label);
-            if !again || matches!(item.value, Value::Principal(_)) {
+            if !again || matches!(item.value, Value::Of(_)) {
                 items.push(item);
             }
         }
@@ -224,7 +239,9 @@ impl Item {
                 return Err(bad(name, "the name of a cookie"));
             }
             Kind::Cookie(name) => ("c.", name.clone(), Value::Cookie((&**name).into())),
-            Kind::Principal(who) => ("p", String::new(), Value::Principal(who.clone())),
+            Kind::Principal(who) => ("p", String::new(), Value::Of(who.clone())),
+            #[cfg(feature = "binding")]
+            Kind::Other(what) => ("o", String::new(), Value::Of(what.clone())),
         };
         let mut label = kind.to_owned();
         escape(&mut label, &name);
@@ -247,7 +264,7 @@ impl Item {
                 digest(text, cookie::values(&parts.headers, name));
             }
             Value::Query(name) => write_parameters(text, label, name, parts.uri.query()),
-            Value::Principal(who) => {
+            Value::Of(who) => {
                 begin(text, label);
                 text.push('=');
                 escape(text, &who(parts).ok_or(NoPrincipal)?);

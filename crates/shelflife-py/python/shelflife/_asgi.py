@@ -1,0 +1,137 @@
+"""The middleware: the cache in front of an ASGI application, which answers before anything behind it has run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import _routes
+from ._core import Core, Layer, Passing
+from ._exchange import BEFORE, App, Exchange, Message, Receive, Scope, Send
+from ._given import size
+from ._rule import Rule, natives
+from ._time import seconds
+
+if TYPE_CHECKING:
+    from ._cache import Cache
+
+#: Methods that change nothing: nothing is to be invalidated.
+SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "QUERY"))
+
+
+class ShelflifeMiddleware:
+    """Caches the responses of the application behind it, by RFC 9111: `app.add_middleware(ShelflifeMiddleware, cache=cache, rules=[...])`.
+
+    What says how long it is fresh (`Cache-Control`) is stored, and what a `Rule` names. `ETag`, `304`, ranges, `HEAD`, `Vary` are
+    handled, and `Cache-Status` (RFC 9211) tells what was done. A request that succeeded in changing something (`POST`, `PUT`, ...)
+    invalidates what is stored of its URL before its response goes out. WebSockets, streams, events and files go through as they are.
+
+    It answers *before* what is behind it: add it so that authentication, rate limits and logs that have to see every request are in
+    front of it (what is added later is further in front). Dependencies of FastAPI are always behind it: a route that has any is answered
+    here only if the route, or a rule, says `public`; `@cache.route` answers the others after their dependencies have run.
+
+    Settings, all optional: `max_body` (1 MiB), `collapse_wait` (5 s), `linger` (30 s), `remember_passed` (60 s), `compress` (off; from so
+    many bytes on), `name` ("shelflife", in `Cache-Status`; None: silent).
+    """
+
+    def __init__(self, app: App, *, cache: Cache, rules: Iterable[Rule] = (), **settings: Any) -> None:
+        self.app, self.cache = app, cache
+        self.rules = tuple(rules)
+        natives(self.rules)
+        self._settings = layer_settings(settings)
+        self._layers: dict[Any, tuple[Core, Layer]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (not self.cache.enabled and scope["method"] in SAFE):
+            await self.app(scope, receive, send)
+            return
+        found = _routes.find(scope)
+        if found.is_guarded and not found.is_public and scope["method"] in SAFE:
+            if found.mark is not None or not any(rule._is_public for rule in self.rules):
+                await self.app(scope, receive, send)
+                return
+        # By the route where it says so itself, by the rules that may answer for it where not.
+        which = found.mark if found.is_public else found.is_guarded
+        core = self.cache._core
+        made = self._layers.get(which)
+        if core is None or made is None or made[0] is not core:
+            made = await self._made(which, found)
+        looked = made[1].look(scope)
+        if type(looked) is tuple:
+            start, body = looked
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+        elif looked is None:
+            await self.app(scope, receive, send)
+        else:
+            await self._go(looked, found, scope, receive, send)
+
+    async def _go(self, looked: Any, found: _routes.Found, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self.app, scope, receive, send)
+        if isinstance(looked, Passing):
+            exchange.passing = looked
+            await exchange.run()
+            return
+        if found.is_public and found.mark is not None:
+            looked.tag(found.mark.tags_of_path(found.path_params))
+        body = b""
+        if looked.wants_body is not None:
+            body, exchange._receive = await _read(receive, looked.wants_body)
+        came = await exchange.ask(looked, body)
+        if came is None:
+            assert exchange.turn is not None
+            exchange.scope = {**scope, "headers": exchange.turn.headers, BEFORE: found.mark}
+            await exchange.run()
+        else:
+            await exchange.give(came[0], came[1] or b"")
+
+    async def _made(self, which: Any, found: _routes.Found) -> tuple[Core, Layer]:
+        core = await self.cache._opened()
+        if which is True:
+            rules = [rule if rule._is_public else rule.private() for rule in self.rules]
+            if all(rule._path is not None for rule in rules):
+                rules.append(Rule.any().private())
+        elif which is False:
+            rules = list(self.rules)
+        else:
+            rules = [which.rule(found.dependant, before=True)]
+        made = self._layers[which] = (core, Layer(core, natives(rules), self._settings))
+        return made
+
+
+async def _read(receive: Receive, most: int) -> tuple[bytes, Receive]:
+    """The content of a request, up to what is over the limit; and what gives it to the application."""
+    messages: list[Message] = []
+    body = b""
+    while True:
+        message = await receive()
+        messages.append(message)
+        if message["type"] != "http.request":
+            break
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > most:
+            break
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return body, again
+
+
+def layer_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """As a layer takes them."""
+    made: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in ("collapse_wait", "linger", "remember_passed"):
+            made[name] = f"{seconds(value, name):.6f}s"
+        elif name in ("max_body", "compress"):
+            found = size(value) if isinstance(value, str) else value
+            if not isinstance(found, int) or found < 0:
+                raise ValueError(f'{name}={value!r}: expected bytes, or text such as "256KiB"')
+            made[name] = found
+        elif name == "name":
+            made[name] = value
+        else:
+            known = "max_body, collapse_wait, linger, remember_passed, compress, name"
+            raise TypeError(f"no setting {name!r}; there are: {known}")
+    return made

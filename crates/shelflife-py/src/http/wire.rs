@@ -1,0 +1,143 @@
+//! Between ASGI's messages and HTTP's types.
+
+use std::fmt::Write as _;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+
+use super::Head;
+
+/// The head of the request of an `http` scope. `None` for one that HTTP does not know: it is not for a cache.
+pub(super) fn parts_of(scope: &Bound<'_, PyDict>) -> PyResult<Option<Parts>> {
+    let py = scope.py();
+    let Some(method) = text(scope, intern!(py, "method"))? else {
+        return Ok(None);
+    };
+    let (Some(target), Ok(method)) = (target(scope)?, Method::from_bytes(method.as_bytes())) else {
+        return Ok(None);
+    };
+    let Some(fields) = scope.get_item(intern!(py, "headers"))? else {
+        return Ok(None);
+    };
+    let mut headers = HeaderMap::new();
+    for field in fields.try_iter()? {
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+        let Some((name, value)) = read_field(&name, &value) else {
+            return Ok(None);
+        };
+        headers.append(name, value);
+    }
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = method;
+    parts.uri = target;
+    parts.headers = headers;
+    Ok(Some(parts))
+}
+
+fn text<'py>(scope: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Option<String>> {
+    scope.get_item(name)?.map(|text| text.extract()).transpose()
+}
+
+/// Path and query as they came, or, of a server that doesn't tell, as they would have.
+fn target(scope: &Bound<'_, PyDict>) -> PyResult<Option<Uri>> {
+    let py = scope.py();
+    let mut target = Vec::with_capacity(64);
+    match scope.get_item(intern!(py, "raw_path"))? {
+        Some(raw) if !raw.is_none() => target.extend_from_slice(raw.cast::<PyBytes>()?.as_bytes()),
+        _ => {
+            let path = text(scope, intern!(py, "path"))?.unwrap_or_default();
+            let mut quoted = String::with_capacity(path.len());
+            for byte in path.bytes() {
+                match byte {
+                    b'%'
+                    | b'?'
+                    | b'#'
+                    | b'"'
+                    | b'<'
+                    | b'>'
+                    | b'\\'
+                    | b'^'
+                    | b'`'
+                    | b'{'
+                    | b'|'
+                    | b'}'
+                    | 0..=32
+                    | 127.. => {
+                        let _ = write!(quoted, "%{byte:02X}");
+                    }
+                    _ => quoted.push(char::from(byte)),
+                }
+            }
+            target.extend_from_slice(quoted.as_bytes());
+        }
+    }
+    if let Some(query) = scope.get_item(intern!(py, "query_string"))? {
+        let query = query.cast::<PyBytes>()?.as_bytes();
+        if !query.is_empty() {
+            target.push(b'?');
+            target.extend_from_slice(query);
+        }
+    }
+    Ok(Uri::from_maybe_shared(bytes::Bytes::from(target)).ok())
+}
+
+fn read_field(
+    name: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+) -> Option<(HeaderName, HeaderValue)> {
+    // `bytes` almost always; the specification says "byte strings", and some send others.
+    let name = name.extract::<std::borrow::Cow<'_, [u8]>>().ok()?;
+    let value = value.extract::<std::borrow::Cow<'_, [u8]>>().ok()?;
+    Some((
+        HeaderName::from_bytes(&name).ok()?,
+        HeaderValue::from_bytes(&value).ok()?,
+    ))
+}
+
+/// The head of a response, as `http.response.start` has it.
+///
+/// # Errors
+///
+/// ValueError for what is no head: a server would not send it either.
+pub(super) fn head(status: u16, fields: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)]) -> PyResult<Head> {
+    let status = StatusCode::from_u16(status)
+        .map_err(|_| PyValueError::new_err(format!("{status} is no HTTP status")))?;
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let (name, value) = read_field(name, value).ok_or_else(|| {
+            PyValueError::new_err(format!("not a header field of HTTP: {name:?}, {value:?}"))
+        })?;
+        headers.append(name, value);
+    }
+    Ok((status, headers))
+}
+
+/// `http.response.start`.
+pub(super) fn start<'py>(
+    py: Python<'py>,
+    status: StatusCode,
+    headers: &HeaderMap,
+) -> PyResult<Bound<'py, PyDict>> {
+    let start = PyDict::new(py);
+    start.set_item(intern!(py, "type"), intern!(py, "http.response.start"))?;
+    start.set_item(intern!(py, "status"), status.as_u16())?;
+    start.set_item(intern!(py, "headers"), fields(py, headers)?)?;
+    Ok(start)
+}
+
+/// Fields, in ASGI's form.
+pub(super) fn fields<'py>(py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
+    PyList::new(
+        py,
+        headers.iter().map(|(name, value)| {
+            (
+                PyBytes::new(py, name.as_str().as_bytes()),
+                PyBytes::new(py, value.as_bytes()),
+            )
+        }),
+    )
+}
