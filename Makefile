@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy python
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy python bench-python
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +45,11 @@ lint: ## Format and lints, warnings as errors
 bench: ## Measure: a table with ratios from one run (ARGS="--json FILE" keeps the figures)
 	./tools/need-redis
 	cargo run --release --locked -p shelflife-bench -- $(ARGS)
+
+bench-python: ## Measure the Python package beside its peers (ARGS="--only web", ARGS="--json FILE")
+	./tools/need-redis
+	./tools/python-bench
+	PYTHONPATH=$(PACKAGE) $(VENV)-bench/bin/python -m bench $(ARGS)
 
 MINUTES ?= 2
 chaos: ## Hunt for broken promises among processes while everything is killed (MINUTES=10, ARGS="--seed 7")
