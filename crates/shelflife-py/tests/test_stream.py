@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 from conftest import Redis
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from shelflife import Cache, Clock, LoadTimeout, ValueNotStorable, current_entry
@@ -559,6 +562,30 @@ def test_a_blocking_generator_is_refused_where_a_loop_runs_unless_it_is_there(ru
         run(test)
     assert list(of()) == [1]
     assert run(test) == [1]
+
+
+def test_a_streaming_response_is_replayed() -> None:
+    cache = Cache.memory()
+    app = FastAPI(lifespan=cache.lifespan)
+    runs: list[int] = []
+
+    @cache.cached(ttl=60)
+    async def lines(n: int) -> AsyncIterator[str]:
+        runs.append(n)
+        for line in range(n):
+            yield f"{line}\n"
+
+    @cache.cached(ttl=60)
+    def blocking(n: int) -> Iterator[bytes]:
+        runs.append(n)
+        for line in range(n):
+            yield b"%d\n" % line
+
+    app.get("/lines/{n}")(lambda n: StreamingResponse(lines(int(n))))
+    app.get("/blocking/{n}")(lambda n: StreamingResponse(blocking(int(n))))
+    with TestClient(app) as client:
+        assert [client.get(f"/{path}/3").text for path in ("lines", "lines", "blocking", "blocking")] == ["0\n1\n2\n"] * 4
+    assert runs == [3, 3]
 
 
 def test_another_process_replays_it_and_an_outage_stops_nothing(run: Run, redis: Redis) -> None:
