@@ -244,6 +244,7 @@ impl Core {
         let starter = Starter {
             post: mailbox.0.clone(),
             start: Arc::new(start),
+            shared: share || decoder.get().is_immutable(),
         };
         begin(py, false, async move {
             let entry = cache
@@ -281,6 +282,7 @@ impl Core {
         let starter = Starter {
             post: mailbox.0.clone(),
             start: Arc::new(start),
+            shared: share || decoder.get().is_immutable(),
         };
         begin(py, false, async move {
             let count = keys.len();
@@ -364,6 +366,7 @@ impl Core {
         let starter = Starter {
             post: mailbox.0.clone(),
             start: Arc::new(start),
+            shared: false,
         };
         binding::on(&self.cache, name, move |payload: &str| {
             let (starter, payload) = (starter.clone(), payload.to_owned());

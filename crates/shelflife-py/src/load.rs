@@ -120,6 +120,8 @@ impl Drop for Wanted {
 pub(crate) struct Starter {
     pub(crate) post: Arc<Post>,
     pub(crate) start: Arc<Py<PyAny>>,
+    /// Whether what is loaded is kept as it is, for all: else each caller's is made of its encoding.
+    pub(crate) shared: bool,
 }
 
 impl Starter {
@@ -167,9 +169,10 @@ impl Starter {
             post: self.post.clone(),
         });
         let load = Load {
-            shared: shared.clone(),
+            under: shared.clone(),
             wanted,
             payload,
+            shared: self.shared,
         };
         if self.post.put(Item::Start(self.start, load)).is_err() {
             return Err(Fault::lost());
@@ -197,16 +200,25 @@ impl Starter {
 /// See `_core.pyi`.
 #[pyclass(frozen, module = "shelflife._core")]
 pub(crate) struct Load {
-    shared: Arc<Shared>,
+    under: Arc<Shared>,
     wanted: Option<Vec<usize>>,
     #[pyo3(get)]
     payload: Option<String>,
+    shared: bool,
 }
 
 impl Load {
+    fn encoded(&self, payload: Vec<u8>, value: Py<PyAny>) -> Encoded {
+        let encoded = Encoded::new(Bytes::from(payload));
+        match self.shared {
+            true => encoded.with(kept(value)),
+            false => encoded,
+        }
+    }
+
     /// Calls what begins it, in its own loop.
     pub(crate) fn start(self, py: Python<'_>, start: &Bound<'_, PyAny>) {
-        let shared = self.shared.clone();
+        let shared = self.under.clone();
         if shared.under().given_up {
             return;
         }
@@ -219,22 +231,23 @@ impl Load {
 #[pymethods]
 impl Load {
     fn done(&self, payload: Vec<u8>, value: Py<PyAny>) {
-        self.shared.end(Ok(Given::One(encoded(payload, value))));
+        self.under.end(Ok(Given::One(self.encoded(payload, value))));
     }
 
     fn done_many(&self, found: &Bound<'_, PyDict>) -> PyResult<()> {
         let mut values = HashMap::with_capacity(found.len());
         for (at, one) in found {
             let (payload, value): (Bound<'_, PyBytes>, Py<PyAny>) = one.extract()?;
-            values.insert(at.extract()?, encoded(payload.as_bytes().to_vec(), value));
+            let value = self.encoded(payload.as_bytes().to_vec(), value);
+            values.insert(at.extract()?, value);
         }
-        self.shared.end(Ok(Given::Many(values)));
+        self.under.end(Ok(Given::Many(values)));
         Ok(())
     }
 
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         let error = PyErr::from_value(error);
-        self.shared.end(Err(Fault::raised(py, &error)));
+        self.under.end(Err(Fault::raised(py, &error)));
     }
 
     #[getter]
@@ -243,41 +256,37 @@ impl Load {
     }
 
     fn on_cancel(&self, cancel: Py<PyAny>) {
-        let mut under = self.shared.under();
+        let mut under = self.under.under();
         if under.given_up {
             drop(under);
-            drop(self.shared.post.put(Item::Cancel(cancel)));
+            drop(self.under.post.put(Item::Cancel(cancel)));
         } else {
             under.cancel = Some(cancel);
         }
     }
 
     fn ttl(&self, seconds: f64) -> PyResult<()> {
-        self.shared.under().adapted.ttl = Some(crate::options::duration("ttl", seconds)?);
+        self.under.under().adapted.ttl = Some(crate::options::duration("ttl", seconds)?);
         Ok(())
     }
 
     fn stale(&self, seconds: f64) -> PyResult<()> {
-        self.shared.under().adapted.stale = Some(crate::options::duration("stale", seconds)?);
+        self.under.under().adapted.stale = Some(crate::options::duration("stale", seconds)?);
         Ok(())
     }
 
     fn tag(&self, tag: String) {
-        self.shared.under().adapted.tags.push(tag);
+        self.under.under().adapted.tags.push(tag);
     }
 
     fn no_store(&self) {
-        self.shared.under().adapted.no_store = true;
+        self.under.under().adapted.no_store = true;
     }
 }
 
 /// Dropped without a word: its loop ended, or its task was lost.
 impl Drop for Load {
     fn drop(&mut self) {
-        self.shared.end(Err(Fault::lost()));
+        self.under.end(Err(Fault::lost()));
     }
-}
-
-fn encoded(payload: Vec<u8>, value: Py<PyAny>) -> Encoded {
-    Encoded::new(Bytes::from(payload)).with(kept(value))
 }

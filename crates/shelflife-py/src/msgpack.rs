@@ -305,3 +305,31 @@ impl<'py, 'a> Reader<'py, 'a> {
         Ok(Bound::new(self.py, Ext { code, data })?.into_any())
     }
 }
+
+/// Whether somebody who has it could change it for others.
+pub(crate) fn is_container(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyDict>() || value.is_exact_instance_of::<PyList>()
+}
+
+/// A copy of what [`read`] made: its dicts and lists are new, all else can't be changed.
+pub(crate) fn copy<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
+        let made = dict.copy()?;
+        for (key, below) in dict {
+            if is_container(&below) {
+                made.set_item(key, copy(&below)?)?;
+            }
+        }
+        return Ok(made.into_any());
+    }
+    if let Ok(list) = value.cast_exact::<PyList>() {
+        let made = list.get_slice(0, list.len());
+        for (at, below) in list.iter().enumerate() {
+            if is_container(&below) {
+                made.set_item(at, copy(&below)?)?;
+            }
+        }
+        return Ok(made.into_any());
+    }
+    Ok(value.clone())
+}

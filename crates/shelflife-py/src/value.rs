@@ -39,15 +39,27 @@ pub(crate) fn miss(py: Python<'_>) -> Py<PyAny> {
     made.clone_ref(py)
 }
 
-/// An object beside its encoding, and by which decoder it was made; 0: it is what was loaded.
+/// An object beside its encoding.
 struct Kept {
-    by: u64,
     object: Py<PyAny>,
+    from: From,
+}
+
+/// Where an object that is kept came from, and so who may have it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// It is what was loaded, for callers that share it.
+    Loaded,
+    /// Made by the decoder of that number, for callers that share it.
+    Made(u64),
+    /// Made of plain types, and given to nobody: to be copied.
+    Plain,
 }
 
 /// What was loaded, to be kept beside its encoding.
 pub(crate) fn kept(object: Py<PyAny>) -> Box<dyn Any + Send + Sync> {
-    Box::new(Kept { by: 0, object })
+    let from = From::Loaded;
+    Box::new(Kept { object, from })
 }
 
 /// See `_core.pyi`.
@@ -73,6 +85,10 @@ impl Decoder {
 }
 
 impl Decoder {
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.immutable
+    }
+
     /// The object that a caller gets: one of its own, unless it is `share`d.
     pub(crate) fn object(
         &self,
@@ -81,24 +97,44 @@ impl Decoder {
         share: bool,
     ) -> PyResult<Py<PyAny>> {
         let share = share || self.immutable;
-        if share
-            && let Some(kept) = value.object().and_then(|o| o.downcast_ref::<Kept>())
-            && (kept.by == self.number || kept.by == 0)
-        {
-            return Ok(kept.object.clone_ref(py));
+        let kept = value.object().and_then(|o| o.downcast_ref::<Kept>());
+        match kept {
+            Some(kept) if share && matches!(kept.from, From::Loaded) => {
+                return Ok(kept.object.clone_ref(py));
+            }
+            Some(kept) if share && kept.from == From::Made(self.number) => {
+                return Ok(kept.object.clone_ref(py));
+            }
+            Some(kept) if self.validate.is_none() && kept.from == From::Plain => {
+                return Ok(msgpack::copy(kept.object.bind(py))?.unbind());
+            }
+            _ => {}
         }
-        let object = self.make(py, value).map_err(|error| {
-            let told = Undecodable::new_err(format!("what is stored is not of this type: {error}"));
-            told.set_cause(py, Some(error));
-            told
-        })?;
+        let object = self.made(py, value)?;
+        if kept.is_some() {
+            return Ok(object);
+        }
         if share {
             value.keep(Box::new(Kept {
-                by: self.number,
                 object: object.clone_ref(py),
+                from: From::Made(self.number),
+            }));
+        } else if self.validate.is_none() && msgpack::is_container(object.bind(py)) {
+            // To copy it is a fraction of what it is to read it again.
+            value.keep(Box::new(Kept {
+                object: msgpack::copy(object.bind(py))?.unbind(),
+                from: From::Plain,
             }));
         }
         Ok(object)
+    }
+
+    fn made(&self, py: Python<'_>, value: &Encoded) -> PyResult<Py<PyAny>> {
+        self.make(py, value).map_err(|error| {
+            let told = Undecodable::new_err(format!("what is stored is not of this type: {error}"));
+            told.set_cause(py, Some(error));
+            told
+        })
     }
 
     fn make(&self, py: Python<'_>, value: &Encoded) -> PyResult<Py<PyAny>> {

@@ -509,6 +509,8 @@ def test_a_client_can_not_drive_the_application() -> None:
         def x() -> int:
             return ran()
 
+        await ask(app, "/x")
+        await until(lambda: _aged(app, "/x"))
         for word in ("no-cache", "no-store", "max-age=0"):
             await ask(app, "/x", headers={"Cache-Control": word, "Pragma": "no-cache"})
         assert ran.count == 1
@@ -754,6 +756,7 @@ def test_stale_is_served_while_the_application_is_asked_behind() -> None:
         await ask(app, "/none")
         for path in ("/a", "/b"):
             old = (await ask(app, path)).body
+            await until(lambda path=path: _aged(app, path))  # type: ignore[misc]
             clock.advance(61)
             stale = await ask(app, path)
             assert stale.body == old and stale.is_hit
@@ -784,6 +787,7 @@ def test_a_failing_application_is_hidden_by_what_is_stale() -> None:
             return ran.count
 
         await ask(app, "/a")
+        await until(lambda: _aged(app, "/a"))
         clock.advance(61)
         stood_in = await ask(app, "/a")
         assert (stood_in.status, stood_in.body) == (200, b"1")
