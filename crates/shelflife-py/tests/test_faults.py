@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 from conftest import Redis
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from shelflife import Cache, Clock, Unavailable
+from shelflife.compat.fastapi_cache import FastAPICache
+from shelflife.compat.fastapi_cache.decorator import cache as kept
+from shelflife.fastapi import Rule, ShelflifeMiddleware
 from shelflife.testing import Faults, assert_hit, assert_miss, faults
 
 Run = Callable[[Callable[[], Any]], Any]
@@ -226,6 +231,46 @@ def test_what_is_slower_than_the_timeout_counts_as_down(run: Run) -> None:
             assert await cache.get_many(["k", "l"]) == {}
 
     run(test)
+
+
+def test_routes_the_middleware_and_compat_let_requests_through(shelflife_faults: Faults, shelflife_cache: Cache) -> None:
+    cache, calls = shelflife_cache, []
+    app = FastAPI(lifespan=cache.lifespan)
+    app.add_middleware(ShelflifeMiddleware, cache=cache, rules=[Rule.path("/ruled").ttl(60)])
+
+    @app.get("/ruled")
+    def ruled() -> str:
+        calls.append("ruled")
+        return "ruled"
+
+    @app.get("/routed")
+    @cache.route(ttl=60)
+    async def routed() -> str:
+        calls.append("routed")
+        return "routed"
+
+    FastAPICache.reset()
+    FastAPICache.init(cache)
+
+    @app.get("/kept")
+    @kept(expire=60)
+    async def kept_by_compat() -> str:
+        calls.append("kept")
+        return "kept"
+
+    with TestClient(app) as client:
+
+        def ask() -> list[str]:
+            calls.clear()
+            assert [client.get(f"/{path}").json() for path in ("ruled", "routed", "kept")] == ["ruled", "routed", "kept"]
+            return list(calls)
+
+        every = ["ruled", "routed", "kept"]
+        assert (ask(), ask()) == (every, [])
+        with shelflife_faults.down():
+            assert (ask(), ask()) == (every, every)
+        assert ask() == []
+    FastAPICache.reset()
 
 
 def test_loads_fail_as_often_as_they_are_told_to(run: Run) -> None:

@@ -42,7 +42,7 @@ class ShelflifeMiddleware:
         self._layers: dict[Any, tuple[Core, Layer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (not self.cache.enabled and scope["method"] in SAFE):
+        if scope["type"] != "http" or (self.cache._is_off and scope["method"] in SAFE):
             await self.app(scope, receive, send)
             return
         found = _routes.find(scope)
@@ -86,7 +86,7 @@ class ShelflifeMiddleware:
             await exchange.give(came[0], came[1] or b"")
 
     async def _made(self, which: Any, found: _routes.Found) -> tuple[Core, Layer]:
-        core = await self.cache._opened()
+        core = await self.cache._opened_core()
         if which is True:
             rules = [rule if rule._is_public else rule.private() for rule in self.rules]
             if all(rule._path is not None for rule in rules):

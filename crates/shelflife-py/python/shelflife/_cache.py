@@ -55,6 +55,8 @@ class Cache:
         self._core: Core | None = None
         #: What is asked for hits: the same, unless a test has taken it away (`shelflife.testing.faults`).
         self._near: Core | None = None
+        #: A test has taken the store away.
+        self._away = False
         #: What a test has put between this and the core, for all else.
         self._between: Callable[[Core], Any] | None = None
         self._guard = threading.Lock()
@@ -176,6 +178,11 @@ class Cache:
         _routes.install(app)
         for line in _routes.check(app):
             log.warning("%s", line)
+
+    @property
+    def _is_off(self) -> bool:
+        """Whether no response is looked up or stored."""
+        return self._away or not self.enabled
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:

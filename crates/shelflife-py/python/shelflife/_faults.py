@@ -63,21 +63,23 @@ class Faults:
         As in a real outage: `get`, `exists` and the like find nothing; loaders run, once for all who ask meanwhile in this process, and what
         they give is not stored, nor what loads give that had begun before; `set`, `delete`, `invalidate`, `emit` and `ping` raise
         Unavailable. When it is over, what had been stored is there again, and what could not be confirmed is made up for: invalidations
-        are carried out before this returns, a value that could not be set is invalidated, events are emitted.
+        are carried out before this returns, a value that could not be set is invalidated, events are emitted. Routes and the middleware
+        let requests through.
 
         What it does not show: the first moments, in which this process's memory still answers (up to `window`); a stale value standing in
         for a loader that fails; that who asks while a load runs may begin a second, for nobody can tell him that nothing was invalidated since;
-        handlers of an event, which would run at once; `store_errors` in `stats()`; what a middleware has stored.
+        handlers of an event, which would run at once; `store_errors` in `stats()`; that what a middleware invalidates after an unsafe request
+        could not be confirmed.
         """
         cache = self._cache
         self._away += 1
-        cache._near = None
+        cache._near, cache._away = None, True
         try:
             yield
         finally:
             self._away -= 1
             if not self._away:
-                cache._near = cache._core
+                cache._near, cache._away = cache._core, False
                 self._make_up()
 
     @contextmanager

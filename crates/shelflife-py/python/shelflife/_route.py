@@ -209,7 +209,7 @@ def decorate(
     @functools.wraps(function)
     async def routed(*args: Any, **kwargs: Any) -> Any:
         request = kwargs.pop(_REQUEST, None) if own is None else kwargs.get(own)
-        if not isinstance(request, Request) or not cache.enabled or request.scope.get(_exchange.BEFORE) is mark:
+        if not isinstance(request, Request) or cache._is_off or request.scope.get(_exchange.BEFORE) is mark:
             return await call(args, kwargs)
         exchange = _routes.exchange_of(request)
         if exchange is None:
@@ -220,7 +220,7 @@ def decorate(
             return await in_turn(exchange, args, kwargs)
         if condition is not None and not condition(*args, **kwargs):
             return await call(args, kwargs)
-        core = cache._core or await cache._opened()
+        core = cache._core or await cache._opened_core()
         layer = mark.layer(core, getattr(request.scope.get("route"), "dependant", None))
         looked = layer.look(exchange.scope, mark.name(kwargs))
         if isinstance(looked, tuple):

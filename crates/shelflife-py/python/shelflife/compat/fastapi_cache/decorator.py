@@ -178,7 +178,7 @@ class _Call:
 
     def _hit(self, key: str) -> Kept | None:
         """What this process's memory has: nothing waits."""
-        core = self.cache._core
+        core = self.cache._near
         if core is None:
             return None
         try:
