@@ -18,6 +18,7 @@ use crate::mailbox::Mailbox;
 use crate::options::{Options, duration};
 use crate::step::{Answer, begin};
 use crate::value::{Decoder, miss};
+use crate::write::Write;
 
 /// See `_core.pyi`.
 #[pyclass(frozen, module = "shelflife._core")]
@@ -329,6 +330,27 @@ impl Core {
                 (entry, Encoded::new(Bytes::from(payload)))
             });
             receipt(binding::set(&cache, items.collect()).await)
+        })
+    }
+
+    fn begin_write(
+        &self,
+        py: Python<'_>,
+        key: String,
+        tags: Vec<String>,
+        options: Py<Options>,
+    ) -> PyResult<Py<PyAny>> {
+        let (cache, policy) = (self.cache.clone(), self.policy(&options));
+        begin(py, false, async move {
+            let entry = cache
+                .entry(canonical_key(key))
+                .shared_policy(policy)
+                .tags(tags.into_iter().map(canonical_tag));
+            let begun = entry.begin_write().await;
+            Answer::new(move |py| match begun {
+                Ok(write) => Ok(Py::new(py, Write::of(write))?.into_any()),
+                Err(error) => Err(to_err(py, &error)),
+            })
         })
     }
 

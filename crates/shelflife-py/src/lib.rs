@@ -13,6 +13,7 @@
 //! - `step`: something under way, and who waits for it.
 //! - `load`: a loader of Python's, as the engine sees it.
 //! - `func`: a decorated function: its key, its hit.
+//! - `write`: writes that were announced.
 //! - `http`: the layer around an ASGI application.
 //! - `value`: from what is stored to an object.
 //! - `msgpack`: the wire.
@@ -32,6 +33,7 @@ mod options;
 mod runtime;
 mod step;
 mod value;
+mod write;
 
 /// See `_core.pyi`.
 #[pymodule]
@@ -50,6 +52,7 @@ fn core_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<func::Func>()?;
     m.add_class::<core::Core>()?;
     m.add_class::<core::Clock>()?;
+    m.add_class::<write::Write>()?;
     m.add_class::<http::rule::Rule>()?;
     m.add_class::<http::Layer>()?;
     m.add_class::<http::Passing>()?;

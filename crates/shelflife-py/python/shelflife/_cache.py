@@ -22,6 +22,7 @@ from ._loads import TRIES, Handling, Running, inside
 from ._stats import Stats, nothing_yet
 from ._time import Time
 from ._values import ValueCodec, codec_for
+from ._write import Write
 
 T = TypeVar("T")
 
@@ -258,6 +259,26 @@ class Cache:
             return None
         core = await self._opened()
         return Receipt(await _loop.wait(core.set(items, options(codec, ttl=ttl))))
+
+    def begin_write(
+        self,
+        key: str,
+        *,
+        ttl: Time | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,
+        **policy: Any,
+    ) -> Write:
+        """Announces a write of the source: no load that began before can fill the entry any more.
+
+            async with cache.begin_write("user:42", ttl="5m", type=User) as write:
+                user = await database.save(...)
+                await write.finish(user)      # or write.abandon(), if nothing was written
+
+        Left without either, as by an exception, the entry is invalidated: the source may have been written.
+        """
+        codec = codec_for(type)
+        return Write(self, canonical(key), list(map(canonical, tags)), codec, options(codec, ttl=ttl, **policy))
 
     async def delete(self, *keys: str) -> Receipt | None:
         """Removes keys: the same as to invalidate them."""

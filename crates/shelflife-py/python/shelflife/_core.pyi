@@ -251,6 +251,9 @@ class Core:
     ) -> str | Step:
         """(key, tags, encoded value), in one round trip."""
 
+    def begin_write(self, key: str, tags: list[str], options: Options) -> Write | Step:
+        """No load that began before can fill the entry any more."""
+
     def invalidate(
         self,
         *,
@@ -282,6 +285,15 @@ class Clock:
 
     def __new__(cls) -> Clock: ...
     def advance(self, seconds: float) -> None: ...
+
+class Write:
+    """A write of the source that was announced. Dropped without an end, its key is invalidated behind."""
+
+    def finish(self, payload: bytes) -> Step:
+        """Stores the value that the source has now. Whether it stays stored: not when another write came between."""
+
+    def abandon(self) -> None:
+        """The source is as it was."""
 
 # HTTP
 
