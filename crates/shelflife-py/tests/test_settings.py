@@ -107,6 +107,10 @@ class Constants:
 
     def cache_clear(self) -> None: ...
 
+    @property
+    def other(self) -> int:
+        raise AssertionError("it is none of ours")
+
 
 class Inner(BaseModel):
     ttl: str = "5m"

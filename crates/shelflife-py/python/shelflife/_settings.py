@@ -36,10 +36,11 @@ def taken_from(settings: Any, prefix: str | None) -> dict[str, Any]:
     named, elsewhere = {}, None
     for field in _fields(settings):
         name = field.lower()
-        if name.startswith(prefix.lower()) and not (name == _ELSEWHERE or name == "shelflife_prefix"):
-            named[name[len(prefix) :]] = field
-        elif name == _ELSEWHERE:
+        if name == _ELSEWHERE:
             elsewhere = field
+        elif name.startswith(prefix.lower()) and name != "shelflife_prefix" and not callable(_value(settings, field)):
+            # Of classes of constants, and modules: what can be called is no value.
+            named[name[len(prefix) :]] = field
     unknown = [name for name in named if name not in _KEYWORDS]
     if unknown:
         raise ConfigError("; ".join(_unknown(named[name], name, prefix) for name in unknown))
@@ -72,8 +73,7 @@ def _fields(settings: Any) -> Iterable[str]:
         return [*type(settings).model_fields, *(settings.__pydantic_extra__ or ())]
     if dataclasses.is_dataclass(settings):
         return [field.name for field in dataclasses.fields(settings)]
-    # Of classes of constants, and modules: what can be called is no value.
-    return [name for name in dir(settings) if name[0] != "_" and not callable(getattr(settings, name, None))]
+    return [name for name in dir(settings) if name[0] != "_"]
 
 
 def _value(settings: Any, field: str) -> Any:
