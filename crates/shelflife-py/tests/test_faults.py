@@ -77,6 +77,7 @@ async def what_an_outage_shows(cache: Cache, away: Callable[[], AbstractContextM
             cache.invalidate(tags=["other"], everywhere=True),
             cache.emit("happened"),
             cache.ping(),
+            cache.begin_write("other").__aenter__(),
         ):
             with pytest.raises(Unavailable) as raised:
                 await write

@@ -61,15 +61,15 @@ class Faults:
         """The store does not answer, and has not for longer than `window`.
 
         As in a real outage: `get`, `exists` and the like find nothing; loaders run, once for all who ask meanwhile in this process, and what
-        they give is not stored, nor what loads give that had begun before; `set`, `delete`, `invalidate`, `emit` and `ping` raise
-        Unavailable. When it is over, what had been stored is there again, and what could not be confirmed is made up for: invalidations
+        they give is not stored, nor what loads give that had begun before; `set`, `delete`, `invalidate`, `begin_write`, `emit` and
+        `ping` raise Unavailable. When it is over, what had been stored is there again, and what could not be confirmed is made up for: invalidations
         are carried out before this returns, a value that could not be set is invalidated, events are emitted. Routes and the middleware
         let requests through.
 
         What it does not show: the first moments, in which this process's memory still answers (up to `window`); a stale value standing in
         for a loader that fails; that who asks while a load runs may begin a second, for nobody can tell him that nothing was invalidated since;
-        handlers of an event, which would run at once; `store_errors` in `stats()`; that what a middleware invalidates after an unsafe request
-        could not be confirmed.
+        handlers of an event, which would run at once; `store_errors` in `stats()`; that the end of a `begin_write` from before, and what a
+        middleware invalidates after an unsafe request, could not be confirmed.
         """
         cache = self._cache
         self._away += 1
@@ -240,6 +240,10 @@ class _Between:
     def set(self, items: Sequence[tuple[str, Sequence[str], bytes]], options: Options) -> Any:
         keys = [key for key, _, _ in items]
         return self._confirm(lambda: self._core.set(items, options), lambda core: _invalidate(core, keys=keys))
+
+    def begin_write(self, key: str, tags: list[str], options: Options) -> Any:
+        """An announcement that can't be confirmed is none. Of one that was, the end goes to the store itself."""
+        return self._confirm(lambda: self._core.begin_write(key, tags, options), None)
 
     def invalidate(self, **what: Any) -> Any:
         return self._confirm(lambda: self._core.invalidate(**what), lambda core: _invalidate(core, **what))
