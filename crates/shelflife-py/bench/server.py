@@ -38,7 +38,8 @@ class Redis:
             [
                 *("redis-server", "--port", str(self.port), "--bind", "127.0.0.1"),
                 *("--save", "", "--dir", self.directory.name, "--loglevel", "warning"),
-            ]
+            ],
+            stdout=subprocess.DEVNULL,
         )
         end = time.monotonic() + PATIENCE
         while not listens(self.port):
