@@ -45,7 +45,8 @@ class CancelsTheGone:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/held/"):
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         work = asyncio.ensure_future(self.app(scope, receive, send))
 
         async def watch() -> None:
