@@ -6,13 +6,17 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from fastapi import Depends, FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
 from shelflife import Cache, _decorator, _invalidates, _many, _route
+from shelflife.compat.fastapi_cache import FastAPICache
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ["moving-over.md", "python.md"]
@@ -113,3 +117,75 @@ def test_each_function_in_the_table_of_the_cache_is_there() -> None:
     text = (DOCS / "python.md").read_text()
     for name in re.findall(r"`(?:await |with |@)?cache\.(\w+)", text):
         assert hasattr(Cache.memory(), name), name
+
+
+class User(BaseModel):
+    id: int
+
+
+def caller(who: int) -> User:
+    return User(id=who)
+
+
+class Database:
+    """What the examples write to."""
+
+    async def update(self, *_: Any) -> None: ...
+
+    async def change_price(self, *_: Any) -> None: ...
+
+
+def example(has: str) -> dict[str, Any]:
+    """What the one example of the guide makes that has this text in it, in memory."""
+    (code,) = [code for code in blocks("moving-over.md") if has in code]
+    code = code.replace("-> User: ...", "-> User:\n    return User(id=user_id)").replace('"redis://localhost"', '"memory://"')
+    code = re.sub(r"^await .*", "", code, flags=re.M)
+    given = {"User": User, "CurrentUser": Annotated[User, Depends(caller)], "UserUpdate": dict[str, str], "database": Database()}
+    names: dict[str, Any] = {**given, "cache": Cache.memory()}
+    exec(compile(code, has, "exec", dont_inherit=True), names)
+    return names
+
+
+def test_the_example_of_another_import_runs() -> None:
+    FastAPICache.reset()
+    try:
+        with TestClient(example("compat.fastapi_cache import")["app"]) as client:
+            assert [client.get("/users/1").headers["x-fastapi-cache"] for _ in range(2)] == ["MISS", "HIT"]
+    finally:
+        FastAPICache.reset()
+
+
+def test_the_example_of_the_middleware_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.delenv("SHELFLIFE_URL", raising=False)
+    app: FastAPI = example("ShelflifeMiddleware,")["app"]
+    loads: list[str] = []
+
+    @app.get("/products/{id}")
+    async def product(id: str) -> list[str]:
+        loads.append(id)
+        return loads
+
+    with TestClient(app) as client:
+        assert [client.get("/products/1").json() for _ in range(2)] == [["1"]] * 2
+        assert client.post("/products/1/price?price=3").status_code == 200
+        assert client.get("/products/1").json() == ["1", "1"]
+        said = [client.get("/users/1?who=2").headers["cache-status"] for _ in range(2)]
+        assert "stored" in said[0] and "hit" in said[1]
+
+
+def test_the_examples_of_functions_and_events_run(run: Callable[[Callable[[], Any]], Any]) -> None:
+    async def test() -> None:
+        functions, events = example("data: UserUpdate"), example("@cache.on(")
+        get, update = functions["get_user"], functions["update_user"]
+        assert await get(1) == User(id=1)
+        await update(1, {})
+        assert await get.peek(1) is None
+        cache = events["cache"]
+        await cache.set("k", 1, tags=["user:42"])
+        await cache.emit("user_updated", {"id": 42})
+        assert await cache.get("k") is None
+        for one in (cache, functions["cache"]):
+            await one.close()
+
+    run(test)
