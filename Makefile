@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy python bench-python
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi python python-built bench-python
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +19,7 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	$(MAKE) --no-print-directory example-sqlx
 	$(MAKE) --no-print-directory example-proxy
 	$(MAKE) --no-print-directory python
+	$(MAKE) --no-print-directory example-fastapi
 
 example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
 	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
@@ -29,13 +30,19 @@ example-proxy: ## Run the example of the proxy: before an API that knows nothing
 
 VENV := $(CURDIR)/target/venv
 PACKAGE := crates/shelflife-py
-python: ## Build the Python package in a venv, check its types, run its tests on a real Redis
+python: python-built ## Build the Python package in a venv, check its types, run its tests on a real Redis
+	cd $(PACKAGE) && $(VENV)/bin/mypy --strict python/shelflife
+	cd $(PACKAGE) && RUST_COMMAND=$(CURDIR)/target/debug/shelflife $(VENV)/bin/python -m pytest -q tests
+
+example-fastapi: python-built ## Run the example of FastAPI: beside the demo, on one Redis and one database (ARGS=--stay goes on)
+	$(VENV)/bin/python examples/fastapi/tour.py target/debug/shelflife $(ARGS)
+
+# What both need: a Redis, the command, and the package in a venv.
+python-built:
 	./tools/need-redis
 	./tools/python-venv
 	cargo build --locked -q -p shelflife-cli
 	cd $(PACKAGE) && VIRTUAL_ENV=$(VENV) $(VENV)/bin/maturin develop --locked --quiet
-	cd $(PACKAGE) && $(VENV)/bin/mypy --strict python/shelflife
-	cd $(PACKAGE) && RUST_COMMAND=$(CURDIR)/target/debug/shelflife $(VENV)/bin/python -m pytest -q tests
 
 lint: ## Format and lints, warnings as errors
 	cargo fmt --all --check
