@@ -173,7 +173,8 @@ def main(shelflife: str, *, stay: bool) -> None:
         for walk in (entries, writes, events, responses):
             walk(rust, python)
         if stay:
-            print(f"\nRust on {rust.url}, Python on {python.url}, {redis}, namespace tour. Ctrl-C ends them.", flush=True)
+            print("\nBoth go on, till Ctrl-C. For another terminal:")
+            print(f"export RUST={rust.url} PYTHON={python.url} SHELFLIFE_URL={redis} SHELFLIFE_NAMESPACE=tour", flush=True)
             signal.pause()
 
 
