@@ -97,7 +97,10 @@ class Details(BaseModel):
 
 
 class Database:
-    """A SQLite file. One for the whole application: a cached load may outlive the request that began it, a session of the request would not."""
+    """A SQLite file, for the whole application.
+
+    Not one for each request: a cached load may outlive the request that began it, and a hit should not have to open anything.
+    """
 
     def __init__(self, path: str) -> None:
         if not Path(path).is_file():
