@@ -150,6 +150,10 @@ def test_what_a_factory_makes_is_told_apart_by_its_path_or_not_kept(run: Run, ca
     async def test() -> None:
         assert [await every_user(), await every_user()] == [["users", "2"]] * 2
         assert [await every_item(), await every_item()] == [["items", "2"], ["items", "3"]]
+        # Another application, such as the next test's, begins anew.
+        FastAPICache.reset()
+        begin()
+        assert [await every_item(), await every_item()] == [["items", "4"]] * 2
 
     with caplog.at_level(logging.WARNING):
         run(test)

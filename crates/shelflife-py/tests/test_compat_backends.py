@@ -55,7 +55,7 @@ def test_the_address_of_a_client_is_taken_over(given: Any, url: str) -> None:
 def test_a_client_without_one_address_is_refused() -> None:
     sentinel = client(host="h")
     sentinel.connection_pool.sentinel_manager = object()
-    for given in (sentinel, types.SimpleNamespace(nodes_manager=1), client(host="h", ssl_ca_certs="/ca.pem")):
+    for given in (sentinel, types.SimpleNamespace(nodes_manager=1), client(host="h", ssl_ca_certs="/ca.pem"), client(ssl_cert_reqs="none")):
         with pytest.raises(TypeError, match="give a URL"):
             RedisBackend(given)
     with pytest.raises(TypeError, match="namespace"):

@@ -12,12 +12,17 @@ from compat_kit import Item, Public, anew, begin, client_of  # noqa: F401
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
-from shelflife import Cache
+from shelflife import Cache, Clock
 from shelflife.compat.fastapi_cache.backends.inmemory import InMemoryBackend
 from shelflife.compat.fastapi_cache.decorator import cache
 
 Run = Callable[[Callable[[], Any]], Any]
+
+
+class User(BaseModel):
+    id: int
 
 
 def caller(token: str = "") -> str:
@@ -57,6 +62,25 @@ def test_without_expire_an_entry_lives_for_the_ttl_of_the_cache() -> None:
             response = client.get("/")
             assert response.headers["x-fastapi-cache"] == how
             assert 295 <= int(response.headers["cache-control"].removeprefix("max-age=")) <= 300
+
+
+def test_nothing_is_served_after_it_expired_and_no_endpoint_runs_in_the_background(run: Run) -> None:
+    async def test() -> None:
+        clock = Clock()
+        begin(Cache("memory://", clock=clock, stale="1h"), expire=10)
+        calls = 0
+
+        @cache()
+        async def of() -> int:
+            nonlocal calls
+            calls += 1
+            return calls
+
+        assert [await of(), await of()] == [1, 1]
+        clock.advance(11)
+        assert [await of(), await of()] == [2, 2]
+
+    run(test)
 
 
 def test_if_none_match_takes_lists_stars_and_either_strength() -> None:
@@ -181,7 +205,7 @@ def test_what_is_for_one_client_is_not_kept(name: str, value: str) -> None:
             assert [one.headers["x-fastapi-cache"] for one in got] == ["MISS"] * 2
 
 
-def test_a_cookie_goes_to_nobody_who_waits_for_the_same(run: Run) -> None:
+def test_a_cookie_goes_to_nobody_who_waits_for_the_same(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     app, calls, go = FastAPI(), [], asyncio.Event()
 
     @app.get("/")
@@ -203,8 +227,44 @@ def test_a_cookie_goes_to_nobody_who_waits_for_the_same(run: Run) -> None:
             got = await asyncio.gather(*asked)
         assert sorted(response.json() for response in got) == [1, 2]
         assert all(response.headers["set-cookie"].startswith(f"session={response.json()};") for response in got)
+        # Nor was it taken for an entry that can't be read.
+        assert not caplog.records
 
     run(test)
+
+
+def test_cookies_of_a_dependency_and_of_the_endpoint_are_both_sent() -> None:
+    def dependency(response: Response) -> None:
+        response.set_cookie("a", "1")
+
+    app = FastAPI()
+
+    @app.get("/", dependencies=[Depends(dependency)])
+    @cache()
+    async def of(response: Response) -> int:
+        response.set_cookie("b", "2")
+        return 1
+
+    begin()
+    with TestClient(app) as client:
+        assert dict(client.get("/").cookies) == {"a": "1", "b": "2"}
+
+
+def test_an_etag_is_of_what_is_sent_and_not_only_of_what_is_kept() -> None:
+    class More(BaseModel):
+        id: int
+        more: str = "since the last deployment"
+
+    app = FastAPI()
+
+    async def of():  # type: ignore[no-untyped-def]
+        return {"id": 1}
+
+    for path, model in (("/old", User), ("/new", More)):
+        app.get(path, response_model=model)(cache(namespace=path)(of))
+    begin()
+    with TestClient(app) as client:
+        assert client.get("/old").headers["etag"] != client.get("/new").headers["etag"]
 
 
 def test_errors_are_not_kept() -> None:
@@ -292,6 +352,29 @@ def test_dependencies_run_before_a_hit_and_users_do_not_share() -> None:
             assert client.get(f"/?token={who}").json() == who
         assert client.get("/").status_code == 401
         assert client.get("/?token=ada&page=0").status_code == 422
+
+
+def test_a_request_and_a_response_may_be_given_by_hand(run: Run) -> None:
+    calls: list[int] = []
+
+    @cache(expire="5m")
+    async def of(request: Annotated[Request, "ours"], response: Response, n: int) -> int:
+        calls.append(n)
+        response.headers["X-Own"] = str(n)
+        return n
+
+    async def test() -> None:
+        begin()
+        request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
+        for how in ("MISS", "HIT"):
+            by_place, by_name = Response(), Response()
+            assert await of(request, by_place, 1) == 1
+            assert await of(n=2, request=request, response=by_name) == 2
+            assert (by_place.headers["x-own"], by_name.headers["x-own"]) == ("1", "2")
+            assert {one.headers["x-fastapi-cache"] for one in (by_place, by_name)} == {how}
+        assert calls == [1, 2]
+
+    run(test)
 
 
 def test_openapi_is_the_same_with_and_without() -> None:

@@ -15,6 +15,7 @@ from compat_kit import Item, Public, anew, begin  # noqa: F401
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
+from pydantic import BaseModel
 
 from shelflife.compat.fastapi_cache import Coder, FastAPICache, JsonCoder, PickleCoder
 from shelflife.compat.fastapi_cache.decorator import cache
@@ -102,6 +103,28 @@ def test_a_value_that_can_not_be_kept_is_no_error(run: Run, caplog: pytest.LogCa
         run(test)
     assert len(caplog.records) == 1
     assert "of is not cached" in caplog.text and "no form of its own" in caplog.text
+
+
+def test_a_model_that_has_changed_is_loaded_anew(run: Run) -> None:
+    class More(BaseModel):
+        id: int
+        more: str = "since the last deployment"
+
+    async def test() -> None:
+        begin(key_builder=lambda *_, **__: "mine")
+
+        @cache()
+        async def old() -> Item:
+            return Item(id=1)
+
+        @cache()
+        async def new() -> More:
+            return More(id=1, more="its own")
+
+        await old()
+        assert [await new(), await new()] == [More(id=1, more="its own")] * 2
+
+    run(test)
 
 
 class Row:
