@@ -426,6 +426,11 @@ impl Core {
         })
     }
 
+    #[staticmethod]
+    fn reseed(seed: u64) {
+        binding::reseed(seed);
+    }
+
     fn leak(&self) {
         // One more that is never dropped: the last one ends threads, which a child does not have.
         std::mem::forget(self.cache.clone());

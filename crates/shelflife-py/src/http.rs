@@ -139,16 +139,27 @@ impl Passing {
         self.said.as_ref().map(|said| PyBytes::new(py, said))
     }
 
+    /// There is no answer.
+    fn give_up(&self, py: Python<'_>) {
+        let passing = self.take().filter(by_hand::Passing::changes);
+        if passing.is_some()
+            && let Ok(runtime) = runtime(py)
+        {
+            let _entered = runtime.enter();
+            drop(passing);
+        }
+    }
+
     fn answered(
         &self,
         py: Python<'_>,
         status: u16,
-        headers: Vec<(Bound<'_, PyAny>, Bound<'_, PyAny>)>,
+        headers: &Bound<'_, PyAny>,
     ) -> PyResult<Py<PyAny>> {
+        let (status, headers) = wire::head(status, headers)?;
         let Some(passing) = self.take() else {
             return Ok(py.None());
         };
-        let (status, headers) = wire::head(status, &headers)?;
         begin(py, true, async move {
             passing.answered(status, headers).await;
             Answer::new(|py| Ok(py.None()))
@@ -159,15 +170,7 @@ impl Passing {
 /// Not told how it ended: what it may have changed is invalidated, which takes the runtime.
 impl Drop for Passing {
     fn drop(&mut self) {
-        let passing = self.take().filter(by_hand::Passing::changes);
-        if passing.is_some() {
-            Python::attach(|py| {
-                if let Ok(runtime) = runtime(py) {
-                    let _entered = runtime.enter();
-                    drop(passing);
-                }
-            });
-        }
+        Python::attach(|py| self.give_up(py));
     }
 }
 
@@ -222,11 +225,14 @@ type Response = http::Response<CacheBody<Sent>>;
 /// What goes out: the head, and the content if it is there; `None`: what the application sends.
 fn outgoing(py: Python<'_>, response: Response) -> PyResult<Py<PyAny>> {
     let (head, body) = response.into_parts();
-    let start = wire::start(py, head.status, &head.headers)?;
     let (body, storing) = match body.origin() {
         Origin::Stored(body) => (Some(PyBytes::new(py, &body)), None),
         Origin::Service => (None, None),
         Origin::Storing(body) => (None, Some(Storing(Mutex::new(Some(Box::pin(body)))))),
+    };
+    let start = match &body {
+        Some(_) => wire::start_of_stored(py, head.status, head.headers)?,
+        None => wire::start(py, head.status, &head.headers)?,
     };
     let made: Bound<'_, PyTuple> = (start, body, storing).into_pyobject(py)?;
     Ok(made.into_any().unbind())

@@ -16,12 +16,14 @@
 //! - `write`: writes that were announced.
 //! - `http`: the layer around an ASGI application.
 //! - `value`: from what is stored to an object.
+//! - `copy`: a plain value once more.
 //! - `msgpack`: the wire.
 //!
 //! Must not: hold policy, or a cache of its own.
 
 use pyo3::prelude::*;
 
+mod copy;
 mod core;
 mod error;
 mod func;

@@ -10,6 +10,8 @@ use rmp::{Marker, encode as write};
 
 /// How deep values may be nested. As deep as a cycle is followed before it is called one.
 const DEEPEST: usize = 200;
+/// How many keys of a map are remembered.
+const KEYS: usize = 32;
 
 /// See `_core.pyi`.
 #[pyclass(frozen, module = "shelflife._core")]
@@ -133,15 +135,20 @@ fn length(len: usize) -> PyResult<u32> {
 /// See `_core.pyi`.
 #[pyfunction]
 pub(crate) fn unpack<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    read(py, payload)
+    Ok(read(py, payload)?.0)
 }
 
-/// What the bytes say.
-pub(crate) fn read<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let mut reader = Reader { py, rest: bytes };
+/// What the bytes say, and whether an extension type is in it.
+pub(crate) fn read<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<(Bound<'py, PyAny>, bool)> {
+    let mut reader = Reader {
+        py,
+        rest: bytes,
+        has_ext: false,
+        keys: Default::default(),
+    };
     let value = reader.value(0)?;
     match reader.rest {
-        [] => Ok(value),
+        [] => Ok((value, reader.has_ext)),
         _ => Err(broken("there is more behind it")),
     }
 }
@@ -153,6 +160,9 @@ fn broken(what: &str) -> PyErr {
 struct Reader<'py, 'a> {
     py: Python<'py>,
     rest: &'a [u8],
+    has_ext: bool,
+    /// By depth and place: the bytes of the last key there, and the key.
+    keys: [Vec<(&'a [u8], Bound<'py, PyAny>)>; 4],
 }
 
 impl<'py, 'a> Reader<'py, 'a> {
@@ -291,45 +301,43 @@ impl<'py, 'a> Reader<'py, 'a> {
             return Err(broken("it breaks off"));
         }
         let map = PyDict::new(self.py);
-        for _ in 0..len {
-            let key = self.value(depth + 1)?;
+        for at in 0..len {
+            let key = self.key(at, depth)?;
             map.set_item(key, self.value(depth + 1)?)?;
         }
         Ok(map.into_any())
     }
 
+    /// A key. Maps of one depth mostly have the same ones in the same places: then it is the same text, whose hash is known.
+    fn key(&mut self, at: usize, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        let Some(kept) = self.keys.get_mut(depth) else {
+            return self.value(depth + 1);
+        };
+        if let Some((bytes, key)) = kept.get(at)
+            && let Some(rest) = self.rest.strip_prefix(*bytes)
+        {
+            self.rest = rest;
+            return Ok(key.clone());
+        }
+        let before = self.rest;
+        let key = self.value(depth + 1)?;
+        let kept = &mut self.keys[depth];
+        if at < KEYS && key.is_exact_instance_of::<PyString>() {
+            let bytes = &before[..before.len() - self.rest.len()];
+            if kept.len() == at {
+                kept.push((bytes, key.clone()));
+            } else if let Some(known) = kept.get_mut(at) {
+                *known = (bytes, key.clone());
+            }
+        }
+        Ok(key)
+    }
+
     fn ext(&mut self, len: usize) -> PyResult<Bound<'py, PyAny>> {
         let [code] = self.number::<1>()?;
+        self.has_ext = true;
         let data = self.take(len)?.to_vec();
         let code = i8::from_be_bytes([code]);
         Ok(Bound::new(self.py, Ext { code, data })?.into_any())
     }
-}
-
-/// Whether somebody who has it could change it for others.
-pub(crate) fn is_container(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyDict>() || value.is_exact_instance_of::<PyList>()
-}
-
-/// A copy of what [`read`] made: its dicts and lists are new, all else can't be changed.
-pub(crate) fn copy<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if let Ok(dict) = value.cast_exact::<PyDict>() {
-        let made = dict.copy()?;
-        for (key, below) in dict {
-            if is_container(&below) {
-                made.set_item(key, copy(&below)?)?;
-            }
-        }
-        return Ok(made.into_any());
-    }
-    if let Ok(list) = value.cast_exact::<PyList>() {
-        let made = list.get_slice(0, list.len());
-        for (at, below) in list.iter().enumerate() {
-            if is_container(&below) {
-                made.set_item(at, copy(&below)?)?;
-            }
-        }
-        return Ok(made.into_any());
-    }
-    Ok(value.clone())
 }

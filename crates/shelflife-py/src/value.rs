@@ -3,13 +3,15 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyType};
 use shelflife::Codec;
 use shelflife::binding::Encoded;
 
+use crate::copy;
 use crate::error::Undecodable;
 use crate::msgpack;
 
@@ -52,8 +54,8 @@ enum From {
     Loaded,
     /// Made by the decoder of that number, for callers that share it.
     Made(u64),
-    /// Made of plain types, and given to nobody: to be copied.
-    Plain,
+    /// The same, made of plain types and given to nobody: to be copied.
+    Plain(u64),
 }
 
 /// What was loaded, to be kept beside its encoding.
@@ -67,18 +69,29 @@ pub(crate) fn kept(object: Py<PyAny>) -> Box<dyn Any + Send + Sync> {
 pub(crate) struct Decoder {
     number: u64,
     validate: Option<Py<PyAny>>,
+    /// Whether only extension types need validation.
+    only_ext: bool,
+    /// `None`: any.
+    expected: Option<Vec<Py<PyType>>>,
     immutable: bool,
 }
 
 #[pymethods]
 impl Decoder {
     #[new]
-    #[pyo3(signature = (validate=None, *, immutable=false))]
-    fn new(validate: Option<Py<PyAny>>, immutable: bool) -> Self {
+    #[pyo3(signature = (validate=None, *, only_ext=false, expected=None, immutable=false))]
+    fn new(
+        validate: Option<Py<PyAny>>,
+        only_ext: bool,
+        expected: Option<Vec<Py<PyType>>>,
+        immutable: bool,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             validate,
+            only_ext,
+            expected,
             immutable,
         }
     }
@@ -105,8 +118,8 @@ impl Decoder {
             Some(kept) if share && kept.from == From::Made(self.number) => {
                 return Ok(kept.object.clone_ref(py));
             }
-            Some(kept) if self.validate.is_none() && kept.from == From::Plain => {
-                return Ok(msgpack::copy(kept.object.bind(py))?.unbind());
+            Some(kept) if !share && kept.from == From::Plain(self.number) => {
+                return Ok(copy::copy(kept.object.bind(py))?.unbind());
             }
             _ => {}
         }
@@ -119,11 +132,11 @@ impl Decoder {
                 object: object.clone_ref(py),
                 from: From::Made(self.number),
             }));
-        } else if self.validate.is_none() && msgpack::is_container(object.bind(py)) {
-            // To copy it is a fraction of what it is to read it again.
+        } else if copy::is_container(object.bind(py)) && copy::is_plain(object.bind(py))? {
+            // To copy it is a fraction of what it is to make it again.
             value.keep(Box::new(Kept {
-                object: msgpack::copy(object.bind(py))?.unbind(),
-                from: From::Plain,
+                object: copy::copy(object.bind(py))?.unbind(),
+                from: From::Plain(self.number),
             }));
         }
         Ok(object)
@@ -139,17 +152,24 @@ impl Decoder {
 
     fn make(&self, py: Python<'_>, value: &Encoded) -> PyResult<Py<PyAny>> {
         let bytes = value.bytes();
-        let plain = match value.codec() {
+        let (plain, has_ext) = match value.codec() {
             Codec::MessagePack => msgpack::read(py, bytes)?,
             Codec::Json => {
                 let json = py.import(intern!(py, "json"))?;
-                json.call_method1(intern!(py, "loads"), (PyBytes::new(py, bytes),))?
+                let read = json.call_method1(intern!(py, "loads"), (PyBytes::new(py, bytes),))?;
+                (read, false)
             }
-            _ => PyBytes::new(py, bytes).into_any(),
+            _ => (PyBytes::new(py, bytes).into_any(), false),
         };
+        if let Some(expected) = &self.expected {
+            let kind = plain.get_type();
+            if !expected.iter().any(|expected| kind.is(expected)) {
+                return Err(PyValueError::new_err(format!("stored is {}", kind.name()?)));
+            }
+        }
         match &self.validate {
-            Some(validate) => validate.call1(py, (plain,)),
-            None => Ok(plain.unbind()),
+            Some(validate) if has_ext || !self.only_ext => validate.call1(py, (plain,)),
+            _ => Ok(plain.unbind()),
         }
     }
 }

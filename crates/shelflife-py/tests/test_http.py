@@ -1096,7 +1096,7 @@ def test_switched_off_it_is_not_there_but_still_invalidates() -> None:
     [
         (lambda c: ShelflifeMiddleware(None, cache=c, rules=[Rule.path("x").ttl(1)]), "x"),  # type: ignore[arg-type]
         (lambda c: ShelflifeMiddleware(None, cache=c, rules=["/x"]), "no rule"),  # type: ignore[arg-type,list-item]
-        (lambda c: ShelflifeMiddleware(None, cache=c, max_bodi=1), "max_body"),  # type: ignore[arg-type]
+        (lambda c: ShelflifeMiddleware(None, cache=c, max_bodi=1), "max_bodi"),  # type: ignore[arg-type,call-arg]
         (lambda c: Rule.path("/x").ttl("five"), "ttl"),
         (lambda c: Rule.path("/x").vary_by("tenant"), "header:NAME"),
         (lambda c: Rule.path("/x").max_body("much"), "max_body"),

@@ -48,14 +48,6 @@ def server(run: Run, started: Server) -> Iterator[Server]:
 
 
 #: The forked copies of a thread go on with the same random numbers, and what one of them draws for its lease is another's, too.
-SAME_LEASES = "children of one fork take each other's leases for their own"
-
-
-@pytest.fixture
-def one_load(request: pytest.FixtureRequest, server: Server) -> None:
-    """For what needs leases that differ."""
-    if server.command is gunicorn_preload:
-        request.applymarker(pytest.mark.xfail(reason=SAME_LEASES))
 
 
 async def all_workers(server: Server) -> list[Connection]:
@@ -132,7 +124,6 @@ def test_nothing_older_is_served_by_other_workers_after_the_window(run: Run, ser
     run(test)
 
 
-@pytest.mark.usefixtures("one_load")
 def test_a_herd_of_all_workers_loads_once(run: Run, server: Server) -> None:
     async def test() -> None:
         workers = await server.workers(each=6)
@@ -149,7 +140,6 @@ def test_a_herd_of_all_workers_loads_once(run: Run, server: Server) -> None:
     run(test)
 
 
-@pytest.mark.usefixtures("one_load")
 def test_others_take_over_from_a_worker_that_was_killed(run: Run, server: Server) -> None:
     async def test() -> None:
         workers = await server.workers(each=2)
@@ -283,7 +273,6 @@ def test_children_of_plain_forks_in_the_middle_of_reads_begin_anew(redis: Redis)
     assert script("forked.py", redis) == "12 of 12"
 
 
-@pytest.mark.xfail(reason=SAME_LEASES, strict=True)
 def test_children_of_one_parent_that_ask_at_once_load_once(redis: Redis) -> None:
     assert script("siblings.py", redis) == "1 1 1 1 1"
 

@@ -151,6 +151,12 @@ pub async fn set(cache: &Cache, items: Vec<(Entry<'_>, Encoded)>) -> Result<Rece
     Ok(Receipt::new(epoch))
 }
 
+/// Gives this thread other random numbers than the thread that it is a forked copy of: leases, fills and lives of the bookkeeping are
+/// told apart by them.
+pub fn reseed(seed: u64) {
+    fastrand::seed(seed);
+}
+
 /// [`Cache::stats`] as JSON.
 pub fn stats_json(cache: &Cache) -> String {
     serde_json::to_string(&cache.stats()).unwrap_or_default()

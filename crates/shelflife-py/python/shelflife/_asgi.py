@@ -10,7 +10,7 @@ from ._core import Core, Layer, Passing
 from ._exchange import BEFORE, App, Exchange, Message, Receive, Scope, Send
 from ._given import size
 from ._rule import Rule, natives
-from ._time import seconds
+from ._time import Time, seconds
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -34,11 +34,30 @@ class ShelflifeMiddleware:
     many bytes on), `name` ("shelflife", in `Cache-Status`; None: silent).
     """
 
-    def __init__(self, app: App, *, cache: Cache, rules: Iterable[Rule] = (), **settings: Any) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        cache: Cache,
+        rules: Iterable[Rule] = (),
+        max_body: int | str | None = None,
+        collapse_wait: Time | None = None,
+        linger: Time | None = None,
+        remember_passed: Time | None = None,
+        compress: int | str | None = None,
+        name: str | None = "shelflife",
+    ) -> None:
         self.app, self.cache = app, cache
         self.rules = tuple(rules)
         natives(self.rules)
-        self._settings = layer_settings(settings)
+        given = {
+            "max_body": max_body,
+            "collapse_wait": collapse_wait,
+            "linger": linger,
+            "remember_passed": remember_passed,
+            "compress": compress,
+        }
+        self._settings = layer_settings({k: v for k, v in given.items() if v is not None} | {"name": name})
         self._layers: dict[Any, tuple[Core, Layer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

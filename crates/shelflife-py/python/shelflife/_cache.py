@@ -507,6 +507,8 @@ class Cache:
 
 
 def _after_fork() -> None:
+    # Siblings would draw the same leases.
+    Core.reseed(int.from_bytes(os.urandom(8), "big"))
     for cache in list(_caches):
         core, cache._core, cache._near = cache._core, None, None
         cache._guard = threading.Lock()

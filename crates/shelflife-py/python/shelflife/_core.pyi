@@ -121,11 +121,19 @@ class Options:
 class Decoder:
     """How an encoded value becomes an object again.
 
-    `validate`: called with what `unpack` gives; `None` where that is the value. `immutable`: all callers may
-    have the same object. A decoder that raises makes the read raise `Undecodable`.
+    `validate`: called with what `unpack` gives; `None` where that is the value. `only_ext`: only if an extension type is in it.
+    `expected`: of which types it may be, before. `immutable`: all callers may have the same object. A decoder that raises makes the
+    read raise `Undecodable`.
     """
 
-    def __new__(cls, validate: Callable[[Any], Any] | None = None, *, immutable: bool = False) -> Decoder: ...
+    def __new__(
+        cls,
+        validate: Callable[[Any], Any] | None = None,
+        *,
+        only_ext: bool = False,
+        expected: Sequence[type] | None = None,
+        immutable: bool = False,
+    ) -> Decoder: ...
 
 class Undecodable(Exception):
     """What is stored is not of this type. The caller loads it anew."""
@@ -276,6 +284,10 @@ class Core:
     def stats(self) -> dict[str, Any]: ...
     def ping(self) -> None | Step: ...
     def close(self) -> None | Step: ...
+    @staticmethod
+    def reseed(seed: int) -> None:
+        """After a fork, in the child: other random numbers than its parent's and its siblings'."""
+
     def leak(self) -> None:
         """After a fork, in the child: forgets everything without touching it."""
 

@@ -15,7 +15,7 @@ import enum
 import math
 import types
 import typing
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -45,7 +45,7 @@ _ANNOTATE = "annotate the function's return type, or give `type=`"
 class ValueCodec:
     """Encodes and decodes the values of one annotation. Made by `codec_for`."""
 
-    __slots__ = ("_validate", "annotation", "decoder", "encode", "immutable", "schema")
+    __slots__ = ("_expected", "_validate", "annotation", "decoder", "encode", "immutable", "schema")
 
     def __init__(
         self,
@@ -54,6 +54,8 @@ class ValueCodec:
         validate: Callable[[Any], Any] | None,
         *,
         schema: int = 0,
+        expected: Sequence[type] | None = None,
+        only_ext: bool = False,
         immutable: bool = False,
     ) -> None:
         self.annotation = annotation
@@ -62,12 +64,14 @@ class ValueCodec:
         #: All callers may have the same object.
         self.immutable = immutable
         self.schema = schema
-        self._validate = validate
-        self.decoder = Decoder(validate, immutable=immutable)
+        self._validate, self._expected = validate, expected
+        self.decoder = Decoder(validate, expected=expected, only_ext=only_ext, immutable=immutable)
 
     def decode(self, payload: bytes) -> Any:
         """What `decoder` gives, for what is a part of another value. Raises what validation raises."""
         wire = unpack(payload)
+        if self._expected is not None and type(wire) not in self._expected:
+            raise ValueError(f"stored is {type(wire).__name__}")
         return wire if self._validate is None else self._validate(wire)
 
 
@@ -89,14 +93,14 @@ def _cached(annotation: Any) -> ValueCodec:
 
 def _build(annotation: Any) -> ValueCodec:
     if annotation is Any or annotation is object:
-        return ValueCodec(annotation, _encode_untyped, _from_wire)
+        return ValueCodec(annotation, _encode_untyped, _from_wire, only_ext=True)
     _shape.refuse_unstorable(annotation)
     kind = _shape.plain(annotation)
     if kind is not None:
         return _plain(annotation, kind)
     if _shape.untyped(annotation):
         top = typing.get_origin(annotation) or annotation
-        return ValueCodec(annotation, _encode_untyped, _expect((top,), _from_wire))
+        return ValueCodec(annotation, _encode_untyped, _from_wire, expected=(top,), only_ext=True)
     return _typed(annotation)
 
 
@@ -116,7 +120,8 @@ def _plain(annotation: Any, kind: tuple[type, ...]) -> ValueCodec:
     return ValueCodec(
         annotation,
         encode,
-        _expect(accepted, None),
+        None,
+        expected=accepted,
         immutable=_shape.immutable(annotation),
     )
 
@@ -143,18 +148,6 @@ def _is_plain(value: Any) -> bool:
 
 def _is_plain_key(key: Any) -> bool:
     return type(key) in (str, int, float, bool, bytes, types.NoneType) and _is_plain(key)
-
-
-def _expect(kinds: tuple[type, ...], then: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    """What another program stored under this key may be of another type: that is a miss, not a surprise."""
-    expected = frozenset(kinds)
-
-    def check(value: Any) -> Any:
-        if type(value) not in expected:
-            raise ValueError(f"stored is {type(value).__name__}")
-        return value if then is None else then(value)
-
-    return check
 
 
 # Untyped: as it is, with extension types.
@@ -346,7 +339,7 @@ def _typed(annotation: Any) -> ValueCodec:
     schema, immutable = _shape.schema(annotation), _shape.immutable(annotation)
     adapter = _adapter(annotation)
     if adapter is None:
-        return ValueCodec(annotation, _encode_untyped, _from_wire, schema=schema)
+        return ValueCodec(annotation, _encode_untyped, _from_wire, schema=schema, only_ext=True)
 
     by_name: dict[str, Any] = {"by_alias": False, "by_name": True} if _by_name() else {}
 

@@ -12,6 +12,7 @@ use http_body::{Body, Frame};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use shelflife::binding::canonical_tag;
+use shelflife::tower::by_hand::Alone;
 use shelflife::tower::{RequestContent, Store};
 use tokio::sync::{mpsc, oneshot};
 use tower_service::Service;
@@ -201,6 +202,7 @@ impl Service<Request<Content>> for Application {
         });
         let turn = Turn {
             shared: shared.clone(),
+            is_alone: parts.extensions.get::<Alone>().is_some(),
             headers: parts.headers,
         };
         let wanted = Wanted(shared);
@@ -233,6 +235,9 @@ impl Service<Request<Content>> for Application {
 pub(crate) struct Turn {
     shared: Arc<Shared>,
     headers: HeaderMap,
+    /// Whether nobody but its own request waits for the answer.
+    #[pyo3(get)]
+    is_alone: bool,
 }
 
 impl Turn {
@@ -259,10 +264,10 @@ impl Turn {
     fn head(
         &self,
         status: u16,
-        headers: Vec<(Bound<'_, PyAny>, Bound<'_, PyAny>)>,
+        headers: &Bound<'_, PyAny>,
         store: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        let head = wire::head(status, &headers)?;
+        let head = wire::head(status, headers)?;
         let store = store.map(stored_as).transpose()?;
         let told = self.shared.under().head.take();
         if let Some(told) = told {

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use shelflife::tower::by_hand;
 
 use super::Head;
 
@@ -25,13 +26,20 @@ pub(super) fn parts_of(scope: &Bound<'_, PyDict>) -> PyResult<Option<Parts>> {
     };
     let mut headers = HeaderMap::new();
     for field in fields.try_iter()? {
-        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
-        let Some((name, value)) = read_field(&name, &value) else {
-            return Ok(None);
+        let (name, value) = pair(&field?)?;
+        match read_field(&name, &value) {
+            Some((name, value)) => headers.append(name, value),
+            // What HTTP can't read tells nobody apart that it could; but a request that changes something has to be known for one.
+            None if !method.is_safe() => continue,
+            None => return Ok(None),
         };
-        headers.append(name, value);
     }
     let (mut parts, ()) = Request::new(()).into_parts();
+    if let Some(scheme) = text(scope, intern!(py, "scheme"))?
+        && let Ok(scheme) = scheme.parse()
+    {
+        by_hand::by_scheme(&mut parts, scheme);
+    }
     parts.method = method;
     parts.uri = target;
     parts.headers = headers;
@@ -46,10 +54,17 @@ fn text<'py>(scope: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResul
 fn target(scope: &Bound<'_, PyDict>) -> PyResult<Option<Uri>> {
     let py = scope.py();
     let mut target = Vec::with_capacity(64);
-    match scope.get_item(intern!(py, "raw_path"))? {
-        Some(raw) if !raw.is_none() => target.extend_from_slice(raw.cast::<PyBytes>()?.as_bytes()),
+    let path = scope.get_item(intern!(py, "path"))?;
+    let path = match &path {
+        Some(path) => path.cast::<PyString>()?.to_str()?,
+        None => "",
+    };
+    let raw = scope.get_item(intern!(py, "raw_path"))?;
+    let raw = raw.as_ref().and_then(|raw| raw.cast::<PyBytes>().ok());
+    match raw.map(|raw| raw.as_bytes()) {
+        Some(raw) if is_quoted_of(raw, path) => target.extend_from_slice(raw),
+        // Not told, or rewritten since: the application goes by the path.
         _ => {
-            let path = text(scope, intern!(py, "path"))?.unwrap_or_default();
             let mut quoted = String::with_capacity(path.len());
             for byte in path.bytes() {
                 match byte {
@@ -85,6 +100,49 @@ fn target(scope: &Bound<'_, PyDict>) -> PyResult<Option<Uri>> {
     Ok(Uri::from_maybe_shared(bytes::Bytes::from(target)).ok())
 }
 
+/// Whether bytes of a URL stand for a path.
+fn is_quoted_of(raw: &[u8], path: &str) -> bool {
+    if raw == path.as_bytes() {
+        return true;
+    }
+    let (mut path, mut raw) = (path.bytes(), raw.iter().copied());
+    while let Some(byte) = raw.next() {
+        let byte = match byte {
+            b'%' => {
+                let digits = [raw.next(), raw.next()];
+                let mut digits = digits
+                    .into_iter()
+                    .map(|digit| char::from(digit?).to_digit(16));
+                match (digits.next().flatten(), digits.next().flatten()) {
+                    (Some(high), Some(low)) => u8::try_from(high << 4 | low).unwrap_or_default(),
+                    _ => return false,
+                }
+            }
+            byte => byte,
+        };
+        if path.next() != Some(byte) {
+            return false;
+        }
+    }
+    path.next().is_none()
+}
+
+/// Any two things together: a specification says "iterable", and applications believe it.
+pub(super) fn pair<'py>(
+    field: &Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    if let Ok(pair) = field.extract() {
+        return Ok(pair);
+    }
+    let mut of = field.try_iter()?;
+    match (of.next(), of.next(), of.next()) {
+        (Some(name), Some(value), None) => Ok((name?, value?)),
+        _ => Err(PyValueError::new_err(format!(
+            "not a header field, which has a name and a value: {field:?}"
+        ))),
+    }
+}
+
 fn read_field(
     name: &Bound<'_, PyAny>,
     value: &Bound<'_, PyAny>,
@@ -103,17 +161,29 @@ fn read_field(
 /// # Errors
 ///
 /// ValueError for what is no head: a server would not send it either.
-pub(super) fn head(status: u16, fields: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)]) -> PyResult<Head> {
+pub(super) fn head(status: u16, fields: &Bound<'_, PyAny>) -> PyResult<Head> {
     let status = StatusCode::from_u16(status)
         .map_err(|_| PyValueError::new_err(format!("{status} is no HTTP status")))?;
-    let mut headers = HeaderMap::with_capacity(fields.len());
-    for (name, value) in fields {
-        let (name, value) = read_field(name, value).ok_or_else(|| {
+    let mut headers = HeaderMap::new();
+    for field in fields.try_iter()? {
+        let (name, value) = pair(&field?)?;
+        let (name, value) = read_field(&name, &value).ok_or_else(|| {
             PyValueError::new_err(format!("not a header field of HTTP: {name:?}, {value:?}"))
         })?;
         headers.append(name, value);
     }
     Ok((status, headers))
+}
+
+/// `http.response.start` of what is stored. Without `Date`: a server of ASGI writes its own, and how old the answer is stands in
+/// `Age`.
+pub(super) fn start_of_stored<'py>(
+    py: Python<'py>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+) -> PyResult<Bound<'py, PyDict>> {
+    headers.remove(http::header::DATE);
+    start(py, status, &headers)
 }
 
 /// `http.response.start`.

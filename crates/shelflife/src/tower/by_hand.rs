@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
@@ -144,3 +145,18 @@ pub fn named(tells_apart: bool) -> VaryBy {
 
 #[derive(Clone)]
 struct Name(String);
+
+/// In the extensions of a request that the service is called with for itself alone: nobody else waits for the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+/// Tells apart what came by another scheme than `http`, where a server knows that: the key has it then, the tag of the URL does not.
+pub fn by_scheme(parts: &mut Parts, scheme: Scheme) {
+    if scheme != Scheme::HTTP {
+        parts.extensions.insert(scheme);
+    }
+}
+
+pub(crate) fn scheme_of(parts: &Parts) -> Option<&str> {
+    parts.extensions.get::<Scheme>().map(Scheme::as_str)
+}

@@ -106,6 +106,10 @@ pub(crate) fn look<B>(config: &Config, parts: &Parts) -> Look<B> {
     let mut named = NAMED.take();
     let query = matched.map_or(&config.query, |rule| rule.query_rule());
     named.name(request, query);
+    #[cfg(feature = "binding")]
+    if let Some(scheme) = super::by_hand::scheme_of(parts) {
+        named.push('s', scheme);
+    }
     let part = match matched.map(|rule| rule.key_part(parts)).transpose() {
         Ok(part) => part.flatten(),
         Err(why) => {

@@ -44,6 +44,8 @@ own! {
     NoStore = "no_store",
     /// The rule for this route says that nothing is stored.
     Ruled = "no_store_rule",
+    /// The rule for this route says that each answer is for the one who asked.
+    RuledPrivate = "private_rule",
     /// The rule keys by something that the request doesn't have.
     NoPrincipal = "no_principal",
     /// The content of the request is over the limit, or can't be read here.
@@ -83,9 +85,11 @@ impl Why {
     pub(crate) fn forwarded(self) -> Forwarded {
         match self {
             Self::Rule(rule) => rule.forwarded().unwrap_or(Forwarded::UriMiss),
-            Self::Ruled | Self::NoPrincipal | Self::RequestContent | Self::Passed => {
-                Forwarded::Bypass
-            }
+            Self::Ruled
+            | Self::RuledPrivate
+            | Self::NoPrincipal
+            | Self::RequestContent
+            | Self::Passed => Forwarded::Bypass,
             Self::Deep => Forwarded::VaryMiss,
             _ => Forwarded::UriMiss,
         }

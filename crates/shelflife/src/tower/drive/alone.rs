@@ -59,13 +59,18 @@ where
         fallback: Fallback,
     ) -> Result<Response<CacheBody<B>>, S::Error> {
         let config = &self.context.config;
+        #[cfg_attr(not(feature = "binding"), expect(unused_mut))]
         let Some(Ready {
             mut service,
-            request,
+            mut request,
         }) = self.slot.take()
         else {
             return Ok(self.given_up());
         };
+        #[cfg(feature = "binding")]
+        request
+            .extensions_mut()
+            .insert(crate::tower::by_hand::Alone);
         let sent = config.now();
         let stored = fallback.0.as_deref().and_then(Kept::whole);
         let response = match (service.call(request).await, stored) {

@@ -359,15 +359,25 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Streams of events and of pushed parts don't end: collecting one would only fill memory.
+/// Streams of events and of pushed parts don't end: collecting one would only fill memory. Those of items may not, unless their length is
+/// known; and who waits for one to be whole waits in vain.
 fn is_endless(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    kind.is_some_and(|kind| {
-        [&b"text/event-stream"[..], b"multipart/x-mixed-replace"]
-            .iter()
-            .any(|endless| {
+    let is = |of: &[&[u8]]| {
+        kind.is_some_and(|kind| {
+            of.iter().any(|endless| {
                 kind.get(..endless.len())
                     .is_some_and(|begin| begin.eq_ignore_ascii_case(endless))
             })
-    })
+        })
+    };
+    is(&[b"text/event-stream", b"multipart/x-mixed-replace"])
+        || !headers.contains_key(CONTENT_LENGTH)
+            && is(&[
+                b"application/x-ndjson",
+                b"application/jsonl",
+                b"application/json-seq",
+                b"application/stream+json",
+                b"application/grpc",
+            ])
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{Method, StatusCode};
-use shelflife_http::{Policy, QueryRule, Reason, SetCookie};
+use shelflife_http::{Policy, QueryRule, SetCookie};
 
 use crate::error::{Error, ErrorKind};
 use crate::key::Tag;
@@ -140,7 +140,7 @@ impl<'r> Matched<'r, '_> {
     pub(crate) fn key_part(&self, parts: &Parts) -> Result<Option<String>, Why> {
         match self.rule.keep {
             Keep::AsSaid | Keep::Public => {}
-            Keep::Private => return Err(Why::Rule(Reason::Private)),
+            Keep::Private => return Err(Why::RuledPrivate),
             Keep::Nothing => return Err(Why::Ruled),
         }
         self.rule.varies.text(parts).map_err(|_| Why::NoPrincipal)

@@ -229,7 +229,7 @@ fn what_is_not_kept_is_not_looked_up_either() {
             .key_part(&get(path, &[]))
     };
     assert_eq!(part("/no"), Err(Why::Ruled));
-    assert_eq!(part("/mine"), Err(Why::Rule(Reason::Private)));
+    assert_eq!(part("/mine"), Err(Why::RuledPrivate));
     assert_eq!(part("/who"), Err(Why::NoPrincipal));
     assert_eq!(part("/plain"), Ok(None));
 }
