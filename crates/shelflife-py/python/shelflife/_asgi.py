@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _routes
 from ._core import Core, Layer, Passing
-from ._exchange import BEFORE, App, Exchange, Message, Receive, Scope, Send
+from ._exchange import ASKED, App, Exchange, Message, Receive, Scope, Send
 from ._given import size
 from ._rule import Rule, natives
 from ._time import Time, seconds
@@ -61,20 +61,22 @@ class ShelflifeMiddleware:
         self._layers: dict[Any, tuple[Core, Layer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (self.cache._is_off and scope["method"] in SAFE):
+        if scope["type"] != "http" or (self.cache._is_off and scope["method"] in SAFE) or self.cache in scope.get(ASKED, ()):
             await self.app(scope, receive, send)
             return
-        found = _routes.find(scope)
-        if found.is_guarded and not found.is_public and scope["method"] in SAFE:
-            if found.mark is not None or not any(rule._is_public for rule in self.rules):
+        found = _routes.find(scope, self.app)
+        mark = found.mark
+        before = mark is not None and mark.answers_before(self.cache)
+        if found.is_guarded and not before and scope["method"] in SAFE:
+            if mark is not None or not any(rule._is_public for rule in self.rules):
                 await self.app(scope, receive, send)
                 return
         # By the route where it says so itself, by the rules that may answer for it where not.
-        which = found.mark if found.is_public else found.is_guarded
+        which: Any = found if before else found.is_guarded
         core = self.cache._core
         made = self._layers.get(which)
         if core is None or made is None or made[0] is not core:
-            made = await self._made(which, found)
+            made = await self._made(which)
         looked = made[1].look(scope)
         if type(looked) is tuple:
             start, body = looked
@@ -83,28 +85,31 @@ class ShelflifeMiddleware:
         elif looked is None:
             await self.app(scope, receive, send)
         else:
-            await self._go(looked, found, scope, receive, send)
+            await self._go(looked, found if before else None, scope, receive, send)
 
-    async def _go(self, looked: Any, found: _routes.Found, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(self.app, scope, receive, send)
+    async def _go(self, looked: Any, found: _routes.Found | None, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = {ASKED: (*scope.get(ASKED, ()), self.cache)}
+        exchange = Exchange(self.app, {**scope, **asked}, receive, send)
         if isinstance(looked, Passing):
             exchange.passing = looked
             await exchange.run()
             return
-        if found.is_public and found.mark is not None:
-            looked.tag(found.mark.tags_of_path(found.path_params))
         body = b""
         if looked.wants_body is not None:
             body, exchange._receive = await _read(receive, looked.wants_body)
+        if found is not None and found.mark is not None:
+            # What the endpoint knows more of its tags it says when it runs.
+            exchange.before = found.mark
+            looked.tag(found.mark.tags_of_path(found.path_params(scope)))
         came = await exchange.ask(looked, body)
         if came is None:
             assert exchange.turn is not None
-            exchange.scope = {**scope, "headers": exchange.turn.headers, BEFORE: found.mark}
+            exchange.scope = {**exchange.scope, "headers": exchange.turn.headers}
             await exchange.run()
         else:
             await exchange.give(came[0], came[1] or b"")
 
-    async def _made(self, which: Any, found: _routes.Found) -> tuple[Core, Layer]:
+    async def _made(self, which: Any) -> tuple[Core, Layer]:
         core = await self.cache._opened_core()
         if which is True:
             rules = [rule if rule._is_public else rule.private() for rule in self.rules]
@@ -113,7 +118,7 @@ class ShelflifeMiddleware:
         elif which is False:
             rules = list(self.rules)
         else:
-            rules = [which.rule(found.dependant, before=True)]
+            rules = [which.mark.rule(which.dependant, before=True)]
         made = self._layers[which] = (core, Layer(core, natives(rules), self._settings))
         return made
 

@@ -7,7 +7,7 @@ A loader that the engine wants to be run is asked for through a mailbox as well,
 loop (or thread), never on one of Rust's.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Final, final
 
 __version__: Final[str]
@@ -359,7 +359,9 @@ class Passing:
     def changes(self) -> bool:
         """Whether `answered` is to be awaited before the response goes out. Dropped without it, the URL is invalidated."""
 
-    def answered(self, status: int, headers: list[tuple[bytes, bytes]]) -> Step | None: ...
+    def answered(self, status: int, headers: Iterable[Iterable[bytes]]) -> Step | None: ...
+    def give_up(self) -> None:
+        """There is no answer: the URL is invalidated behind, if this `changes` something."""
 
 class Asking:
     """A request whose answer may be stored, or be another's."""
@@ -388,7 +390,11 @@ class Turn:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What the application is to see: without the client's conditions, with ours."""
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]], store: dict[str, Any] | None = None) -> None:
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody but the request itself waits for the answer."""
+
+    def head(self, status: int, headers: Iterable[Iterable[bytes]], store: dict[str, Any] | None = None) -> None:
         """Its response has begun. `store`: ttl, stale, tags, no_store, said by the application itself."""
 
     def push(self, data: bytes) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import _loads, _loop
 from ._core import Asking, LoadLost, Passing, Step, Storing, Turn
+from ._keys import canonical
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,8 +28,10 @@ Outgoing = tuple[dict[str, Any], "bytes | None", "Storing | None"]
 
 #: In the scope of a request that is looked up from within the application.
 KEY = "shelflife.exchange"
-#: In the scope of one that was looked up in front of it: the route for which.
+#: In the scope of one that was looked up in front of it: the route for which, and the exchange.
 BEFORE = "shelflife.before"
+#: In the scope of one that was asked for in front of the application: of which caches.
+ASKED = "shelflife.asked"
 
 log = logging.getLogger("shelflife")
 
@@ -50,7 +53,7 @@ class Word:
         self.said["stale"] = seconds
 
     def tag(self, tag: str) -> None:
-        self.said.setdefault("tags", []).append(tag)
+        self.said.setdefault("tags", []).append(canonical(tag))
 
     def no_store(self) -> None:
         self.said["no_store"] = True
@@ -72,10 +75,13 @@ class Exchange:
         "_storing",
         "_wants",
         "_within",
+        "before",
+        "own",
         "passing",
         "scope",
         "started",
         "to_client",
+        "told",
         "turn",
         "word",
     )
@@ -90,7 +96,12 @@ class Exchange:
         self.turn: Turn | None = None
         self.word = Word()
         self.passing: Passing | None = None
-        self.started = False
+        #: The route in front of which this stands.
+        self.before: Any = None
+        #: Whether the engine knows the head; whether the client has it.
+        self.told = self.started = False
+        #: What the endpoint's dependencies wrote into the response: this request's own.
+        self.own: list[Any] = []
         #: Whether what the application sends is what the client gets.
         self.to_client = send is not None
         self._first: asyncio.Future[Any] | None = None
@@ -121,7 +132,7 @@ class Exchange:
             step.cancel()
             if self._first.done() and not self._first.cancelled() and self._first.exception() is None:
                 came = self._first.result()
-                if isinstance(came, Turn):
+                if isinstance(came, Turn) and not came.is_alone:
                     self._answer_behind(came)
             raise
         if isinstance(came, Turn):
@@ -142,6 +153,8 @@ class Exchange:
         elif self._out is not None and not self._out.done():
             # Its client waits for the answer that the application has given already.
             turn.fail()
+        elif turn.is_alone:
+            turn.fail()
         else:
             self._answer_behind(turn)
 
@@ -149,7 +162,7 @@ class Exchange:
         """The request's client has its answer, or has gone: the application is asked once more, for those who come after."""
         behind = Exchange(self._app, self.scope, self._receive, None, within=self._within)
         behind._receive = behind._nothing_more
-        behind.turn, behind._body = turn, self._body
+        behind.turn, behind._body, behind.before = turn, self._body, self.before
         behind.scope = {**self.scope, "headers": turn.headers}
         context = self._context or contextvars.copy_context()
         task: asyncio.Task[None] = context.run(asyncio.get_running_loop().create_task, behind._run_behind())
@@ -164,29 +177,37 @@ class Exchange:
             log.exception("the application failed while a stored response was being refreshed behind its clients")
 
     async def _nothing_more(self) -> Message:
-        """What a client sends that has gone, as far as the application can tell: its content, and then nothing."""
+        """What a client sends that has gone, as far as the application can tell: its content, and after the answer that it has hung up."""
         if not self._read:
             self._read = True
             return {"type": "http.request", "body": self._body, "more_body": False}
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError("nobody resolves it")
+        if self._first is None:
+            self._first = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._first)
+        return {"type": "http.disconnect"}
 
     async def run(self) -> None:
         """Runs the application, and ends the turn with it, however that goes."""
         scope = self.scope.copy()  # type: ignore[attr-defined]
         if self._within:
             scope[KEY] = self
+        if self.before is not None:
+            scope[BEFORE] = (self.before, self)
         try:
             await self._app(scope, self._receive, self.send)
         except asyncio.CancelledError:
+            if self._step is not None:
+                self._step.cancel()
             turn = self.turn
-            if turn is not None and not self.started and self._send is not None:
+            if turn is not None and not self.told and self._send is not None and not turn.is_alone:
                 # It is not lost for the others.
                 self.turn = None
                 self._answer_behind(turn)
             raise
         except Exception as error:
-            if self.turn is None or self.started:
+            if self.passing is not None:
+                self.passing.give_up()
+            if self.turn is None or self.told:
                 raise
             self.turn.fail(error)
             if not await self._stand_in():
@@ -252,6 +273,7 @@ class Exchange:
                 self._wants = turn.push(data) and (self._storing is None or self._storing.go_on())
             if not message.get("more_body", False):
                 turn.end()
+                self._ended()
                 if self._storing is not None:
                     self._storing.go_on()
             if self.to_client and self._send is not None:
@@ -266,18 +288,32 @@ class Exchange:
             if self.to_client and self._send is not None:
                 await self._send(message)
 
+    def _ended(self) -> None:
+        """There is no client: who listens for its hanging up hears that now."""
+        if self._send is None:
+            if self._first is None:
+                self._first = asyncio.get_running_loop().create_future()
+            if not self._first.done():
+                self._first.set_result(None)
+
     async def _start_both(self, turn: Turn, message: Message) -> None:
         headers = list(message.get("headers", ()))
+        own = [field for field in map(tuple, self.own) if field in map(tuple, headers)]
+        if own:
+            headers = [field for field in headers if tuple(field) not in own]
         word = {"no_store": True} if message.get("trailers") else self.word.said
         turn.head(message["status"], headers, word or None)
+        # From here on nobody else can take the turn: what follows belongs to this head.
+        self.told = True
         if self._out is None:
             self.started = True
             return
         try:
             start, body, self._storing = await self._outgoing()
         except LoadLost:
-            start, body = dict(message), None
+            start, body = {**message, "headers": headers}, None
         self.started = True
+        start["headers"] = [*start["headers"], *own]
         if body is None:
             if self._send is not None:
                 await self._send({**message, **start})

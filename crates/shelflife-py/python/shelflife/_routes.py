@@ -1,15 +1,16 @@
-"""What an application routes where, as far as a cache has to know it: which routes have dependencies, which are ours.
+"""What an application routes where, as far as a cache has to know it: which routes have dependencies, which are ours, what tells their
+answers apart.
 
-Asked of the application's own routes, in their order, by what Starlette and FastAPI publish; what is unknown is an application without
-dependencies, as a mounted one of another framework is.
+Asked of the application's own routes, in their order, by what Starlette and FastAPI publish.
 """
 
 from __future__ import annotations
 
-import weakref
+import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from . import _keys
 from ._exchange import KEY, App, Exchange, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -17,28 +18,33 @@ if TYPE_CHECKING:
 
 #: How many paths are remembered.
 _MOST = 4096
+#: How many applications may stand in front of one another.
+_DEEP = 64
 
 
 class Found:
     """What is behind a request."""
 
-    __slots__ = ("dependant", "is_guarded", "is_public", "mark", "path_params")
+    __slots__ = ("_route", "dependant", "is_guarded", "mark")
 
-    def __init__(self, mark: Mark | None, dependant: Any, path_params: dict[str, Any]) -> None:
+    def __init__(self, mark: Mark | None, dependant: Any, is_guarded: bool, route: Any = None) -> None:
+        self._route = route
         #: Of `@cache.route`.
         self.mark = mark
-        self.dependant, self.path_params = dependant, path_params
-        self.is_public = mark is not None and mark.public
+        self.dependant = dependant
         #: Whether something has to run before an answer may go out, or is part of it.
-        self.is_guarded = mark is not None or _depends(dependant)
+        self.is_guarded = is_guarded
+
+    def path_params(self, scope: Scope) -> dict[str, Any]:
+        """What the route's path takes of a request; nothing where that takes more than the route to know."""
+        _, child = self._route.matches(dict(scope))
+        return dict(child.get("path_params", ()))
 
 
-
-def _depends(dependant: Any) -> bool:
-    return dependant is not None and bool(dependant.dependencies or dependant.header_params or dependant.cookie_params)
-
-
-_UNKNOWN = Found(None, None, {})
+#: An application that is not of FastAPI or Starlette: no dependencies.
+_OPEN = Found(None, None, False)
+#: One that is, or may be, but can't be seen through.
+_HIDDEN = Found(None, None, True)
 
 
 class _Table:
@@ -46,42 +52,94 @@ class _Table:
 
     def __init__(self, app: Any) -> None:
         self.count = len(app.routes)
-        self.routes = list(routes_of(app))
-        self.found: dict[tuple[str, str], Found] = {}
+        self.routes = [(route, _found(route)) for route in routes_of(app)]
+        self.by_host = any(_is_of_hosts(route) for route, _ in self.routes)
+        self.found: dict[tuple[str, ...], Found] = {}
 
 
-_tables: weakref.WeakKeyDictionary[Any, _Table] = weakref.WeakKeyDictionary()
-
-
-def find(scope: Scope) -> Found:
-    """What is behind a request, for who stands in front of the application."""
-    app = scope.get("app")
-    if app is None or getattr(app, "routes", None) is None:
-        return _UNKNOWN
-    table = _tables.get(app)
+def table_of(app: Any) -> _Table:
+    """The routes of an application, or router, that has some."""
+    table: _Table | None = vars(app).get("_shelflife_table")
     if table is None or table.count != len(app.routes):
-        table = _tables[app] = _Table(app)
-        if any(mark_of(route) is not None for route in table.routes):
-            install(app)
-    name = (scope["method"], scope["path"])
+        table = app._shelflife_table = _Table(app)
+        if any(mark_of(route) is not None for route, _ in table.routes):
+            _stand_within(app)
+    return table
+
+
+def find(scope: Scope, front: Any) -> Found:
+    """What is behind a request, for who stands in front of `front`."""
+    app = seen_through(front)
+    if app is None:
+        app = scope.get("app")
+        if getattr(app, "routes", None) is None:
+            return _OPEN
+    table = table_of(app)
+    name: tuple[str, ...] = (scope["method"], scope["path"], scope.get("root_path", ""))
+    if table.by_host:
+        name += tuple(str(value) for field, value in scope["headers"] if field == b"host")
     found = table.found.get(name)
     if found is None:
         if len(table.found) >= _MOST:
             table.found.clear()
-        found = table.found[name] = _search(table.routes, scope)
+        found = table.found[name] = _search(table, scope)
     return found
 
 
-def _search(routes: list[Any], scope: Scope) -> Found:
-    for route in routes:
-        matched, child = route.matches(dict(scope))
+def _search(table: _Table, scope: Scope) -> Found:
+    for route, found in table.routes:
+        matches = getattr(route, "matches", None)
+        if matches is None:
+            continue
+        matched, child = matches(dict(scope))
         if matched.name != "FULL":
             continue
-        mounted = getattr(route, "app", None)
-        if mounted is not None and getattr(mounted, "routes", None) is not None and getattr(route, "endpoint", None) is None:
-            return _search(list(routes_of(mounted)), {**scope, **child})
-        return Found(mark_of(route), getattr(route, "dependant", None), dict(child.get("path_params", {})))
-    return _UNKNOWN
+        if found is not None:
+            return found
+        below = seen_through(getattr(route, "app", None))
+        if below is None:
+            return _HIDDEN
+        return _search(table_of(below), {**scope, **child})
+    return _OPEN
+
+
+def _found(route: Any) -> Found | None:
+    """What is known of a route; None for what has routes of its own."""
+    mark, dependant = mark_of(route), getattr(route, "dependant", None)
+    if dependant is not None:
+        return Found(mark, dependant, mark is not None or _depends(dependant) or _handles_by_itself(route), route)
+    if getattr(route, "endpoint", None) is not None:
+        return Found(mark, None, mark is not None)
+    below = getattr(route, "app", None)
+    return _OPEN if type(below).__module__.startswith("starlette.staticfiles") else None
+
+
+def _depends(dependant: Any) -> bool:
+    return bool(dependant.dependencies or dependant.header_params or dependant.cookie_params or dependant.body_params)
+
+
+def _handles_by_itself(route: Any) -> bool:
+    """Whether a class of routes of the application's own does something around its endpoints."""
+    from fastapi.routing import APIRoute
+
+    kind = type(getattr(route, "original_route", route))
+    return getattr(kind, "get_route_handler", None) is not APIRoute.get_route_handler
+
+
+def _is_of_hosts(route: Any, depth: int = 0) -> bool:
+    if hasattr(route, "host_regex"):
+        return True
+    below = seen_through(getattr(route, "app", None)) if getattr(route, "endpoint", None) is None else None
+    return below is not None and depth < _DEEP and any(_is_of_hosts(one, depth + 1) for one in below.routes)
+
+
+def seen_through(app: Any) -> Any:
+    """The application with routes that stands behind middlewares, as far as they say what is behind them."""
+    for _ in range(_DEEP):
+        if app is None or (isinstance(getattr(app, "routes", None), list) and hasattr(app, "url_path_for")):
+            return app
+        app = getattr(app, "app", None)
+    return None
 
 
 def routes_of(app: Any) -> Iterator[Any]:
@@ -95,10 +153,22 @@ def routes_of(app: Any) -> Iterator[Any]:
         yield from iter_route_contexts(app.routes)
 
 
+def mounted(app: Any) -> Iterator[tuple[Any, Any]]:
+    """The applications below, each with its route."""
+    for route in routes_of(app):
+        if getattr(route, "endpoint", None) is None:
+            below = seen_through(getattr(route, "app", None))
+            if below is not None:
+                yield route, below
+
+
 def mark_of(route: Any) -> Mark | None:
     """What `@cache.route` left on an endpoint."""
     mark: Mark | None = getattr(getattr(route, "endpoint", None), "__shelflife_route__", None)
     return mark
+
+
+# What tells answers apart
 
 
 def tree(dependant: Any) -> Iterator[Any]:
@@ -108,16 +178,60 @@ def tree(dependant: Any) -> Iterator[Any]:
         yield from tree(below)
 
 
+def read_of_request(dependant: Any) -> list[str]:
+    """What a route declares to read of a request's head, as `vary_by` says it."""
+    read: list[str] = []
+    for below in tree(dependant):
+        read += [f"header:{name}" for field in below.header_params for name in _names(field, "-")]
+        read += [f"cookie:{name}" for field in below.cookie_params for name in _names(field, "_")]
+        scheme: Any = getattr(below.call, "model", None) if _is_security(below.call) else None
+        if getattr(getattr(scheme, "in_", None), "value", None) == "header":
+            read.append(f"header:{scheme.name}")
+    return list(dict.fromkeys(read))
+
+
+def _names(field: Any, joint: str) -> list[str]:
+    """Of a parameter, or of the fields of a model of parameters."""
+    model = getattr(field.field_info.annotation, "model_fields", None)
+    if model is None:
+        return [field.alias]
+    return [one.alias or name.replace("_", joint) for name, one in model.items()]
+
+
 def knows_user(dependant: Any) -> bool:
     """Whether a dependency asks who makes the request, as far as can be seen: by a security scheme, or `Authorization`."""
-    return any(
-        _is_security(below.call) or any(field.alias.lower() == "authorization" for field in below.header_params)
-        for below in tree(dependant)
+    return any(_is_security(below.call) for below in tree(dependant)) or "header:authorization" in map(
+        str.lower, read_of_request(dependant)
     )
 
 
 def _is_security(call: Any) -> bool:
     return any(kind.__module__.startswith("fastapi.security") for kind in type(call).__mro__)
+
+
+def unseen(dependant: Any) -> list[str]:
+    """What an answer may be made of without its route saying so: the parameters of the endpoint that come of the whole request, and what is
+    read of its content.
+    """
+    from .fastapi import get_cache
+
+    said = [name for name in (dependant.request_param_name, dependant.http_connection_param_name) if name is not None]
+    said = [name for name in said if name != "shelflife_request"]
+    hints = inspect.signature(dependant.call).parameters if dependant.call is not None else {}
+    for below in dependant.dependencies:
+        if below.name is None or below.call is get_cache:
+            continue
+        kind = hints[below.name].annotation if below.name in hints else None
+        if kind is not None and _keys.is_left_out(kind):
+            continue
+        if any(one.request_param_name or one.http_connection_param_name for one in tree(below) if not _is_security(one.call)):
+            said.append(below.name)
+    if any(below.body_params for below in tree(dependant)):
+        said.append("its body")
+    return said
+
+
+# The entrance of an application
 
 
 class Within:
@@ -136,7 +250,13 @@ class Within:
 
 
 def install(app: Any) -> None:
-    """Lets the routes of an application find their exchange. Once is enough."""
+    """Lets the routes of an application, and of those mounted in it, find their exchange. Once is enough."""
+    _stand_within(app)
+    for _, below in mounted(app):
+        install(below)
+
+
+def _stand_within(app: Any) -> None:
     router = getattr(app, "router", app)
     stack = getattr(router, "middleware_stack", None)
     if stack is None:
@@ -146,19 +266,22 @@ def install(app: Any) -> None:
 
 
 def exchange_of(request: Any) -> Exchange | None:
-    """The exchange that an endpoint's request is a part of."""
+    """The exchange that an endpoint's request is a part of: of its own application, not of one that this is mounted in, whose middleware
+    is yet to see the response.
+    """
     exchange: Exchange | None = request.scope.get(KEY)
+    if exchange is None or exchange.scope.get("app") is not request.scope.get("app"):
+        return None
     return exchange
+
+
+# What is not as it should be
 
 
 def check(app: Any) -> list[str]:
     """See `shelflife.fastapi.check`."""
     said: list[str] = []
     for route in routes_of(app):
-        mounted = getattr(route, "app", None)
-        if getattr(route, "endpoint", None) is None and getattr(mounted, "routes", None) is not None:
-            said += check(mounted)
-            continue
         dependant = getattr(route, "dependant", None)
         if dependant is None:
             continue
@@ -166,6 +289,8 @@ def check(app: Any) -> list[str]:
         if mark is not None:
             said += mark.check(route.path, dependant)
         said += _check_function(route, dependant)
+    for _, below in mounted(app):
+        said += check(below)
     return said
 
 
