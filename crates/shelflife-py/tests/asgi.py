@@ -81,9 +81,11 @@ async def ask(
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async def wait() -> None:
         while not await holds():
             await asyncio.sleep(0.001)
+
+    await asyncio.wait_for(wait(), 10)
 
 
 class Counter:

@@ -347,7 +347,7 @@ def test_varying_by_something_else_tells_no_users_apart() -> None:
             return request.headers.get("accept-language", "en")
 
         @app.get("/x")
-        @cache.route(ttl=60, vary_by=["lang"])
+        @cache.route(ttl=60, vary_by=["lang", "header:accept-language"])
         def x(request: Request, lang: Annotated[str, Depends(language)]) -> str:
             return f"{lang} {request.headers.get('authorization')} {ran()}"
 

@@ -13,6 +13,7 @@ from shelflife.fastapi import CacheDep, Rule, ShelflifeMiddleware, check, instal
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route
 
@@ -106,11 +107,13 @@ def test_what_comes_of_the_whole_request_is_stored_only_where_it_is_said() -> No
         @app.get("/unsaid")
         @cache.route(ttl=60)
         def unsaid(request: Request) -> int:
+            assert request.headers is not None
             return ran()
 
         @app.get("/shared")
         @cache.route(ttl=60, shared=True)
         def shared(request: Request) -> int:
+            assert request.url is not None
             return ran()
 
         @app.get("/gated", dependencies=[Depends(by_request)])
@@ -126,14 +129,34 @@ def test_what_comes_of_the_whole_request_is_stored_only_where_it_is_said() -> No
         def body(wanted: Wanted) -> str:
             return wanted.q
 
+        def pool(request: Request) -> Any:
+            return request.app.state.cache
+
+        async def session(connection: HTTPConnection) -> Any:
+            yield connection.app.state
+
+        def tenant(request: Request) -> Any:
+            return request.app.state, request.state
+
+        @app.get("/pool")
+        @cache.route(ttl=60)
+        def pooled(request: Request, one: Annotated[Any, Depends(pool)], other: Annotated[Any, Depends(session)]) -> int:
+            assert request.app is not None
+            return ran()
+
+        @app.get("/tenant")
+        @cache.route(ttl=60)
+        def by_tenant(tenant: Annotated[Any, Depends(tenant)]) -> int:
+            return ran()
+
         install(app)
-        for path, hits in (("/unsaid", False), ("/shared", True), ("/gated", True)):
+        for path, hits in (("/unsaid", False), ("/shared", True), ("/gated", True), ("/pool", True), ("/tenant", False)):
             await ask(app, path, headers={"X-User": "ann"})
             assert (await ask(app, path, headers={"X-User": "ann"})).is_hit is hits
         for q in "ab":
             reply = await ask(app, "/body", headers={"Content-Type": "application/json"}, body=b'{"q":"%s"}' % q.encode())
             assert reply.body == b'"%s"' % q.encode()
-        assert [line.split(":")[0] for line in check(app)] == ["/unsaid", "/body"]
+        assert [line.split(":")[0] for line in check(app)] == ["/unsaid", "/body", "/tenant"]
 
     run(work)
 

@@ -6,6 +6,7 @@ Asked of the application's own routes, in their order, by what Starlette and Fas
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -163,8 +164,13 @@ def mounted(app: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def mark_of(route: Any) -> Mark | None:
-    """What `@cache.route` left on an endpoint."""
-    mark: Mark | None = getattr(getattr(route, "endpoint", None), "__shelflife_route__", None)
+    """What `@cache.route` left on the endpoint of a route."""
+    return mark_of_call(getattr(route, "endpoint", None))
+
+
+def mark_of_call(endpoint: Any) -> Mark | None:
+    """The same, of the endpoint itself."""
+    mark: Mark | None = getattr(endpoint, "__shelflife_route__", None)
     return mark
 
 
@@ -215,8 +221,8 @@ def unseen(dependant: Any) -> list[str]:
     """
     from .fastapi import get_cache
 
-    said = [name for name in (dependant.request_param_name, dependant.http_connection_param_name) if name is not None]
-    said = [name for name in said if name != "shelflife_request"]
+    own = getattr(mark_of_call(dependant.call), "function", dependant.call)
+    said = [name for name in _whole(dependant) if name != "shelflife_request" and not _asks_for_application(own, name)]
     hints = inspect.signature(dependant.call).parameters if dependant.call is not None else {}
     for below in dependant.dependencies:
         if below.name is None or below.call is get_cache:
@@ -224,11 +230,32 @@ def unseen(dependant: Any) -> list[str]:
         kind = hints[below.name].annotation if below.name in hints else None
         if kind is not None and _keys.is_left_out(kind):
             continue
-        if any(one.request_param_name or one.http_connection_param_name for one in tree(below) if not _is_security(one.call)):
+        deep = [one for one in tree(below) if not _is_security(one.call)]
+        if any(not _asks_for_application(one.call, name) for one in deep for name in _whole(one)):
             said.append(below.name)
     if any(below.body_params for below in tree(dependant)):
         said.append("its body")
     return said
+
+
+def _whole(dependant: Any) -> list[str]:
+    """Its parameters that are the whole request."""
+    return [name for name in (dependant.request_param_name, dependant.http_connection_param_name) if name is not None]
+
+
+def _asks_for_application(call: Any, request: str) -> bool:
+    """Whether all that a function asks of its request is `request.app`, as one does that fetches a pool or a session: then its result does
+    not depend on who asks. What can't be seen does.
+    """
+    if not inspect.isfunction(call):
+        return False
+    code = [one for one in dis.get_instructions(call) if one.opname not in ("CACHE", "EXTENDED_ARG")]
+    for at, one in enumerate(code):
+        if one.argval == request or (isinstance(one.argval, tuple) and request in one.argval):
+            after = code[at + 1]
+            if not (one.opname.startswith("LOAD_FAST") and one.argval == request and after.opname == "LOAD_ATTR" and after.argval == "app"):
+                return False
+    return True
 
 
 # The entrance of an application
