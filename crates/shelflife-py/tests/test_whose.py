@@ -141,8 +141,7 @@ def test_what_comes_of_the_whole_request_is_stored_only_where_it_is_said() -> No
         @app.get("/pool")
         @cache.route(ttl=60)
         def pooled(request: Request, one: Annotated[Any, Depends(pool)], other: Annotated[Any, Depends(session)]) -> int:
-            assert request.app is not None
-            return ran()
+            return ran() if request.app is not None else 0
 
         @app.get("/tenant")
         @cache.route(ttl=60)
