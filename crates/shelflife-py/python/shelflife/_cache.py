@@ -9,9 +9,9 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, cast, overload
 
 from . import _loop
 from ._blocking import Blocking
@@ -21,10 +21,9 @@ from ._keys import canonical
 from ._loads import TRIES, Handling, Running, inside
 from ._stats import Stats, nothing_yet
 from ._time import Time
+from ._typed import AsyncCached, AsyncStream, Cached, Caching, F, P, Routing, T
 from ._values import ValueCodec, codec_for
 from ._write import Write
-
-T = TypeVar("T")
 
 log = logging.getLogger("shelflife")
 
@@ -299,10 +298,11 @@ class Cache:
         left: float | None = await _loop.wait(core.ttl(canonical(key)))
         return left
 
+    @overload
     async def get_or_load(
         self,
         key: str,
-        loader: Callable[[], T | Awaitable[T]],
+        loader: Callable[[], Awaitable[T]],
         *,
         ttl: Time | None = None,
         tags: Iterable[str] = (),
@@ -311,7 +311,34 @@ class Cache:
         strict: bool = False,
         session: str | None = None,
         **policy: Any,
-    ) -> T:
+    ) -> T: ...
+    @overload
+    async def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], T],
+        *,
+        ttl: Time | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,
+        share: bool = False,
+        strict: bool = False,
+        session: str | None = None,
+        **policy: Any,
+    ) -> T: ...
+    async def get_or_load(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        *,
+        ttl: Time | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,
+        share: bool = False,
+        strict: bool = False,
+        session: str | None = None,
+        **policy: Any,
+    ) -> Any:
         """The value, loaded if there is none: once for all who ask for it meanwhile, here and in other processes.
 
         An exception of the loader comes out as it is, unless something stale may stand in (`stale=`). If this call is cancelled,
@@ -320,10 +347,7 @@ class Cache:
         codec = codec_for(type)
         how = options(codec, ttl=ttl, **policy)
         level = "strict" if strict else session
-        value: T = await self._load(
-            canonical(key), list(map(canonical, tags)), codec, how, share, level, loader, refresh=False
-        )
-        return value
+        return await self._load(canonical(key), list(map(canonical, tags)), codec, how, share, level, loader, refresh=False)
 
     async def _load(
         self,
@@ -427,12 +451,12 @@ class Cache:
         core = await self._opened()
         return Receipt(await _loop.wait(core.emit(name, json.dumps(payload, separators=(",", ":")))))
 
-    def on(self, name: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    def on(self, name: str) -> Callable[[F], F]:
         """Registers a handler, sync or async: it gets the payload, and may return what is to be invalidated, as keywords of
         `invalidate`: `{"tags": ["user:42"]}`. It may see an event twice.
         """
 
-        def register(handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def register(handler: F) -> F:
             self._handlers.append((name, handler))
             if self._core is not None:
                 self._listen(name, handler)
@@ -458,6 +482,37 @@ class Cache:
 
     # Functions
 
+    @overload
+    def cached(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> AsyncCached[P, T]: ...  # type: ignore[overload-overlap]
+    @overload
+    def cached(self, function: Callable[P, AsyncIterator[T]], /) -> AsyncStream[P, T]: ...  # type: ignore[overload-overlap]
+    @overload
+    def cached(self, function: Callable[P, T], /) -> Cached[P, T]: ...
+    @overload
+    def cached(
+        self,
+        /,
+        *,
+        ttl: Time | Callable[[Any], Time] | None = None,
+        expire: Time | None = None,
+        key: str | None = None,
+        tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+        key_builder: Callable[..., str] | None = None,
+        condition: Callable[..., bool] | None = None,
+        share: bool = False,
+        name: str | None = None,
+        type: Any = None,
+        stale: Time | None = None,
+        stale_on_error: bool | None = None,
+        negative_ttl: Time | None = None,
+        soft_timeout: Time | None = None,
+        hard_timeout: Time | None = None,
+        jitter: float | None = None,
+        early: float | None = None,
+        throttle: Time | None = None,
+        lease: Time | None = None,
+        settle: Time | None = None,
+    ) -> Caching: ...
     def cached(self, function: Any = None, /, **how: Any) -> Any:
         """Caches what a function returns: docs/python.md lists what it can be told."""
         from ._decorator import decorate
@@ -466,7 +521,22 @@ class Cache:
             return decorate(self, function, **how)
         return lambda function: decorate(self, function, **how)
 
-    def route(self, **how: Any) -> Callable[[Any], Any]:
+    def route(
+        self,
+        *,
+        ttl: Time | None = None,
+        expire: Time | None = None,
+        tags: Iterable[str] = (),
+        vary_by: Iterable[str] = (),
+        per_user: str | None = None,
+        public: bool = False,
+        shared: bool = False,
+        stale: Time | None = None,
+        statuses: Iterable[int] = (),
+        ignore_cookies: Iterable[str] = (),
+        condition: Callable[..., bool] | None = None,
+        **settings: Any,
+    ) -> Routing:
         """Under `@app.get`: the response is stored, and sent from there after the route's dependencies have run, so that nobody gets it who
         would not have got it from the endpoint.
 
@@ -483,9 +553,27 @@ class Cache:
         """
         from ._route import decorate
 
-        return lambda function: decorate(self, function, **how)
+        how: dict[str, Any] = {
+            "ttl": ttl,
+            "expire": expire,
+            "tags": tags,
+            "vary_by": vary_by,
+            "per_user": per_user,
+            "public": public,
+            "shared": shared,
+            "stale": stale,
+            "statuses": statuses,
+            "ignore_cookies": ignore_cookies,
+            "condition": condition,
+            **settings,
+        }
 
-    def cached_many(self, **how: Any) -> Callable[[Any], Any]:
+        def routing(function: Any) -> Any:
+            return decorate(self, function, **how)
+
+        return routing
+
+    def cached_many(self, **how: Any) -> Callable[[F], F]:
         """Caches what a function of ids returns, a dict by id: it is called once for all ids that are not there.
 
         `@cache.cached_many(ids="user_ids", key="user:{id}", tags=["user:{id}"], ttl="5m")`. An id that the function leaves out is
@@ -493,9 +581,22 @@ class Cache:
         """
         from ._many import decorate
 
-        return lambda function: decorate(self, function, **how)
+        def caching(function: F) -> F:
+            made: F = decorate(self, function, **how)
+            return made
 
-    def invalidates(self, **what: Any) -> Callable[[Any], Any]:
+        return caching
+
+    def invalidates(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        patterns: Iterable[str] = (),
+        all: bool = False,
+        soft: bool = False,
+        everywhere: bool = False,
+    ) -> Callable[[F], F]:
         """Invalidates what a function makes outdated: after it has returned, before its result is given on; not if it raises.
 
         `keys`, `tags` and `patterns` are templates of its parameters: `@cache.invalidates(tags=["user:{user_id}"])`. Raises Unavailable
@@ -503,7 +604,13 @@ class Cache:
         """
         from ._invalidates import decorate
 
-        return lambda function: decorate(self, function, **what)
+        what = {"keys": keys, "tags": tags, "patterns": patterns, "all": all, "soft": soft, "everywhere": everywhere}
+
+        def invalidating(function: F) -> F:
+            made: F = decorate(self, function, **what)  # type: ignore[arg-type]
+            return made
+
+        return invalidating
 
 
 def _after_fork() -> None:
