@@ -31,7 +31,10 @@ example-proxy: ## Run the example of the proxy: before an API that knows nothing
 VENV := $(CURDIR)/target/venv
 PACKAGE := crates/shelflife-py
 python: python-built ## Build the Python package in a venv, check its types, run its tests on a real Redis
-	cd $(PACKAGE) && $(VENV)/bin/mypy --strict python/shelflife
+	cd $(PACKAGE) && $(VENV)/bin/mypy --strict python/shelflife typing
+	cd $(PACKAGE) && $(VENV)/bin/basedpyright --level error --pythonpath $(VENV)/bin/python
+	cd $(PACKAGE) && $(VENV)/bin/python -m mypy.stubtest shelflife._core --ignore-disjoint-bases --allowlist stubtest-allowlist.txt
+	./tools/python-wheel
 	cd $(PACKAGE) && RUST_COMMAND=$(CURDIR)/target/debug/shelflife $(VENV)/bin/python -m pytest -q tests
 
 example-fastapi: python-built ## Run the example of FastAPI: beside the demo, on one Redis and one database (ARGS=--stay goes on)

@@ -87,5 +87,5 @@ async def main() -> None:
     assert_type(await all_of([1]), dict[int, str])
     assert_type(await cache.get_or_load("k", load), int)
     assert_type(await cache.get_or_load("k", lambda: 1), int)
-    names("one")  # type: ignore[arg-type]
+    await names("one")  # type: ignore[arg-type]
     cache.cached(tll=5)  # type: ignore[call-overload]

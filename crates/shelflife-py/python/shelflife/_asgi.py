@@ -15,6 +15,9 @@ from ._time import Time, seconds
 if TYPE_CHECKING:
     from ._cache import Cache
 
+#: Of a route: the layer by which it is looked up (None: it is left alone), by which a change is told, and whether it says `public` itself.
+Ready = tuple[Core, "Layer | None", Layer, bool]
+
 #: Methods that change nothing: nothing is to be invalidated.
 SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "QUERY"))
 
@@ -59,25 +62,26 @@ class ShelflifeMiddleware:
         }
         self._settings = layer_settings({k: v for k, v in given.items() if v is not None} | {"name": name})
         self._layers: dict[Any, tuple[Core, Layer]] = {}
+        self._ready: dict[_routes.Found, Ready] = {}
+        #: The application that is behind, as far as it can be seen from here.
+        self._front = _routes.seen_through(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (self.cache._is_off and scope["method"] in SAFE) or self.cache in scope.get(ASKED, ()):
             await self.app(scope, receive, send)
             return
-        found = _routes.find(scope, self.app)
-        mark = found.mark
-        before = mark is not None and mark.answers_before(self.cache)
-        if found.is_guarded and not before and scope["method"] in SAFE:
-            if mark is not None or not any(rule._is_public for rule in self.rules):
-                await self.app(scope, receive, send)
-                return
-        # By the route where it says so itself, by the rules that may answer for it where not.
-        which: Any = found if before else found.is_guarded
-        core = self.cache._core
-        made = self._layers.get(which)
-        if core is None or made is None or made[0] is not core:
-            made = await self._made(which)
-        looked = made[1].look(scope)
+        front = self._front
+        found = _routes.find(scope, self.app) if front is None else _routes.table_of(front).find(scope)
+        ready = self._ready.get(found)
+        if ready is None or ready[0] is not self.cache._core:
+            ready = self._ready[found] = await self._made(found)
+        _, layer, changes, before = ready
+        if scope["method"] not in SAFE:
+            layer = changes
+        if layer is None:
+            await self.app(scope, receive, send)
+            return
+        looked = layer.look(scope)
         if type(looked) is tuple:
             start, body = looked
             await send(start)
@@ -109,18 +113,28 @@ class ShelflifeMiddleware:
         else:
             await exchange.give(came[0], came[1] or b"")
 
-    async def _made(self, which: Any) -> tuple[Core, Layer]:
+    async def _made(self, found: _routes.Found) -> Ready:
+        """What is done about requests of a route: by the route where it says so itself, by the rules that may answer for it where not."""
         core = await self.cache._opened_core()
-        if which is True:
-            rules = [rule if rule._is_public else rule.private() for rule in self.rules]
-            if all(rule._path is not None for rule in rules):
-                rules.append(Rule.any().private())
-        elif which is False:
-            rules = list(self.rules)
-        else:
-            rules = [which.mark.rule(which.dependant, before=True)]
-        made = self._layers[which] = (core, Layer(core, natives(rules), self._settings))
-        return made
+        mark = found.mark
+        if mark is not None and mark.answers_before(self.cache):
+            layer = self._layer(core, found, [mark.rule(found.dependant, before=True)])
+            return core, layer, layer, True
+        if not found.is_guarded:
+            layer = self._layer(core, False, list(self.rules))
+            return core, layer, layer, False
+        rules = [rule if rule._is_public else rule.private() for rule in self.rules]
+        if all(rule._path is not None for rule in rules):
+            rules.append(Rule.any().private())
+        layer = self._layer(core, True, rules)
+        left_alone = mark is not None or not any(rule._is_public for rule in self.rules)
+        return core, None if left_alone else layer, layer, False
+
+    def _layer(self, core: Core, which: Any, rules: list[Rule]) -> Layer:
+        made = self._layers.get(which)
+        if made is None or made[0] is not core:
+            made = self._layers[which] = (core, Layer(core, natives(rules), self._settings))
+        return made[1]
 
 
 async def _read(receive: Receive, most: int) -> tuple[bytes, Receive]:

@@ -220,7 +220,7 @@ class Core:
     # Reads. `level`: None (bounded), "strict", or a receipt (session).
     def hit(self, key: str, decoder: Decoder, options: Options, share: bool) -> Any: ...
     def get(
-        self, key: str, decoder: Decoder, options: Options, share: bool, level: str | None
+        self, key: str, decoder: Decoder, options: Options, share: bool, level: str | None = None
     ) -> Any | _Miss | Step: ...
     def get_many(
         self, keys: Sequence[str], decoder: Decoder, options: Options, share: bool
@@ -265,9 +265,9 @@ class Core:
     def invalidate(
         self,
         *,
-        keys: Sequence[str] = (),
-        tags: Sequence[str] = (),
-        patterns: Sequence[str] = (),
+        keys: Sequence[str] = ...,
+        tags: Sequence[str] = ...,
+        patterns: Sequence[str] = ...,
         all: bool = False,
         soft: bool = False,
         everywhere: bool = False,
@@ -298,6 +298,7 @@ class Clock:
     def __new__(cls) -> Clock: ...
     def advance(self, seconds: float) -> None: ...
 
+@final
 class Write:
     """A write of the source that was announced. Dropped without an end, its key is invalidated behind."""
 
@@ -309,6 +310,7 @@ class Write:
 
 # HTTP
 
+@final
 class Rule:
     """A rule of the layer; each setter gives a new one. Times are text (`"300.000000s"`). See `_rule.py`."""
 
@@ -337,6 +339,7 @@ class Rule:
     def check(self) -> None:
         """Raises ConfigError for one that can't be used."""
 
+@final
 class Layer:
     """The rules of HTTP around an application, over one cache."""
 
@@ -348,6 +351,7 @@ class Layer:
         or it goes to the application, for itself or for others. `None`: it is none that HTTP knows.
         """
 
+@final
 class Passing:
     """A request that the application answers for itself."""
 
@@ -363,6 +367,7 @@ class Passing:
     def give_up(self) -> None:
         """There is no answer: the URL is invalidated behind, if this `changes` something."""
 
+@final
 class Asking:
     """A request whose answer may be stored, or be another's."""
 
@@ -383,6 +388,7 @@ class Asking:
         ended already, for those who come after.
         """
 
+@final
 class Turn:
     """An application's turn to answer, for all who ask for the same. Dropped without an end, it has failed."""
 
@@ -407,6 +413,7 @@ class Turn:
     def on_cancel(self, cancel: Callable[[], object]) -> None:
         """Called when nobody wants it any more."""
 
+@final
 class Storing:
     """A response that is being stored while it is sent."""
 

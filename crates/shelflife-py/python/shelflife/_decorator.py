@@ -8,7 +8,7 @@ import sys
 import typing
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from . import _keys, _loop, _stream
 from ._core import MISS, Func, Load, Undecodable
@@ -113,8 +113,8 @@ class Plan:
             self.item, type = codec_for(type), list[type]
         self.codec: ValueCodec = codec_for(_returned(function, hints) if type is None else type)
         #: Of the result.
-        self.late_ttl = ttl if callable(ttl) else None
-        self.late_tags: Callable[..., Iterable[str]] | None = tags if callable(tags) else None
+        self.late_ttl = cast("Callable[[Any], Time] | None", ttl if callable(ttl) else None)
+        self.late_tags = cast("Callable[..., Iterable[str]] | None", tags if callable(tags) else None)
         self.policy = policy
         #: See `CacheInfo`. Each is changed by one statement, which the GIL does not interrupt.
         self.hits = self.misses = self.loads = self.errors = 0

@@ -217,9 +217,9 @@ class Exchange:
             if self.turn is not None:
                 self.turn.fail()
             out = self._out
-            if out is not None and (not out.done() or not out.cancelled()):
-                # Nobody asks for it any more, be it an error.
-                out.cancel() or out.exception()
+            # Nobody asks for it any more, be it an error.
+            if out is not None and not out.cancel() and not out.cancelled():
+                out.exception()
 
     async def _stand_in(self) -> bool:
         """Sends what the engine has in place of a response that never came."""

@@ -245,5 +245,6 @@ def _fields(value: Any) -> dict[str, Any] | None:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if _shape.is_model(type(value)):
-        return {name: getattr(value, name) for name in type(value).model_fields}
+        kind: Any = type(value)
+        return {name: getattr(value, name) for name in kind.model_fields}
     return None

@@ -54,8 +54,20 @@ class _Table:
     def __init__(self, app: Any) -> None:
         self.count = len(app.routes)
         self.routes = [(route, _found(route)) for route in routes_of(app)]
-        self.by_host = any(_is_of_hosts(route) for route, _ in self.routes)
-        self.found: dict[tuple[str, ...], Found] = {}
+        self._by_host = any(_is_of_hosts(route) for route, _ in self.routes)
+        self._found: dict[tuple[str, ...], Found] = {}
+
+    def find(self, scope: Scope) -> Found:
+        """What is behind a request: searched once for each path."""
+        name: tuple[str, ...] = (scope["method"], scope["path"], scope.get("root_path", ""))
+        if self._by_host:
+            name += tuple(str(value) for field, value in scope["headers"] if field == b"host")
+        found = self._found.get(name)
+        if found is None:
+            if len(self._found) >= _MOST:
+                self._found.clear()
+            found = self._found[name] = _search(self, scope)
+        return found
 
 
 def table_of(app: Any) -> _Table:
@@ -75,16 +87,7 @@ def find(scope: Scope, front: Any) -> Found:
         app = scope.get("app")
         if getattr(app, "routes", None) is None:
             return _OPEN
-    table = table_of(app)
-    name: tuple[str, ...] = (scope["method"], scope["path"], scope.get("root_path", ""))
-    if table.by_host:
-        name += tuple(str(value) for field, value in scope["headers"] if field == b"host")
-    found = table.found.get(name)
-    if found is None:
-        if len(table.found) >= _MOST:
-            table.found.clear()
-        found = table.found[name] = _search(table, scope)
-    return found
+    return table_of(app).find(scope)
 
 
 def _search(table: _Table, scope: Scope) -> Found:

@@ -15,10 +15,11 @@ use super::Head;
 /// The head of the request of an `http` scope. `None` for one that HTTP does not know: it is not for a cache.
 pub(super) fn parts_of(scope: &Bound<'_, PyDict>) -> PyResult<Option<Parts>> {
     let py = scope.py();
-    let Some(method) = text(scope, intern!(py, "method"))? else {
+    let Some(method) = scope.get_item(intern!(py, "method"))? else {
         return Ok(None);
     };
-    let (Some(target), Ok(method)) = (target(scope)?, Method::from_bytes(method.as_bytes())) else {
+    let method = Method::from_bytes(method.cast::<PyString>()?.to_str()?.as_bytes());
+    let (Some(target), Ok(method)) = (target(scope)?, method) else {
         return Ok(None);
     };
     let Some(fields) = scope.get_item(intern!(py, "headers"))? else {
@@ -35,7 +36,9 @@ pub(super) fn parts_of(scope: &Bound<'_, PyDict>) -> PyResult<Option<Parts>> {
         };
     }
     let (mut parts, ()) = Request::new(()).into_parts();
-    if let Some(scheme) = text(scope, intern!(py, "scheme"))?
+    if let Some(scheme) = scope.get_item(intern!(py, "scheme"))?
+        && let scheme = scheme.cast::<PyString>()?.to_str()?
+        && scheme != "http"
         && let Ok(scheme) = scheme.parse()
     {
         by_hand::by_scheme(&mut parts, scheme);
@@ -44,10 +47,6 @@ pub(super) fn parts_of(scope: &Bound<'_, PyDict>) -> PyResult<Option<Parts>> {
     parts.uri = target;
     parts.headers = headers;
     Ok(Some(parts))
-}
-
-fn text<'py>(scope: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Option<String>> {
-    scope.get_item(name)?.map(|text| text.extract()).transpose()
 }
 
 /// Path and query as they came, or, of a server that doesn't tell, as they would have.

@@ -131,6 +131,7 @@ class _Call:
         if self.made is None and kept.form is Form.NOTHING:
             # It was somebody else's, and for him alone.
             return await self._run(self.args, self.kwargs)
+        value: Any = None
         if self.made is None:
             try:
                 value = _kept.response_of(kept) if kept.form is Form.RESPONSE else plan.values.read(kept, self.coder)
