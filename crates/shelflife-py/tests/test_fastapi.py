@@ -88,3 +88,54 @@ def test_the_lifespan_opens_and_closes_round_another() -> None:
     assert (seen, cache._core) == ([True, True], None)
     with TestClient(FastAPI(lifespan=cache.lifespan)):
         assert cache._core is not None
+
+
+def test_annotations_that_are_text() -> None:
+    from apps import annotated
+    from asgi import ask, run
+    from shelflife.fastapi import check, install
+
+    async def work() -> None:
+        install(annotated.app)
+        for path in ("routed", "cached"):
+            for _ in range(2):
+                for tenant in ("a", "b"):
+                    reply = await ask(annotated.app, f"/{path}/7", headers={"X-Tenant": tenant})
+                    assert reply.body == b'{"id":7,"name":"%s"}' % tenant.encode()
+        assert [one for one in annotated.ran if one != "behind"] == ["routed", "routed", "cached", "cached"]
+        assert check(annotated.app) == []
+        await annotated.cache.close()
+
+    run(work)
+
+
+def test_anyio_cancels_and_waits_as_asyncio_does() -> None:
+    import anyio
+    from shelflife import Cache
+
+    async def main() -> None:
+        async with Cache.memory() as cache:
+            gate, ran = anyio.Event(), 0
+
+            async def load() -> int:
+                nonlocal ran
+                ran += 1
+                await gate.wait()
+                return ran
+
+            found: list[int] = []
+
+            async def reader() -> None:
+                found.append(await cache.get_or_load("k", load))
+
+            async with anyio.create_task_group() as group:
+                with anyio.move_on_after(0.05) as scope:
+                    await cache.get_or_load("k", load)
+                assert scope.cancelled_caught
+                group.start_soon(reader)
+                group.start_soon(reader)
+                await anyio.sleep(0.01)
+                gate.set()
+            assert found == [1, 1] and ran == 1
+
+    anyio.run(main)
