@@ -4,6 +4,7 @@ use http::{HeaderMap, Request};
 
 use super::*;
 use crate::tower::rule::VaryBy;
+use shelflife_http::Reason;
 
 fn rules(rules: impl IntoIterator<Item = Rule>) -> Rules {
     Rules::new(rules.into_iter().collect(), &Policy::application()).unwrap()
