@@ -1,0 +1,1 @@
+"""What deploy/check.py is made of."""
