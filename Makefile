@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi python python-built bench-python
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,6 +20,7 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	$(MAKE) --no-print-directory example-proxy
 	$(MAKE) --no-print-directory python
 	$(MAKE) --no-print-directory example-fastapi
+	$(MAKE) --no-print-directory deploy-check
 
 example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
 	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
@@ -40,7 +41,10 @@ python: python-built ## Build the Python package in a venv, check its types, run
 example-fastapi: python-built ## Run the example of FastAPI: beside the demo, on one Redis and one database (ARGS=--stay goes on)
 	$(VENV)/bin/python examples/fastapi/tour.py target/debug/shelflife $(ARGS)
 
-# What both need: a Redis, the command, and the package in a venv.
+deploy-check: python-built ## Check what is in deploy/: its files, its Redis and the rights of its users, its services as processes
+	$(VENV)/bin/python deploy/check.py target/debug/shelflife
+
+# What these need: a Redis, the command, and the package in a venv.
 python-built:
 	./tools/need-redis
 	./tools/python-venv

@@ -1,19 +1,33 @@
 """Checks what is in deploy/. Usage: check.py PATH-OF-SHELFLIFE
 
-Starts each Redis for real, and drives shelflife on it. Ends with 1 if anything is wrong; what could not be checked here is told.
+Starts each Redis and each service for real, and drives shelflife on them. Ends with 1 if anything is wrong; what could not be checked here is told.
 """
 
+import os
+import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
-from checks import rights, told
+from checks import compose, rights, told, topology
+from checks.server import DEPLOY
+
+COMPOSE = {"compose.yaml": topology.to_try, "compose.production.yaml": topology.production}
 
 
 def main(shelflife: str) -> int:
     with tempfile.TemporaryDirectory(prefix="shelflife-deploy-") as name:
         scratch = Path(name)
         rights.prove(shelflife, scratch / "rights")
+        for file, walk in COMPOSE.items():
+            made = scratch / file
+            made.mkdir()
+            subprocess.run([DEPLOY / "passwords", "init"], env={**os.environ, "DEPLOY": str(made)}, check=True)
+            content = compose.look(DEPLOY / file, made)
+            with ExitStack() as started:
+                walk(started, content, made, shelflife)
+    told.left_out("the images", "they need a container engine: `docker compose -f deploy/compose.yaml up --build`")
     return told.end()
 
 

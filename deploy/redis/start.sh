@@ -2,12 +2,13 @@
 # Makes the ACL file of users.acl and the passwords, then becomes redis-server with redis.conf; further arguments go to it.
 # `start.sh reload` makes the file anew for a server that runs: that is how a password is changed. `start.sh acl` only makes it.
 #
+# NAMESPACES: those of the applications, with blanks between [default: default].
 # Passwords: one a line in $SECRETS/redis_NAME; each line is valid. Only their digests reach the ACL file.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 secrets=${SECRETS:-/run/secrets}
 acl=${ACL_FILE:-/run/redis/users.acl}
-namespace=${SHELFLIFE_NAMESPACE:-default}
+namespaces=${NAMESPACES:-default}
 
 sha256() {
   if command -v sha256sum >/dev/null 2>&1; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
@@ -25,7 +26,16 @@ passwords() {
 }
 
 make_acl() {
-  rules=$(sed -e '/^#/d' -e '/^$/d' -e "s/@namespace@/$namespace/g" "$here/users.acl")
+  rules=$(awk -v namespaces="$namespaces" '
+    /^#/ || /^$/ { next }
+    {
+      line = ""
+      for (i = 1; i <= NF; i++) {
+        n = index($i, "@namespace@") ? split(namespaces, each, " ") : 1
+        for (j = 1; j <= n; j++) { word = $i; gsub(/@namespace@/, each[j], word); line = line (line == "" ? "" : " ") word }
+      }
+      print line
+    }' "$here/users.acl")
   for user in shelflife onlooker operator; do
     digests=$(passwords "$secrets/redis_$user")
     rules=$(printf '%s\n' "$rules" | sed "s/@passwords:$user@/$digests/")

@@ -1,0 +1,166 @@
+"""The services of a compose file as plain processes: its own commands, environment, files and health checks, with paths, names and ports put in the place of those in
+containers. What is checked is what compose would start, but for the images."""
+
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .server import DEPLOY, PATIENCE, free_port
+from .told import check, title
+
+REPOSITORY = DEPLOY.parent
+
+
+class Answer(NamedTuple):
+    status: int
+    #: Cache-Status, of the cache that is nearest.
+    said: str
+    body: str
+
+
+class Topology:
+    def __init__(self, started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
+        self.started, self.scratch, self.shelflife, self.services = started, scratch, shelflife, content["services"]
+        self.paths = {"/run/secrets": scratch / "secrets", "/run/redis": scratch, "/data": scratch / "data", "/app": REPOSITORY / "examples/fastapi"}
+        (scratch / "data").mkdir(exist_ok=True)
+        self.ports: dict[tuple[str, str], int] = {}
+        self.processes: dict[str, "subprocess.Popen[Any]"] = {}
+        env = scratch / ".env"
+        self.variables = dict(line.split("=", 1) for line in env.read_text().splitlines())
+
+    def up(self) -> bool:
+        """Starts all, each when what it depends on is healthy by its own health check."""
+        left = dict(self.services)
+        while left:
+            name = next(name for name in left if not set(left[name].get("depends_on", {})) & set(left))
+            if not self.start(name, left.pop(name)):
+                return False
+        return True
+
+    def start(self, name: str, service: dict[str, Any]) -> bool:
+        for source, path in (volume.split(":")[:2] for volume in service.get("volumes", []) if volume.startswith(".")):
+            self.paths[path] = DEPLOY / source
+        for port in service.get("ports", []):
+            self.port(name, port.split(":")[-1])
+        command = [self.here(name, word) for word in self.entrypoint(service) + service.get("command", [])]
+        environment = {key: self.here(name, value) for key, value in service.get("environment", {}).items()}
+        if service["image"].startswith("redis:"):
+            command += ["--port", str(self.port(name, "6379")), "--bind", "127.0.0.1", "--dir", str(self.scratch)]
+            environment |= {"SECRETS": str(self.scratch / "secrets"), "ACL_FILE": str(self.scratch / "users.acl")}
+        log = (self.scratch / f"{name}.log").open("w")
+        process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log, cwd=self.scratch, start_new_session=True)
+        self.started.callback(process.wait)
+        self.started.callback(lambda: os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None)
+        self.processes[name] = process
+        healthy = until(lambda: process.poll() is None and self.is_healthy(name, service))
+        return check(healthy, f"{name} starts, and is healthy by its own health check", (self.scratch / f"{name}.log").read_text()[-500:])
+
+    def entrypoint(self, service: dict[str, Any]) -> list[str]:
+        if "entrypoint" in service:
+            return list(service["entrypoint"])
+        of_image = [other["build"]["dockerfile"] for other in self.services.values() if other["image"] == service["image"] and "build" in other]
+        if not of_image:
+            return []
+        said = re.findall(r"^ENTRYPOINT (.*)$", (REPOSITORY / of_image[0]).read_text(), re.M)[-1]
+        program, *words = json.loads(said)
+        return [{"python": sys.executable, "shelflife": self.shelflife}[program], *words]
+
+    def is_healthy(self, name: str, service: dict[str, Any]) -> bool:
+        how, *words = service["healthcheck"]["test"]
+        words = [self.here(name, word) for word in words]
+        redis_cli = f"redis-cli -p {self.port(name, '6379')}" if service["image"].startswith("redis:") else "redis-cli"
+        if how == "CMD-SHELL":
+            words = ["sh", "-c", words[0].replace("redis-cli", redis_cli)]
+        else:
+            programs = {"healthy": [str(DEPLOY / "docker/healthy")], "python": [sys.executable], "redis-cli": redis_cli.split()}
+            words[:1] = programs[words[0]]
+        return subprocess.run(words, capture_output=True, timeout=10, check=False).returncode == 0
+
+    def port(self, name: str, port: str) -> int:
+        return self.ports.setdefault((name, port), free_port())
+
+    def here(self, name: str, text: str) -> str:
+        """What a text in a container is here. A file of the configuration is written anew."""
+        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: self.variables[found[1]], text)
+        names = "|".join(map(re.escape, self.services))
+        text = re.sub(rf"\b(0\.0\.0\.0|127\.0\.0\.1|{names}):(\d+)", lambda at: f"127.0.0.1:{self.port(at[1] if at[1] in self.services else name, at[2])}", text)
+        if (name, text) in self.ports:
+            return str(self.ports[name, text])
+        for there, path in self.paths.items():
+            text = re.sub(rf"(?<![\w/.]){there}(?=/|$)", str(path), text)
+        text = "127.0.0.1" if text == "0.0.0.0" else text
+        if text.endswith(".toml"):
+            # Its paths stand after a quotation mark.
+            lines = (self.here(name, line) for line in Path(text).read_text().splitlines())
+            (self.scratch / f"{name}.toml").write_text("\n".join(lines) + "\n")
+            return str(self.scratch / f"{name}.toml")
+        return text
+
+    def ask(self, name: str, port: str, path: str, method: str = "GET", body: Any = None, scheme: str = "http", **fields: str) -> Answer:
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{scheme}://localhost:{self.port(name, port)}{path}", content, fields, method=method)
+        trusted = ssl.create_default_context(cafile=str(self.scratch / "secrets/certificate.pem")) if scheme == "https" else None
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=trusted) as answer:
+                return Answer(answer.status, (answer.headers.get_all("Cache-Status") or [""])[-1], answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, "", error.read().decode())
+
+
+def until(holds: Callable[[], object], patience: float = PATIENCE) -> bool:
+    end = time.monotonic() + patience
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def to_try(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
+    title("compose.yaml, as processes")
+    all_ = Topology(started, content, scratch, shelflife)
+    if not all_.up():
+        return
+    first, same = all_.ask("demo", "8080", "/users/7"), all_.ask("fastapi", "8000", "/users/7")
+    queries = json.loads(all_.ask("fastapi", "8000", "/stats").body)["database"]["queries"]
+    check("stored" in first.said and same.body == first.body, "FastAPI has what the demo has stored", (first, same, queries))
+    began = time.monotonic()
+    answers = [all_.ask("proxy", "8090", path) for path in ("/users?page=2", "/users/7", "/users/7")]
+    check("hit" in answers[-1].said and answers[-1].body == same.body, "the proxy before FastAPI: the second answer is a hit", answers[-1].said)
+    check(time.monotonic() - began < 2, "  and does not wait for itself, whatever the application caches", f"{time.monotonic() - began:.1f} s")
+    written = all_.ask("demo", "8080", "/users/7", "PUT", {"name": "Ada Lovelace", "city": "London"}, **{"Content-Type": "application/json"})
+    new = until(lambda: "Ada Lovelace" in all_.ask("fastapi", "8000", "/users/7").body, 1.0)
+    check(written.status == 200 and new, "what the demo writes is new in FastAPI within 1 s", written)
+
+
+def production(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
+    title("compose.production.yaml, as processes: TLS, users of the ACL")
+    secrets = scratch / "secrets"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*words, "-keyout", secrets / "key.pem", "-out", secrets / "certificate.pem"], check=True, capture_output=True)
+    all_ = Topology(started, content, scratch, shelflife)
+    if not all_.up():
+        return
+    check("ports" not in content["services"]["redis"], "Redis has no port on the host")
+    first, again = (all_.ask("proxy", "8443", "/users/7", scheme="https") for _ in range(2))
+    check("hit" in again.said and first.body == again.body, "over TLS: the second answer is a hit", (first.said, again.said))
+    token = (secrets / "proxy_token").read_text().strip()
+    done = all_.ask("proxy", "8081", "/_shelflife/invalidate", "POST", {"tags": ["user:7"], "everywhere": True}, Authorization=f"Bearer {token}")
+    after = all_.ask("proxy", "8443", "/users/7", scheme="https")
+    check(done.status == 200 and "stored" in after.said, "operators invalidate a tag with the token: it is loaded anew", (done, after))
+    stranger = all_.ask("proxy", "8081", "/_shelflife/invalidate", "POST", {"all": True}, Authorization="Bearer guess")
+    check(stranger.status in (401, 403), "not without it", stranger)
+    proxy = all_.processes["proxy"]
+    proxy.terminate()
+    check(until(lambda: proxy.poll() is not None) and proxy.returncode == 0, "SIGTERM ends the proxy in good order", proxy.returncode)
