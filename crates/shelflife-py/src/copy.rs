@@ -1,6 +1,6 @@
 //! Copies of plain values: what they are made of, and may be shared, is; dicts, lists and sets are new.
 //!
-//! Must not: copy what it does not know. What is not [`plain`] is made anew by its decoder.
+//! Must not: copy what it does not know. What is not [plain](is_plain) is made anew by its decoder.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
