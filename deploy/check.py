@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from checks import compose, rights, told, topology
+from checks import compose, documents, rights, told, topology
 from checks.server import DEPLOY
 
 COMPOSE = {"compose.yaml": topology.to_try, "compose.production.yaml": topology.production}
@@ -27,6 +27,9 @@ def main(shelflife: str) -> int:
             content = compose.look(DEPLOY / file, made)
             with ExitStack() as started:
                 walk(started, content, made, shelflife)
+        documents.dockerfiles()
+        documents.kubernetes(scratch / "pod", shelflife)
+        documents.systemd(scratch / "host", shelflife)
     told.left_out("the images", "they need a container engine: `docker compose -f deploy/compose.yaml up --build`")
     return told.end()
 

@@ -17,15 +17,15 @@ PATIENCE = 15.0
 class Server:
     """One server with its passwords. What it started ends with the stack."""
 
-    def __init__(self, started: ExitStack, scratch: Path, *options: str, start: Path = START) -> None:
-        self.port, self.scratch, self.start = free_port(), scratch, start
+    def __init__(self, started: ExitStack, scratch: Path, *options: str, namespaces: str = "default") -> None:
+        self.port, self.scratch = free_port(), scratch
         scratch.mkdir(exist_ok=True)
-        self.env = {**os.environ, "SECRETS": str(scratch / "secrets"), "ACL_FILE": str(scratch / "users.acl"), "DEPLOY": str(scratch)}
+        self.env = {**os.environ, "SECRETS": str(scratch / "secrets"), "ACL_FILE": str(scratch / "users.acl"), "DEPLOY": str(scratch), "NAMESPACES": namespaces}
         self.passwords("init")
         self.log = scratch / "redis.log"
         local = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(scratch)]
         with self.log.open("w") as log:
-            process = subprocess.Popen([str(start), *local, *options], env=self.env, stdout=log, stderr=log)
+            process = subprocess.Popen([str(START), *local, *options], env=self.env, stdout=log, stderr=log)
         started.callback(process.wait)
         started.callback(process.kill)
         until_it_listens(process, self.port)
@@ -34,7 +34,7 @@ class Server:
         subprocess.run([DEPLOY / "passwords", what], env=self.env, check=True)
 
     def reload(self) -> str:
-        return subprocess.run([self.start, "reload", "-p", str(self.port)], env=self.env, text=True, capture_output=True, check=False).stdout.strip()
+        return subprocess.run([START, "reload", "-p", str(self.port)], env=self.env, text=True, capture_output=True, check=False).stdout.strip()
 
     def password(self, user: str) -> str:
         """The newest one."""
