@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from checks import compose, documents, rights, told, topology
+from checks import compose, documents, eviction, rights, told, topology
 from checks.server import DEPLOY
 
 COMPOSE = {"compose.yaml": topology.to_try, "compose.production.yaml": topology.production}
@@ -20,6 +20,7 @@ def main(shelflife: str) -> int:
     with tempfile.TemporaryDirectory(prefix="shelflife-deploy-") as name:
         scratch = Path(name)
         rights.prove(shelflife, scratch / "rights")
+        eviction.makes_room(shelflife, scratch / "full")
         for file, walk in COMPOSE.items():
             made = scratch / file
             made.mkdir()

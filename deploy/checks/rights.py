@@ -82,6 +82,7 @@ def is_rotated(server: Server) -> None:
     server.reload()
     check(not asyncio.run(product.once(server.url())), "passwords drop, start.sh reload: the new one works")
     check(asyncio.run(product.once(server.url(password=old))), "  the old one is refused")
+    check(isinstance(server.ask("operator", "client", "kill", "user", "shelflife"), int), "  operator may end its connections")
 
 
 def rights(server: Server) -> list[str]:
