@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,6 +21,9 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	$(MAKE) --no-print-directory python
 	$(MAKE) --no-print-directory example-fastapi
 	$(MAKE) --no-print-directory deploy-check
+
+ui: ## Compile what users of the macro may get wrong: each mistake has its message (builds everything once more)
+	cargo test --locked -p shelflife --all-features --test trybuild
 
 example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
 	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
