@@ -17,10 +17,7 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	cargo check --locked -p shelflife --no-default-features --features macros,axum
 	cargo check --locked -p shelflife --no-default-features --features tower
 	$(MAKE) --no-print-directory example-sqlx
-	$(MAKE) --no-print-directory example-proxy
-	$(MAKE) --no-print-directory python
-	$(MAKE) --no-print-directory example-fastapi
-	$(MAKE) --no-print-directory deploy-check
+	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check
 
 ui: ## Compile what users of the macro may get wrong: each mistake has its message (builds everything once more)
 	cargo test --locked -p shelflife --all-features --test trybuild
@@ -28,8 +25,11 @@ ui: ## Compile what users of the macro may get wrong: each mistake has its messa
 example-sqlx: ## Run the example with sqlx: a transaction, its commit, its rollback
 	cargo run --locked -q --manifest-path examples/sqlx/Cargo.toml --target-dir target/examples
 
+# The command that the examples run. The tests have built it already, with dependencies that cargo would build anew for it alone.
+THE_COMMAND = $(if $(BUILT),test -x target/debug/shelflife,cargo build --locked -q -p shelflife-cli)
+
 example-proxy: ## Run the example of the proxy: before an API that knows nothing of it
-	cargo build --locked -q -p shelflife-cli
+	$(THE_COMMAND)
 	python3 examples/proxy/tour.py target/debug/shelflife
 
 VENV := $(CURDIR)/target/venv
@@ -51,7 +51,7 @@ deploy-check: python-built ## Check what is in deploy/: its files, its Redis and
 python-built:
 	./tools/need-redis
 	./tools/python-venv
-	cargo build --locked -q -p shelflife-cli
+	$(THE_COMMAND)
 	cd $(PACKAGE) && VIRTUAL_ENV=$(VENV) $(VENV)/bin/maturin develop --locked --quiet
 
 lint: ## Format and lints, warnings as errors
