@@ -62,6 +62,7 @@ lint: ## Format and lints, warnings as errors
 bench: ## Measure: a table with ratios from one run (ARGS="--json FILE" keeps the figures)
 	./tools/need-redis
 	cargo run --release --locked -p shelflife-bench -- $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory bench-python)
 
 bench-python: ## Measure the Python package beside its peers (ARGS="--only web", ARGS="--json FILE")
 	./tools/need-redis
