@@ -3,6 +3,7 @@
 //! The engine asks for the load when it wants it, in a task of its own; it is started through the mailbox of the loop that it
 //! belongs to, and tells its end through [`Load`]. If the engine gives it up, it is cancelled there.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -208,8 +209,8 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    fn encoded(&self, payload: Vec<u8>, value: Py<PyAny>) -> Encoded {
-        let encoded = Encoded::new(Bytes::from(payload));
+    fn encoded(&self, payload: &[u8], value: Py<PyAny>) -> Encoded {
+        let encoded = Encoded::new(Bytes::copy_from_slice(payload));
         match self.shared {
             true => encoded.with(kept(value)),
             false => encoded,
@@ -230,15 +231,16 @@ impl Load {
 
 #[pymethods]
 impl Load {
-    fn done(&self, payload: Vec<u8>, value: Py<PyAny>) {
-        self.under.end(Ok(Given::One(self.encoded(payload, value))));
+    fn done(&self, payload: Cow<'_, [u8]>, value: Py<PyAny>) {
+        self.under
+            .end(Ok(Given::One(self.encoded(&payload, value))));
     }
 
     fn done_many(&self, found: &Bound<'_, PyDict>) -> PyResult<()> {
         let mut values = HashMap::with_capacity(found.len());
         for (at, one) in found {
             let (payload, value): (Bound<'_, PyBytes>, Py<PyAny>) = one.extract()?;
-            let value = self.encoded(payload.as_bytes().to_vec(), value);
+            let value = self.encoded(payload.as_bytes(), value);
             values.insert(at.extract()?, value);
         }
         self.under.end(Ok(Given::Many(values)));

@@ -1,5 +1,6 @@
 //! Writes that were announced.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -27,11 +28,11 @@ impl Write {
 
 #[pymethods]
 impl Write {
-    fn finish(&self, py: Python<'_>, payload: Vec<u8>) -> PyResult<Py<PyAny>> {
+    fn finish(&self, py: Python<'_>, payload: Cow<'_, [u8]>) -> PyResult<Py<PyAny>> {
         let Some(write) = self.take() else {
             return Err(PyRuntimeError::new_err("the write has ended already"));
         };
-        let value = Encoded::new(Bytes::from(payload));
+        let value = Encoded::new(Bytes::copy_from_slice(&payload));
         begin(py, true, async move {
             let finished = write.finish(value).await;
             Answer::new(move |py| match finished {

@@ -42,6 +42,7 @@ async def ask(
     headers: Headers | None = None,
     body: bytes = b"",
     raw_headers: Any = None,
+    of: Any = None,
     **more: Any,
 ) -> Reply:
     """One request, as a server would make it."""
@@ -74,6 +75,7 @@ async def ask(
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "extensions": {},
+        **({} if of is None else {"app": of}),
         **more,
     }
     await app(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import fastapi.routing
 import pytest
 from asgi import Counter, ask, bearer, made, run
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
@@ -364,5 +365,54 @@ def test_paths_that_were_rewritten_and_schemes_are_told_apart() -> None:
                 reply = await ask(served, "/x", **more)
                 assert reply.body.decode() == f"{more.get('scheme', 'http')} {more.get('path', '/x')}"
             assert reply.is_hit
+
+    run(work)
+
+
+def test_a_route_that_came_later_is_not_answered_before_its_dependencies() -> None:
+    async def work() -> None:
+        app, router, ran = FastAPI(), APIRouter(), Counter()
+        served = ShelflifeMiddleware(app, cache=Cache.memory(), rules=[Rule.any().ttl(60)])
+
+        @router.get("/first")
+        def first() -> int:
+            return 1
+
+        app.include_router(router)
+        await ask(served, "/first")
+
+        def gate(request: Request) -> None:
+            if request.headers.get("x-k") != "good":
+                raise HTTPException(403)
+
+        @router.get("/late", dependencies=[Depends(gate)])
+        def late() -> int:
+            return ran()
+
+        statuses = [(await ask(served, "/late", headers={"X-K": key})).status for key in ("good", "good", "bad")]
+        # Before FastAPI kept included routers as they are, what came later was not included.
+        assert statuses == ([200, 200, 403] if hasattr(fastapi.routing, "iter_route_contexts") else [404] * 3)
+
+    run(work)
+
+
+def test_an_application_of_another_kind_has_routes_that_say_nothing() -> None:
+    class Foreign:
+        __slots__ = ("routes",)
+
+        def __init__(self) -> None:
+            self.routes = [object()]
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            scope["app"] = self
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x"})
+
+    async def work() -> None:
+        app, cache = Foreign(), Cache.memory()
+        served = ShelflifeMiddleware(app, cache=cache, rules=[Rule.any().ttl(60)])
+        async with cache.lifespan(app):
+            assert (await ask(served, "/x")).status == 200
+            assert (await ask(served, "/x", of=app)).is_hit
 
     run(work)

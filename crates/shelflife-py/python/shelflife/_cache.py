@@ -169,10 +169,10 @@ class Cache:
 
     def _prepare(self, app: Any) -> None:
         """What an application needs of us, and what it should know, before its first request."""
-        if getattr(app, "routes", None) is None:
-            return
         from . import _routes
 
+        if _routes.seen_through(app) is not app:
+            return
         if getattr(app, "state", None) is not None and getattr(app.state, "cache", None) is None:
             app.state.cache = self
         _routes.install(app)

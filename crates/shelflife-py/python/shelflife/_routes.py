@@ -44,7 +44,8 @@ class Found:
 
 #: An application that is not of FastAPI or Starlette: no dependencies.
 _OPEN = Found(None, None, False)
-#: One that is, or may be, but can't be seen through.
+#: One that is, or may be, but can't be seen through; and what no route was known for when it was looked for: one may have been added to an
+#: included router since.
 _HIDDEN = Found(None, None, True)
 
 
@@ -59,6 +60,9 @@ class _Table:
 
     def find(self, scope: Scope) -> Found:
         """What is behind a request: searched once for each path."""
+        if scope["method"] == "HEAD":
+            # What GET has is what it asks for.
+            scope = {**scope, "method": "GET"}
         name: tuple[str, ...] = (scope["method"], scope["path"], scope.get("root_path", ""))
         if self._by_host:
             name += tuple(str(value) for field, value in scope["headers"] if field == b"host")
@@ -84,10 +88,8 @@ def find(scope: Scope, front: Any) -> Found:
     """What is behind a request, for who stands in front of `front`."""
     app = seen_through(front)
     if app is None:
-        app = scope.get("app")
-        if getattr(app, "routes", None) is None:
-            return _OPEN
-    return table_of(app).find(scope)
+        app = seen_through(scope.get("app"))
+    return _OPEN if app is None else table_of(app).find(scope)
 
 
 def _search(table: _Table, scope: Scope) -> Found:
@@ -104,7 +106,7 @@ def _search(table: _Table, scope: Scope) -> Found:
         if below is None:
             return _HIDDEN
         return _search(table_of(below), {**scope, **child})
-    return _OPEN
+    return _HIDDEN
 
 
 def _found(route: Any) -> Found | None:
@@ -140,7 +142,8 @@ def _is_of_hosts(route: Any, depth: int = 0) -> bool:
 def seen_through(app: Any) -> Any:
     """The application with routes that stands behind middlewares, as far as they say what is behind them."""
     for _ in range(_DEEP):
-        if app is None or (isinstance(getattr(app, "routes", None), list) and hasattr(app, "url_path_for")):
+        routed = isinstance(getattr(app, "routes", None), list) and hasattr(app, "url_path_for")
+        if app is None or routed:
             return app
         app = getattr(app, "app", None)
     return None

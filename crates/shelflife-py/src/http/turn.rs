@@ -1,5 +1,6 @@
 //! The application as a tower service: a call is a [`Turn`], which Python takes in the loop that it belongs to.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -277,14 +278,14 @@ impl Turn {
     }
 
     /// False when no more of it is wanted.
-    fn push(&self, data: Vec<u8>) -> bool {
+    fn push(&self, data: Cow<'_, [u8]>) -> bool {
         let under = self.shared.under();
         let Some(chunks) = &under.chunks else {
             return false;
         };
         match data.is_empty() {
             true => !chunks.is_closed(),
-            false => chunks.send(Ok(data.into())).is_ok(),
+            false => chunks.send(Ok(Bytes::copy_from_slice(&data))).is_ok(),
         }
     }
 
