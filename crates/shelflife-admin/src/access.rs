@@ -285,7 +285,7 @@ mod tests {
             ("", 0),
             ("0123456789abcde", 15),
             ("0123456789 abcdef", 17),
-            ("0123456789abcdé", 16),
+            ("0123456789abcdeé", 16),
         ] {
             assert_eq!(
                 Access::token(token).check().unwrap_err(),

@@ -18,7 +18,7 @@
 //! // On a listener of its own, for who sits at this machine:
 //! let page = router(&cache, Access::listener("127.0.0.1:8081".parse()?))?;
 //! // Or in the application, for who has the token:
-//! let app: Router = Router::new().nest("/_shelflife", router(&cache, Access::token("4f1c-0d2e-change-me"))?);
+//! let app: Router = Router::new().nest_service("/_shelflife", router(&cache, Access::token("4f1c-0d2e-change-me"))?);
 //! // Open to everybody: refused, and the error says what to do.
 //! assert!(router(&cache, Access::listener("0.0.0.0:8081".parse()?)).is_err());
 //! # drop((page, app)); Ok::<_, Box<dyn std::error::Error>>(())
@@ -32,7 +32,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET api/now` | `{version, now_ms, uptime_ms, namespace, process, stats, store, members}`, see below |
+//! | `GET api/now` | `{version, now_ms, uptime_ms, namespace, token, process, stats, store, members}`, see below |
 //! | `GET api/hot?n=20` | `{keys: [..], tags: [..]}`: the names that were read most of late |
 //! | `GET api/largest?n=20` | `{entries: [..]}`: the entries that take most of this process's memory |
 //! | `GET api/log?since=60` | server-sent events `entry` ([`Logged`] and `at_ms`), `gap`, `lost` (`{detail}`), `back`; the `id` of an entry is its epoch |
@@ -43,7 +43,7 @@
 //! `api/now`:
 //!
 //! - `stats`: [`Stats`], of this process.
-//! - `process`: `{pid}`.
+//! - `process`: `{pid}`. `token`: whether one is asked for.
 //! - `store`: `{kind: "embedded" | "redis", answers: bool, detail}`; `detail` says why it does not answer. With
 //!   Redis or Valkey `server` beside it has what the server says of itself, null when it did not say.
 //! - `members`: `{clock, now, all: [MemberState]}`, the processes that follow the log; null when the store does
@@ -94,7 +94,8 @@ const SCANS: usize = 2;
 
 /// The page and its API, for a cache.
 ///
-/// To be nested at a path (`/_shelflife`), or served as it is.
+/// To be nested at a path (`/_shelflife`), or served as it is. The page itself is `page` below that; `nest_service`
+/// has `/_shelflife/` lead there as well, where `nest` knows `/_shelflife` alone.
 ///
 /// # Errors
 ///

@@ -75,7 +75,7 @@ async fn leave() -> Response {
 fn back_with(cookie: &str) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     let headers = response.headers_mut();
-    headers.insert(LOCATION, HeaderValue::from_static("./"));
+    headers.insert(LOCATION, HeaderValue::from_static("page"));
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         headers.insert(SET_COOKIE, cookie);
     }

@@ -17,6 +17,7 @@ pub(crate) async fn now(State(admin): State<Admin>) -> Json<Value> {
         "now_ms": milliseconds(SystemTime::now()),
         "uptime_ms": u64::try_from(admin.since.elapsed().as_millis()).unwrap_or(u64::MAX),
         "namespace": cache.namespace(),
+        "token": admin.gate.token().is_some(),
         "process": { "pid": std::process::id() },
         "stats": cache.stats(),
         "store": store(cache.redis().is_some() || answers.is_err(), &answers),
