@@ -215,7 +215,11 @@ impl Embedded {
             self.shard(&key).put(entry, now);
         }
         let epoch = control.bump(now);
-        Ok(Put { epoch, stored })
+        Ok(Put {
+            epoch,
+            stored,
+            at_once: true,
+        })
     }
 
     pub(crate) fn begin_write(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::address::Address;
-use super::link::Link;
+use super::link::{At, Link};
 use super::log::member_name;
 use super::names::Names;
 use super::reply::{self, Answer};
@@ -23,6 +23,7 @@ use crate::record::{self, Lease};
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult, Wanted};
 
+mod apart;
 mod examine;
 mod invalidate;
 mod lease;
@@ -62,12 +63,13 @@ impl RedisStore {
         settings: &Settings,
         clock: Clock,
     ) -> StoreResult<Self> {
+        let names = Names::of(&settings.namespace);
         Ok(Self {
-            names: Names::of(&settings.namespace),
             address: address.shown(),
             member: member_name(settings.window),
             awaited: Arc::default(),
-            link: Link::open(address, settings).await?,
+            link: Link::open(address, settings, &names.clock).await?,
+            names,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
             clock,
             #[cfg(test)]
@@ -104,16 +106,20 @@ impl RedisStore {
     }
 
     pub(crate) async fn ping(&self) -> StoreResult<()> {
-        self.link.call(&redis::cmd("PING")).await.map(|_| ())
+        self.link
+            .call(At::Control, &redis::cmd("PING"))
+            .await
+            .map(|_| ())
     }
 
     /// The text of `INFO`, all sections that cost nothing.
     pub(crate) async fn info(&self) -> StoreResult<String> {
-        let got = self.link.call(&redis::cmd("INFO")).await?;
+        let got = self.link.call(At::Control, &redis::cmd("INFO")).await?;
         redis::FromRedisValue::from_redis_value(got)
             .map_err(|e| StoreError::new(ErrorKind::Store, format!("INFO gave no text: {e}")))
     }
 
+    /// Runs a script where its first key is.
     pub(super) async fn run(
         &self,
         script: &Script,
@@ -125,8 +131,9 @@ impl RedisStore {
             cmd
         };
         let by_digest = with(script.evalsha(keys.len()));
+        let at = keys.first().map_or(At::Control, |name| At::Name(name));
         self.link
-            .call_script(by_digest, || with(script.eval(keys.len())))
+            .call_script(at, by_digest, || with(script.eval(keys.len())))
             .await
     }
 

@@ -4,6 +4,7 @@ use redis::Value;
 
 use super::RedisStore;
 use crate::inspect::Overview;
+use crate::redis::link::At;
 use crate::store::StoreResult;
 
 impl RedisStore {
@@ -18,7 +19,7 @@ impl RedisStore {
         let number = |name: &str| field(name).and_then(|text| text.parse().ok());
         let log = match self
             .link
-            .call(redis::cmd("XLEN").arg(&self.names.log))
+            .call(At::Control, redis::cmd("XLEN").arg(&self.names.log))
             .await
         {
             Ok(Value::Int(entries)) => u64::try_from(entries).unwrap_or(0),
