@@ -8,6 +8,7 @@
 
 mod after_commit;
 mod cached;
+mod clusters;
 mod contract;
 mod cut_off;
 mod damage;
@@ -22,6 +23,8 @@ mod peers;
 mod races;
 mod refused;
 mod retry;
+mod readers;
+mod sentinels;
 mod sessions;
 mod settings;
 mod settle;
