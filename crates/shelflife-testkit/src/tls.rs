@@ -75,13 +75,13 @@ impl Certificates {
         self.file("client.key")
     }
 
-    /// `ca=…&cert=…&key=…`, for the query of a URL.
+    /// `tls_ca=…&tls_cert=…&tls_key=…`, for the query of a URL.
     pub fn query(&self) -> String {
         let mut query = String::new();
         for (name, path) in [
-            ("ca", self.ca()),
-            ("cert", self.cert()),
-            ("key", self.key()),
+            ("tls_ca", self.ca()),
+            ("tls_cert", self.cert()),
+            ("tls_key", self.key()),
         ] {
             let separator = if query.is_empty() { "" } else { "&" };
             // Writing to a String cannot fail.

@@ -46,7 +46,10 @@ async fn entries_spread_and_are_found_again() {
     for n in 0..60_u32 {
         assert_eq!(other.get::<u32>(format!("user:{n}")).await, Some(n));
     }
-    cache.invalidate(Invalidation::new().tag("all")).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().tag("all"))
+        .await
+        .unwrap();
     for n in 0..60_u32 {
         let strict = other.entry(format!("user:{n}")).strict().get::<u32>().await;
         assert_eq!(strict, None);
@@ -116,19 +119,28 @@ async fn an_entry_is_found_and_removed_in_every_phase_of_its_slots_move() {
     assert_eq!(read().await, Some(1), "it is still here");
     cache.set(key.clone(), 2_u32).await.unwrap();
     assert_eq!(read().await, Some(2));
-    cache.invalidate(Invalidation::new().key(&*key)).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().key(&*key))
+        .await
+        .unwrap();
     assert_eq!(read().await, None);
     // What is new is made there.
     cache.set(key.clone(), 3_u32).await.unwrap();
     assert_eq!(read().await, Some(3));
     move_.move_keys(100);
     assert_eq!(read().await, Some(3), "it has gone ahead");
-    cache.invalidate(Invalidation::new().pattern("k*")).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().pattern("k*"))
+        .await
+        .unwrap();
     assert_eq!(read().await, None, "a scan meets it on its way");
     cache.set(key.clone(), 4_u32).await.unwrap();
     move_.close();
     assert_eq!(read().await, Some(4));
-    cache.invalidate(Invalidation::new().key(&*key)).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().key(&*key))
+        .await
+        .unwrap();
     assert_eq!(read().await, None);
     assert_eq!(cache.stats().store_errors, 0);
 }
@@ -167,8 +179,8 @@ async fn globs_are_scanned_on_every_node() {
         .await
         .unwrap();
     for n in 0..300_u32 {
-        let found = cache.entry(format!("user:{n}:name")).strict().get::<u32>();
-        assert_eq!(found.await, None, "{n}");
+        let key = format!("user:{n}:name");
+        assert_eq!(cache.entry(key).strict().get::<u32>().await, None, "{n}");
     }
 }
 
