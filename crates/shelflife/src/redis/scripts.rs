@@ -48,6 +48,7 @@ scripts! { ["scripts/prelude.lua"]:
     ENSURE = "scripts/ensure.lua";
     FILL = "scripts/fill.lua";
     INVALIDATE = "scripts/invalidate.lua";
+    LOG = "scripts/log.lua";
     ENSURE_SINCE = "scripts/ensure_since.lua";
     BEGIN_WRITE = "scripts/begin_write.lua";
     WRITE = "scripts/write.lua";

@@ -12,6 +12,7 @@ mod clusters;
 mod contract;
 mod cut_off;
 mod damage;
+mod encrypted;
 mod events;
 mod faults;
 mod gate;

@@ -49,8 +49,9 @@ impl Bench {
         self.server.as_mut().expect("this store has a server")
     }
 
-    pub fn is_redis(&self) -> bool {
-        self.server.is_some()
+    /// Whether other processes may use it too.
+    pub fn is_shared(&self) -> bool {
+        self.server.is_some() || self.cluster.is_some()
     }
 
     /// Settings of a cache on this store.

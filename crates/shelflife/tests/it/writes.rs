@@ -81,7 +81,7 @@ on_both_stores! {
         saved.entered().await;
         writing.abort();
         assert!(writing.await.unwrap_err().is_cancelled());
-        if bench.is_redis() {
+        if bench.is_shared() {
             until(async || holds(&cache).await.is_none()).await;
         }
         assert_eq!(cache.get::<u32>(KEY).await, None);

@@ -111,7 +111,7 @@ impl RedisStore {
     }
 
     /// Removes what is called so, each where it is.
-    pub(super) async fn unlink(&self, names: &[String]) -> StoreResult<()> {
+    async fn unlink(&self, names: &[String]) -> StoreResult<()> {
         let unlink = names.iter().map(async |name| {
             let mut unlink = redis::cmd("UNLINK");
             unlink.arg(name);

@@ -10,6 +10,7 @@ use super::super::{RedisStore, TAG_SLACK, millis};
 use crate::epoch::Epoch;
 use crate::key::Tag;
 use crate::record::Token;
+use crate::redis::link::At;
 use crate::redis::reply::Answer;
 use crate::redis::scripts;
 use crate::store::{Call, Entry, Filled, Put, StoreError, StoreResult, Wanted};
@@ -72,8 +73,9 @@ impl RedisStore {
         Ok((logged.clock, stored))
     }
 
-    /// PROTOCOL §7, both at once, for values that count from when the call began. First the tokens: what is
-    /// invalidated from now on takes them away. Then the log is asked whether anything has named the entries since the
+    /// PROTOCOL §7, both at once, for values that count from when the call began. First the tokens, each in the place
+    /// of what was there: what is invalidated from now on takes them away, and so does a set that comes later. What
+    /// then stands there, if a token is gone, was loaded or set after this call began, and may stay. Then the log is asked whether anything has named the entries since the
     /// call: it has whatever took place before the tokens stood, for an invalidation announces the keys that it is
     /// about to remove. Then the values, by their tokens, and the log.
     pub(in crate::redis::steps) async fn set_apart(
@@ -87,24 +89,25 @@ impl RedisStore {
         };
         let tokens: Vec<Wanted> = entries.iter().map(|_| wanted()).collect();
         let places = entries.iter().zip(&tokens);
-        try_join_all(places.map(|(entry, wanted)| self.steal(&entry.key, *wanted))).await?;
+        try_join_all(places.map(|(entry, wanted)| self.replace(&entry.key, *wanted))).await?;
         let (epoch, may) = self.check(&entries, call).await?;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
         let puts = entries.into_iter().zip(tokens).zip(may);
         let stored = try_join_all(puts.map(async |((mut entry, wanted), may)| {
             if !may {
-                self.unlink(&[self.names.entry(&entry.key)]).await?;
-                return Ok(false);
+                return self.release(&entry.key, wanted.token).await.map(|()| false);
             }
             entry.meta.epoch = epoch;
-            self.put_entry(entry, wanted.token, "write").await
+            self.put_entry(entry, wanted.token, "set").await
         }))
         .await?;
         let logged = self.log_keys("s", keys.iter().map(|key| &**key)).await?;
+        let before = logged.word.as_deref().and_then(|tick| tick.parse().ok());
         Ok(Put {
             epoch: logged.clock,
             stored,
-            at_once: false,
+            // Nothing was logged between the look at the log and this.
+            at_once: logged.clock.inc == epoch.inc && before == Some(epoch.tick),
         })
     }
 
@@ -157,16 +160,24 @@ impl RedisStore {
             .map(drop)
     }
 
+    /// Puts a token where an entry is or was.
+    async fn replace(&self, key: &str, wanted: Wanted) -> StoreResult<()> {
+        let name = self.names.entry(key);
+        let mut set = redis::cmd("SET");
+        set.arg(&name).arg(self.lease_record(key, wanted));
+        set.arg("PX").arg(millis(wanted.lease));
+        self.link.call(At::Name(&name), &set).await.map(drop)
+    }
+
     /// Logs keys, whose entries lie elsewhere: `k` as invalidated, `s` as set, `G` as about to be removed.
     pub(super) async fn log_keys(
         &self,
         field: &str,
         keys: impl Iterator<Item = &str>,
     ) -> StoreResult<Answer> {
-        // No entries, no tags.
-        let mut args: Vec<&[u8]> = vec![b"0", b"hard", b"0", b"o", self.member().as_bytes()];
+        let mut args: Vec<&[u8]> = vec![b"o", self.member().as_bytes()];
         args.extend(keys.flat_map(|key| [field.as_bytes(), key.as_bytes()]));
-        self.control("log", &scripts::INVALIDATE, &[], &args).await
+        self.control("log", &scripts::LOG, &[], &args).await
     }
 }
 
