@@ -15,6 +15,7 @@ mod damage;
 mod encrypted;
 mod events;
 mod faults;
+mod figures;
 mod gate;
 #[cfg(feature = "axum")]
 mod http;
