@@ -131,7 +131,7 @@ pub use entry::{Entry, Write};
 pub use epoch::{Epoch, ParseEpochError, Receipt};
 pub use error::{Error, ErrorKind, LoadError};
 pub use hot::{Hot, Hottest};
-pub use inspect::{Inspection, Overview, Scan};
+pub use inspect::{Inspection, Overview, Scan, TagState};
 pub use invalidation::Invalidation;
 pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
 pub use local::Large;
