@@ -117,9 +117,25 @@ impl RedisStore {
             .map(|_| ())
     }
 
-    /// The text of `INFO`, all sections that cost nothing.
-    pub(crate) async fn info(&self) -> StoreResult<String> {
-        let got = self.link.call(At::Control, &redis::cmd("INFO")).await?;
+    /// The text of `INFO`, all sections that cost nothing, of each primary; first of who has the control keys.
+    pub(super) async fn infos(&self) -> StoreResult<Vec<String>> {
+        let control = self.info(At::Control).await?;
+        let mut all = Vec::with_capacity(self.link.primaries());
+        if self.link.is_apart() {
+            let id = run_id(&control).map(str::to_owned);
+            for nth in 0..self.link.primaries() {
+                let text = self.info(At::Nth(nth)).await?;
+                if run_id(&text) != id.as_deref() {
+                    all.push(text);
+                }
+            }
+        }
+        all.insert(0, control);
+        Ok(all)
+    }
+
+    async fn info(&self, at: At<'_>) -> StoreResult<String> {
+        let got = self.link.call(at, &redis::cmd("INFO")).await?;
         redis::FromRedisValue::from_redis_value(got)
             .map_err(|e| StoreError::new(ErrorKind::Store, format!("INFO gave no text: {e}")))
     }
@@ -197,6 +213,10 @@ impl RedisStore {
             key,
         )
     }
+}
+
+fn run_id(info: &str) -> Option<&str> {
+    info.lines().find_map(|line| line.strip_prefix("run_id:"))
 }
 
 fn millis(d: Duration) -> u64 {

@@ -85,6 +85,7 @@ async fn sentinels_and_their_servers_have_users_of_their_own() {
             user: Some(Credentials::user("app", "se/cr@et")),
             sentinel_user: Some(Credentials::user("watch", "other")),
             tls: Some(Certificates::new()),
+            ..Access::default()
         },
     );
     works(group.url()).await;

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, Pipeline, ServerErrorKind, Value};
 use tokio::runtime::Handle;
@@ -41,6 +42,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const CALM: Duration = Duration::from_secs(2);
 const WORRIED: Duration = Duration::from_millis(200);
 const LEAST: Duration = Duration::from_millis(20);
+/// After so many answers that know less than is known the cluster counts as another one.
+const DOUBTS: usize = 10;
 const NOBODY: u16 = u16::MAX;
 
 type Address = (String, u16);
@@ -60,6 +63,8 @@ struct Shared {
     map: RwLock<Arc<Map>>,
     /// Whom to ask next.
     turn: AtomicUsize,
+    /// How often in a row nobody knew as much as is known.
+    doubts: AtomicUsize,
     changes: Arc<AtomicU64>,
     /// Somebody found the map to be wrong, or the end has come.
     stirred: Arc<Notify>,
@@ -101,6 +106,7 @@ impl Cluster {
                 told: Vec::new(),
             })),
             turn: AtomicUsize::new(0),
+            doubts: AtomicUsize::new(0),
             changes: changes.clone(),
             stirred: Arc::default(),
             closed: AtomicBool::new(false),
@@ -245,15 +251,14 @@ impl Cluster {
         }
         let mut info = redis::cmd("INFO");
         info.arg("replication");
-        let mut all = Vec::with_capacity(wanted.len());
-        for ((host, port), node) in wanted {
-            let text: String =
-                redis::FromRedisValue::from_redis_value(node.ask(&info, false).await?)
-                    .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
+        try_join_all(wanted.into_iter().map(async |((host, port), node)| {
+            let got = node.ask(&info, false).await?;
+            let text: String = redis::FromRedisValue::from_redis_value(got)
+                .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
             let replid = handshake::field(&text, "master_replid").unwrap_or_default();
-            all.push((format!("{host}:{port}"), replid.to_owned()));
-        }
-        Ok(all)
+            Ok((format!("{host}:{port}"), replid.to_owned()))
+        }))
+        .await
     }
 
     /// Asks every primary whether a slot of its own is on its way; only it knows.
@@ -356,7 +361,8 @@ impl Shared {
                 }
             }
         };
-        node.comes_up().await;
+        // Who was sent there waits no longer for it than for an answer.
+        let _ = tokio::time::timeout(self.patience.answer, node.comes_up()).await;
         Ok(node)
     }
 
@@ -374,7 +380,7 @@ impl Shared {
     /// Has the map made anew, by the first node that knows as much as is known already.
     async fn refresh(&self) -> StoreResult<()> {
         let map = self.map();
-        let epoch = |told: &[Known]| told.iter().map(|known| known.epoch).max().unwrap_or(0);
+        let mut told_less = false;
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = map.nodes.len();
         for i in 0..count {
@@ -383,8 +389,9 @@ impl Shared {
                 continue;
             }
             match self.told_by(node, host).await {
-                Ok(told) if epoch(&told) >= epoch(&map.told) => return self.take(told),
-                Ok(_) | Err(_) => {}
+                Ok(told) if self.is_believed(&told, &map) => return self.take(told),
+                Ok(_) => told_less = true,
+                Err(_) => {}
             }
         }
         for seed in self.seeds.iter().filter(|seed| map.at(seed).is_none()) {
@@ -394,18 +401,33 @@ impl Shared {
                 continue;
             }
             match self.told_by(&node, &seed.0).await {
-                Ok(told) if epoch(&told) >= epoch(&map.told) => return self.take(told),
-                Ok(_) | Err(_) => {}
+                Ok(told) if self.is_believed(&told, &map) => return self.take(told),
+                Ok(_) => told_less = true,
+                Err(_) => {}
             }
+        }
+        if told_less {
+            self.doubts.fetch_add(1, Ordering::Relaxed);
         }
         Err(StoreError::unavailable(
             "no node of the cluster tells who has what",
         ))
     }
 
+    /// Whether an answer knows as much as is known. When nobody has for a while, the cluster was made anew, and its epochs
+    /// began anew, too.
+    fn is_believed(&self, told: &[Known], map: &Map) -> bool {
+        epoch(told) >= epoch(&map.told) || self.doubts.load(Ordering::Relaxed) > DOUBTS
+    }
+
     /// Makes the map of what was told. Nodes that are known stay as they are.
     fn take(&self, told: Vec<Known>) -> StoreResult<()> {
         let mut slot = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_believed(&told, &slot) {
+            // Who asked at the same time was told more.
+            return Ok(());
+        }
+        self.doubts.store(0, Ordering::Relaxed);
         let mut primaries: Vec<&Known> = told.iter().filter(|known| known.is_primary).collect();
         primaries.sort_by(|a, b| a.place.cmp(&b.place));
         let mut nodes = Vec::with_capacity(primaries.len());
@@ -454,6 +476,10 @@ impl Shared {
             }
         });
     }
+}
+
+fn epoch(told: &[Known]) -> u64 {
+    told.iter().map(|known| known.epoch).max().unwrap_or(0)
 }
 
 /// How long the map is good for; `None` when nobody wants it any more.

@@ -83,6 +83,8 @@ impl RedisStore {
         entries: Vec<Entry>,
         call: Call,
     ) -> StoreResult<Put> {
+        #[cfg(test)]
+        self.probes.pause(crate::probe::Point::SetCalled).await;
         let wanted = || Wanted {
             token: Token::random(),
             lease: SETTING,
@@ -91,6 +93,8 @@ impl RedisStore {
         let places = entries.iter().zip(&tokens);
         try_join_all(places.map(|(entry, wanted)| self.replace(&entry.key, *wanted))).await?;
         let (epoch, may) = self.check(&entries, call).await?;
+        #[cfg(test)]
+        self.probes.pause(crate::probe::Point::SetLooked).await;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
         let puts = entries.into_iter().zip(tokens).zip(may);
         let stored = try_join_all(puts.map(async |((mut entry, wanted), may)| {
