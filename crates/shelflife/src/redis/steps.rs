@@ -48,7 +48,7 @@ pub(crate) struct RedisStore {
     pub(super) link: Link,
     pub(super) names: Names,
     /// What it was asked, and how that went.
-    pub(crate) calls: Calls,
+    pub(crate) calls: Box<Calls>,
     clock: Clock,
     /// Server ms minus the process's ms, as of the last answer that told the time.
     offset_ms: AtomicI64,
@@ -72,7 +72,7 @@ impl RedisStore {
             address: address.shown(),
             member: member_name(settings.window),
             awaited: Arc::default(),
-            calls: Calls::default(),
+            calls: Box::default(),
             link: Link::open(address, settings, &names.clock).await?,
             names,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
