@@ -6,6 +6,7 @@
 //!   primary ──▶ replica                real servers, which copy what the primary does
 //! ```
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::access::{Access, Credentials};
@@ -256,7 +257,24 @@ impl Group {
 
     fn wait(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let held = poll(PATIENCE, || holds(self).then_some(()));
-        assert!(held.is_some(), "not within {PATIENCE:?}: {what}");
+        assert!(held.is_some(), "not within {PATIENCE:?}: {what}\n{self}");
+    }
+}
+
+/// What the sentinels have logged.
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.servers.iter().map(RedisServer::port);
+        let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
+        write!(f, "servers at {}", ports.join(", "))?;
+        for (number, sentinel) in self.sentinels.iter().enumerate() {
+            write!(f, "\nsentinel {number}, at {}", sentinel.host())?;
+            let log = sentinel.log();
+            for line in log.lines().filter(|line| line.contains('+') || line.contains('-')) {
+                write!(f, "\n  {line}")?;
+            }
+        }
+        Ok(())
     }
 }
 

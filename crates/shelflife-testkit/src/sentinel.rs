@@ -9,12 +9,18 @@ use crate::resp::{Connection, Reply};
 use crate::server::{Kind, Options, RedisServer};
 
 /// After how long a server is down that does not answer.
-const DOWN_AFTER: Duration = Duration::from_millis(500);
+const DOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Sentinels tell each other what they know every 2 s, and ask servers who they are every 10 s. Not in a test.
-const PERIODS: [(&str, &str); 2] = [("PUBLISH-PERIOD", "100"), ("INFO-PERIOD", "500")];
+/// Of themselves, sentinels ask servers every 10 s who they are, and every second whether they are there. A server hangs up on them when it
+/// is promoted: if the last answer was old by then, it would be thought to be down at once. No more often: what a replica has said counts for
+/// five such periods, and while its primary is down it is asked every second.
+const ASKS: [(&str, &str); 2] = [("INFO-PERIOD", "500"), ("PING-PERIOD", "400")];
 
-/// A sentinel process of its own, which watches one primary: that is down when it has been silent for 500 ms.
+/// Of themselves, they tell each other what they know every 2 s. Whoever has heard nothing else four times as long makes a server what it
+/// should be by what it knows itself.
+const TELLS: [(&str, &str); 1] = [("PUBLISH-PERIOD", "500")];
+
+/// A sentinel process of its own, which watches one primary: that is down when it has been silent for 1 s.
 /// Killed, reaped and tidied up on drop.
 #[derive(Debug)]
 pub struct Sentinel {
@@ -41,7 +47,8 @@ impl Sentinel {
         let sentinel = Self {
             server: RedisServer::start_as(Options::part(Kind::Sentinel, access, conf)),
         };
-        sentinel.hurries();
+        sentinel.hurries(&ASKS);
+        sentinel.hurries(&TELLS);
         sentinel
     }
 
@@ -98,7 +105,8 @@ impl Sentinel {
     /// As [`Sentinel::start`].
     pub fn restart(&mut self) {
         self.server.restart();
-        self.hurries();
+        // What it remembers may be old, and it must not act by that: it listens for as long as it would of itself.
+        self.hurries(&ASKS);
     }
 
     /// Runs one command; an error of the sentinel is a reply.
@@ -109,6 +117,11 @@ impl Sentinel {
     pub fn command(&self, words: &[&str]) -> Reply {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         self.server.command(&words)
+    }
+
+    /// What it has logged since it was last started: what it found, and what was agreed.
+    pub fn log(&self) -> String {
+        self.server.log()
     }
 
     /// Opens a connection, authenticated if that is asked for.
@@ -125,8 +138,8 @@ impl Sentinel {
         self.command(&["SENTINEL", "MASTER", name])
     }
 
-    fn hurries(&self) {
-        for (period, ms) in PERIODS {
+    fn hurries(&self, periods: &[(&str, &str)]) {
+        for (period, ms) in periods {
             let reply = self.command(&["SENTINEL", "DEBUG", period, ms]);
             assert_eq!(reply, Reply::Simple("OK".to_owned()), "{period}");
         }

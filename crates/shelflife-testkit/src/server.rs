@@ -195,6 +195,11 @@ impl RedisServer {
         }
     }
 
+    /// What it has logged since it was last started.
+    pub fn log(&self) -> String {
+        self.site.log()
+    }
+
     /// Runs one command of text and shows the reply as text (see [`Reply`]'s `Display`).
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// Its file, in its own directory.
 const CONF: &str = "server.conf";
+
+const LOG: &str = "server.log";
 
 /// Where a server that speaks TLS alone can be asked, too, in its own directory.
 const SOCKET: &str = "kit.sock";
@@ -66,8 +68,7 @@ impl Site {
     }
 
     pub(super) fn launch(&self) -> Result<Process, Failure> {
-        let log = self.scratch.path().join("server.log");
-        let mut process = self.spawn(&log).map_err(|error| Failure {
+        let mut process = self.spawn().map_err(|error| Failure {
             what: format!("cannot start {}: {error}", self.binary.display()),
             log: String::new(),
         })?;
@@ -83,8 +84,13 @@ impl Site {
         };
         Err(Failure {
             what: format!("{}: {wrong}", self.binary.display()),
-            log: fs::read_to_string(&log).unwrap_or_default(),
+            log: self.log(),
         })
+    }
+
+    pub(super) fn log(&self) -> String {
+        let log = fs::read(self.scratch.path().join(LOG)).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// A connection, authenticated if that is asked for.
@@ -108,9 +114,9 @@ impl Site {
         Ok(connection)
     }
 
-    fn spawn(&self, log: &Path) -> io::Result<Process> {
+    fn spawn(&self) -> io::Result<Process> {
         // The log comes by the standard streams: a refused option is reported there too.
-        let out = File::create(log)?;
+        let out = File::create(self.scratch.path().join(LOG))?;
         let mut command = Command::new(&self.binary);
         if self.options.kind != Kind::Server {
             command.arg(self.scratch.path().join(CONF));

@@ -52,7 +52,7 @@ fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
     group.sentinel_mut(0).restart();
     group.restart(0);
     group.settle();
-    assert_eq!(group.primary(), 1);
+    assert_eq!(group.primary(), 1, "{group}");
     assert_eq!(get(group.server(0), "k"), "v");
     assert_eq!(get(group.server(0), "l"), "w");
     // What a sentinel has made of it, it is after a restart, too.
