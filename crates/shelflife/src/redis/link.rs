@@ -14,6 +14,7 @@ use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, ErrorKind as RedisKind, Pipeline, RedisError, ServerErrorKind, Value};
 
 use super::address::Address;
+use super::doctor::Place;
 use crate::error::ErrorKind;
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult};
@@ -147,6 +148,49 @@ impl Link {
     /// A connection of its own, without a response timeout, on the runtime of the caller.
     pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
         self.shared.connect(None).await
+    }
+
+    /// Where it leads, and as whom.
+    pub(super) fn place(&self) -> Place {
+        let info = &self.shared.address.0;
+        let own = info.redis_settings();
+        Place {
+            address: info.addr().clone(),
+            shown: self.shared.address.shown(),
+            db: own.db(),
+            user: own.username().unwrap_or("default").to_owned(),
+            has_secret: own.password().is_some(),
+        }
+    }
+
+    /// Whether the server lets in who names no user and no password.
+    pub(super) async fn lets_in_anybody(&self) -> StoreResult<bool> {
+        let shared = &self.shared;
+        if shared.address.0.redis_settings().password().is_none() {
+            return Ok(true);
+        }
+        let nobody = redis::RedisConnectionInfo::default();
+        let info = shared.address.0.clone().set_redis_settings(nobody);
+        let client = redis::Client::open(info).map_err(|e| handshake::refusal(&e))?;
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(shared.connect_timeout))
+            .set_response_timeout(Some(shared.timeout));
+        let asking = async {
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            connection
+                .req_packed_command(&redis::cmd("PING"))
+                .await
+                .and_then(Value::extract_error)
+        };
+        let said = tokio::time::timeout(shared.connect_timeout, asking).await;
+        let said = said.map_err(|_| StoreError::unavailable("connecting took too long"))?;
+        match said.map_err(|error| handshake::refusal(&error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn call(&self, cmd: &Cmd) -> StoreResult<Value> {

@@ -23,6 +23,8 @@ use crate::record::{self, Lease};
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult, Wanted};
 
+mod ask;
+mod bare;
 mod examine;
 mod invalidate;
 mod lease;
@@ -30,6 +32,7 @@ mod overview;
 mod read;
 mod scan;
 mod set;
+mod survey;
 mod write;
 
 /// How much longer than its entries the record of a tag is kept.
@@ -40,6 +43,7 @@ const ANOTHER_CLOCK_MS: i64 = 100;
 const BATCH: usize = 200;
 
 pub(crate) use examine::{Examined, Named, Stood};
+pub(crate) use survey::Surveyed;
 
 pub(crate) struct RedisStore {
     pub(super) link: Link,
