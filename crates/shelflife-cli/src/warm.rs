@@ -85,7 +85,7 @@ async fn go(
 ) -> Result<bool, Failure> {
     let mut under_way = tokio::task::JoinSet::new();
     let mut more = true;
-    loop {
+    while more || !under_way.is_empty() {
         tokio::select! {
             biased;
             () = &mut *ended => {
@@ -108,9 +108,9 @@ async fn go(
                     under_way.spawn(async move { work.carry_out(job).await });
                 }
             },
-            else => return Ok(false),
         }
     }
+    Ok(false)
 }
 
 /// From lines to URLs.

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
 
 use super::connection::{Connection, Target};
 use super::may_load;
-use super::side::{Loop, Side};
+use super::side::{BUCKET, Loop, Side};
 use super::told::{self, Report};
 use crate::args::BenchArgs;
 use crate::connect;
@@ -16,8 +17,8 @@ use crate::output;
 use crate::signals;
 use crate::web;
 
-/// How long one side is loaded before it is the other's turn.
-const SLICE: Duration = Duration::from_millis(250);
+/// Between two looks at how far it is.
+const PROGRESS: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(url: &str, args: &BenchArgs) -> Result<(), Failure> {
     let length = connect::duration("--duration", &args.duration)?;
@@ -75,23 +76,37 @@ async fn probe(target: &Target) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Loads each side for so long, in turns; `true` when somebody has had enough.
+/// Loads each side for so long: one in one piece, for what waits in an open loop must not be forgotten; two in
+/// turns. `true` when somebody has had enough.
 async fn load(
     sides: &mut [Side],
     length: Duration,
     bar: &ProgressBar,
     ended: &mut (impl Future<Output = ()> + Unpin),
 ) -> bool {
+    let (stop, stopped) = watch::channel(false);
+    let piece = if sides.len() == 1 { length } else { BUCKET };
     let mut left = length;
     while !left.is_zero() && !sides.iter().all(Side::is_through) {
-        let slice = left.min(SLICE);
+        let slice = left.min(piece);
         for side in sides.iter_mut() {
-            tokio::select! {
-                biased;
-                () = &mut *ended => return true,
-                () = side.slice(slice) => {}
+            let loading = side.slice(slice, &stopped);
+            tokio::pin!(loading);
+            let mut looks = tokio::time::interval(PROGRESS);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut *ended, if !*stop.borrow() => {
+                        // What was measured so far is told all the same.
+                        stop.send_replace(true);
+                    }
+                    () = &mut loading => break,
+                    _ = looks.tick() => bar.tick(),
+                }
             }
-            bar.inc(u64::try_from(slice.as_millis()).unwrap_or(u64::MAX));
+            if *stop.borrow() {
+                return true;
+            }
         }
         left -= slice;
     }
@@ -99,9 +114,10 @@ async fn load(
 }
 
 fn bar(length: Duration, sides: usize) -> ProgressBar {
-    let sides = u32::try_from(sides).unwrap_or(1);
-    let bar = ProgressBar::new(u64::try_from((length * sides).as_millis()).unwrap_or(u64::MAX));
-    if let Ok(style) = ProgressStyle::with_template("loading {bar:30} {elapsed}") {
+    let all = length * u32::try_from(sides).unwrap_or(1);
+    let bar = ProgressBar::new_spinner();
+    let template = format!("{{spinner}} loading for {} s: {{elapsed}}", all.as_secs());
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar

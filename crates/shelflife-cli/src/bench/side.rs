@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Target};
@@ -13,8 +14,10 @@ use crate::cache_status::Served;
 
 /// The longest time that is told apart, in ns: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
-/// How exactly times are kept: three digits.
-const DIGITS: u8 = 3;
+/// How exactly times are kept: to 1 %.
+const DIGITS: u8 = 2;
+/// What one figure of a curve stands for.
+pub(super) const BUCKET: Duration = Duration::from_millis(250);
 /// How many different errors are told.
 const ERRORS: usize = 10;
 
@@ -87,6 +90,8 @@ pub(super) struct Measured {
     pub(super) length: Duration,
     /// Requests that were due and never sent: no connection was free before the end.
     pub(super) unsent: u64,
+    /// Of each quarter of a second how many answers came, and the slowest one's time, in ns.
+    buckets: Vec<(u64, u64)>,
 }
 
 impl Measured {
@@ -99,6 +104,7 @@ impl Measured {
             bytes: 0,
             length: Duration::ZERO,
             unsent: 0,
+            buckets: Vec::new(),
         }
     }
 
@@ -131,6 +137,18 @@ impl Measured {
         }
         self.bytes += other.bytes;
         self.unsent += other.unsent;
+        for (at, (answers, slowest)) in other.buckets.iter().enumerate() {
+            let bucket = self.bucket(at);
+            bucket.0 += answers;
+            bucket.1 = bucket.1.max(*slowest);
+        }
+    }
+
+    fn bucket(&mut self, at: usize) -> &mut (u64, u64) {
+        if self.buckets.len() <= at {
+            self.buckets.resize(at + 1, (0, 0));
+        }
+        &mut self.buckets[at]
     }
 
     fn fail(&mut self, error: &str, n: u64) {
@@ -151,7 +169,7 @@ pub(super) struct Side {
     pub(super) target: Target,
     connections: Vec<Connection>,
     pub(super) measured: Measured,
-    /// Of each slice its answers a second and the time of its slowest hundredth, in ns.
+    /// Of each quarter of a second its answers a second, and the time of the slowest one, in ns.
     pub(super) slices: Vec<(f64, u64)>,
     how: Loop,
     left: Arc<AtomicU64>,
@@ -193,26 +211,27 @@ impl Side {
         self.left.store(most, Ordering::Relaxed);
     }
 
-    /// Loads it for so long.
-    pub(super) async fn slice(&mut self, length: Duration) {
+    /// Loads it for so long, or until it is told to stop.
+    pub(super) async fn slice(&mut self, length: Duration, stop: &watch::Receiver<bool>) {
         let began = Instant::now();
-        let end = began + length;
         let due = Arc::new(AtomicU64::new(0));
         let mut tasks = tokio::task::JoinSet::new();
         for mut connection in self.connections.drain(..) {
-            let (due, left, how) = (due.clone(), self.left.clone(), self.how);
+            let turns = Turns {
+                began,
+                end: began + length,
+                due: due.clone(),
+                left: self.left.clone(),
+                how: self.how,
+            };
+            let mut stop = stop.clone();
             tasks.spawn(async move {
                 let mut measured = Measured::new();
-                let turns = Turns {
-                    began,
-                    end,
-                    due,
-                    left,
-                    how,
-                };
-                while let Some(from) = turns.next().await {
-                    let asked = connection.ask().await;
-                    note(&mut measured, asked, from.elapsed());
+                let loaded = turns.load(&mut connection, &mut measured);
+                tokio::select! {
+                    () = loaded => {}
+                    // Whoever could tell it has gone: that is no reason to stop.
+                    Ok(_) = stop.wait_for(|stop| *stop) => {}
                 }
                 (connection, measured)
             });
@@ -225,15 +244,33 @@ impl Side {
             self.connections.push(connection);
             all.merge(&measured);
         }
+        // The last answers may come after the end, and belong to it.
+        all.length = began.elapsed();
         if let Loop::Open(rate) = self.how
             && !self.is_through()
         {
-            let all_due = (length.as_secs_f64() * f64::from(rate)).floor();
-            all.unsent = whole(all_due).saturating_sub(due.load(Ordering::Relaxed));
+            let until = all.length.min(length).as_secs_f64();
+            let all_due = whole((until * f64::from(rate)).floor());
+            all.unsent = all_due.saturating_sub(due.load(Ordering::Relaxed));
         }
-        // The last answers may come after the end, and belong to it.
-        all.length = began.elapsed();
-        self.slices.push((all.rate(), all.times.at(0.99)));
+        let buckets = all.buckets.len();
+        self.slices.extend(
+            all.buckets
+                .iter()
+                .enumerate()
+                .map(|(at, (answers, slowest))| {
+                    // The last one may be short.
+                    let before = BUCKET * u32::try_from(at).unwrap_or(u32::MAX);
+                    let long = match at + 1 == buckets {
+                        true => all
+                            .length
+                            .saturating_sub(before)
+                            .max(Duration::from_millis(1)),
+                        false => BUCKET,
+                    };
+                    (*answers as f64 / long.as_secs_f64(), *slowest)
+                }),
+        );
         self.measured.merge(&all);
         self.measured.length += all.length;
     }
@@ -259,6 +296,16 @@ struct Turns {
 }
 
 impl Turns {
+    /// One connection's share, until the end.
+    async fn load(&self, connection: &mut Connection, measured: &mut Measured) {
+        while let Some(from) = self.next().await {
+            let asked = connection.ask().await;
+            let bucket = self.began.elapsed().as_nanos() / BUCKET.as_nanos();
+            let bucket = usize::try_from(bucket).unwrap_or(usize::MAX);
+            note(measured, asked, from.elapsed(), bucket);
+        }
+    }
+
     /// Waits for the next turn, and gives the moment from which it counts; `None` at the end.
     async fn next(&self) -> Option<Instant> {
         if Instant::now() >= self.end {
@@ -293,10 +340,19 @@ impl Turns {
     }
 }
 
-fn note(measured: &mut Measured, asked: Result<super::connection::Answer, String>, took: Duration) {
+fn note(
+    measured: &mut Measured,
+    asked: Result<super::connection::Answer, String>,
+    took: Duration,
+    bucket: usize,
+) {
     match asked {
         Ok(answer) => {
             measured.times.record(took);
+            let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            let bucket = measured.bucket(bucket);
+            bucket.0 += 1;
+            bucket.1 = bucket.1.max(ns);
             *measured.served.entry(answer.served).or_default() += 1;
             *measured.statuses.entry(answer.status.as_u16()).or_default() += 1;
             measured.bytes += answer.bytes;

@@ -231,7 +231,7 @@ fn timelines(sides: &[Side], ink: Ink) -> Result<(), Failure> {
         ))?;
         let worst = side.slices.iter().map(|(_, ns)| *ns).max().unwrap_or(0);
         output::line(format!(
-            "{name} p99       {}  up to {}",
+            "{name} slowest   {}  up to {}",
             plot::spark(&slowest, columns, ink),
             ns(worst)
         ))?;

@@ -1,7 +1,9 @@
 //! `shelflife top`: frames as text and as JSON, and a real terminal that is as it was when it has ended.
 
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child as Process, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -167,11 +169,11 @@ fn what_is_missing_or_wrong_is_said() {
     assert!(stderr(&output).contains("is not shelflife's"), "{output:?}");
 }
 
-/// A command in a terminal of its own (util-linux's `script`), and what it has written there so far.
+/// A command in a terminal of its own (util-linux's `script`), and the screen as a person sees it.
 struct Terminal {
     process: Process,
-    written: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
-    pid: std::path::PathBuf,
+    screen: Arc<Mutex<vt100::Parser>>,
+    pid: PathBuf,
     _scratch: Scratch,
 }
 
@@ -182,8 +184,9 @@ impl Terminal {
         let bin = env!("CARGO_BIN_EXE_shelflife");
         let inner = format!("echo $$ > {}; exec {bin} {top}", pid.display());
         // Before and after: how the terminal is set.
-        let outer =
-            format!("stty rows 40 cols 100; stty -a; sh -c '{inner}'; echo ended $?; stty -a");
+        let outer = format!(
+            "stty rows 40 cols 100; a=$(stty -g); sh -c '{inner}'; echo ended $?; [ $a = $(stty -g) ] && echo as before"
+        );
         let mut process = Command::new("script")
             .args(["-qefc", &outer, "/dev/null"])
             .env("TERM", "xterm-256color")
@@ -192,30 +195,30 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn()
             .expect("script is there: it is part of util-linux (apt-get install bsdutils)");
-        let written = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (mut from, to) = (process.stdout.take().unwrap(), written.clone());
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(40, 100, 0)));
+        let (mut from, to) = (process.stdout.take().unwrap(), screen.clone());
         std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(n @ 1..) = from.read(&mut piece) {
-                to.lock().unwrap().extend_from_slice(&piece[..n]);
+                to.lock().unwrap().process(&piece[..n]);
             }
         });
         Terminal {
             process,
-            written,
+            screen,
             pid,
             _scratch: scratch,
         }
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
+        self.screen.lock().unwrap().screen().contents()
     }
 
     fn wait_for(&self, part: &str) {
         let began = Instant::now();
         while !self.text().contains(part) {
-            assert!(began.elapsed() < LIMIT, "no {part:?} in {:?}", self.text());
+            assert!(began.elapsed() < LIMIT, "no {part:?} in\n{}", self.text());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -229,33 +232,14 @@ impl Terminal {
     /// Whether it has ended with this code, and the terminal is as it was.
     fn assert_restored(mut self, code: &str) {
         self.wait_for(&format!("ended {code}"));
+        self.wait_for("as before");
         self.process.wait().unwrap();
-        let text = self.text();
-        for (on, off) in [
-            ("\u{1b}[?1049h", "\u{1b}[?1049l"),
-            ("\u{1b}[?25l", "\u{1b}[?25h"),
-        ] {
-            assert!(
-                text.rfind(on) < text.rfind(off),
-                "{off:?} comes last: {text:?}"
-            );
-        }
-        let settings: Vec<&str> = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| {
-                line.contains(" icanon") || line.contains(" echo ") || line.contains(" opost")
-            })
-            .collect();
-        let (before, after) = settings.split_at(settings.len() / 2);
-        assert!(!before.is_empty());
-        assert_eq!(before, after);
+        let screen = self.screen.lock().unwrap();
         assert!(
-            settings
-                .iter()
-                .all(|line| !line.contains("-icanon") && !line.contains("-opost")),
-            "{settings:?}"
+            !screen.screen().alternate_screen(),
+            "its own screen is left"
         );
+        assert!(!screen.screen().hide_cursor(), "the cursor is back");
     }
 }
 
@@ -273,6 +257,7 @@ fn a_terminal_shows_it_obeys_keys_and_is_as_it_was_at_the_end() {
     let mut terminal =
         Terminal::start(&format!("top --url {}/_shelflife --every 200ms", api.url()));
     terminal.wait_for("shelflife top");
+    assert!(terminal.screen.lock().unwrap().screen().alternate_screen());
     terminal.wait_for("users:42");
     terminal.wait_for("tag user:42");
     terminal.press("?");
@@ -285,7 +270,10 @@ fn a_terminal_shows_it_obeys_keys_and_is_as_it_was_at_the_end() {
         api.asked("/_shelflife/api/now") <= looks + 1,
         "it asks nobody while it is paused"
     );
-    terminal.press("p\t\t\t");
+    terminal.press("p\t");
+    terminal.wait_for("hottest tags");
+    terminal.press("\t\t");
+    terminal.wait_for("1 process follows the log");
     terminal.press("q");
     terminal.assert_restored("0");
 }
