@@ -133,7 +133,7 @@ pub use engine::load::{CurrentLoad, current_load};
 pub use entry::{Entry, Write};
 pub use epoch::{Epoch, ParseEpochError, Receipt};
 pub use error::{Error, ErrorKind, LoadError};
-pub use inspect::{Inspection, Overview, Scan};
+pub use inspect::{Inspection, Overview, Scan, TagState};
 pub use invalidation::Invalidation;
 pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
 pub use members::{MemberState, Members, Spread};
