@@ -230,7 +230,11 @@ impl Embedded {
             true => control.bump_and_tell(now, &Arc::new(what), None),
             false => control.bump(now),
         };
-        Ok(Put { epoch, stored })
+        Ok(Put {
+            epoch,
+            stored,
+            at_once: true,
+        })
     }
 
     pub(crate) fn begin_write(
