@@ -168,3 +168,36 @@ fn a_bad_duration_names_the_option() {
     let said = stderr(&output);
     assert!(said.contains("--ttl") && said.contains("soon"), "{said}");
 }
+
+#[test]
+fn the_page_is_on_a_listener_of_its_own() {
+    let scratch = Scratch::new();
+    let mut demo = Demo::start(&scratch.path("demo.sqlite"), &["--admin", "127.0.0.1:0"]);
+    let line = demo.child.expect_line("  page", END_LIMIT);
+    let url = line.split_whitespace().nth(1).unwrap();
+    let page = url
+        .strip_prefix("http://")
+        .and_then(|url| url.strip_suffix("/_shelflife/"));
+    let page = page.unwrap_or_else(|| panic!("{line}"));
+    demo.get("/users/1");
+    let now = http::send(page, "GET", "/_shelflife/api/now", "");
+    assert_eq!((now.status, &now.body["stats"]["misses"]), (200, &1.into()));
+    // Not for clients of the API.
+    assert_eq!(demo.get("/_shelflife/api/now").status, 404);
+}
+
+#[test]
+fn a_page_that_would_be_open_to_everybody_is_refused() {
+    let scratch = Scratch::new();
+    let refused = demo(&scratch.path("demo.sqlite"))
+        .args(["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("open to whoever reaches 0.0.0.0") && said.contains("--admin-token"),
+        "{said}"
+    );
+}
