@@ -214,6 +214,7 @@ impl Cache {
         stats.l1_bytes = self.engine.local.bytes();
         stats.unconfirmed = self.engine.owes() as u64;
         stats.flights = self.engine.flights.count() as u64;
+        stats.sets_waiting = self.engine.sets.waiting() as u64;
         stats
     }
 

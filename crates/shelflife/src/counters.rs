@@ -74,6 +74,7 @@ impl Counters {
             l1_entries: 0,
             l1_bytes: 0,
             flights: 0,
+            sets_waiting: 0,
             reasons: Reason::ALL
                 .iter()
                 .map(|&reason| (reason, get(&self.reasons[reason as usize])))
@@ -162,6 +163,8 @@ pub struct Stats {
     pub l1_bytes: u64,
     /// Flights under way.
     pub flights: u64,
+    /// Values of plain sets that are being stored or wait for it.
+    pub sets_waiting: u64,
     /// How often each reason other than `fresh` was given.
     pub reasons: std::collections::BTreeMap<Reason, u64>,
 }

@@ -193,13 +193,13 @@ impl Embedded {
         Ok(Filled::Stored(clock))
     }
 
-    pub(crate) fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
+    pub(crate) fn set(&self, values: Vec<(Entry, Call)>) -> StoreResult<Put> {
         let now = self.now_ms();
         let mut control = self.changing();
-        let epoch = control.clock;
-        let since = call.known.unwrap_or(epoch);
-        let mut stored = Vec::with_capacity(entries.len());
-        for mut entry in entries {
+        let before = control.clock;
+        let mut stored = Vec::with_capacity(values.len());
+        for (mut entry, call) in values {
+            let since = call.known.unwrap_or(before);
             let key = entry.key.clone();
             let named = control.recent.touched(&key, &entry.meta.tags, since);
             stored.push(named == Touched::No);
@@ -211,11 +211,15 @@ impl Embedded {
             for tag in &*entry.meta.tags {
                 control.ensure(tag, now, entry.keep);
             }
-            entry.meta.epoch = epoch;
+            entry.meta.epoch = before;
             self.shard(&key).put(entry, now);
         }
         let epoch = control.bump(now);
-        Ok(Put { epoch, stored })
+        Ok(Put {
+            before,
+            epoch,
+            stored,
+        })
     }
 
     pub(crate) fn begin_write(

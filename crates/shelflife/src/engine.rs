@@ -14,6 +14,7 @@
 //! fill.rs        from a loaded value to L2 and L1
 //! many.rs        several keys at once
 //! write.rs       set
+//! sets.rs        plain sets that wait go as one
 //! invalidate.rs  invalidations, and what this process does about its own
 //! owed.rs        what has not been confirmed, and what was confirmed of late
 //! retry.rs       asking for those again
@@ -67,6 +68,7 @@ mod path;
 pub(crate) mod read;
 mod resync;
 mod retry;
+mod sets;
 #[cfg(feature = "redis")]
 pub(crate) mod tail;
 mod throttle;
@@ -88,6 +90,7 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
+    pub(crate) sets: sets::Sets,
     /// Whether the local path is likely to decide about records whose tags it doesn't know.
     guess: path::Guess,
     /// What has not been confirmed. Held to add or to take.
@@ -124,6 +127,7 @@ impl Engine {
             counters: Counters::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
+            sets: sets::Sets::default(),
             guess: path::Guess::default(),
             unconfirmed: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),

@@ -89,6 +89,7 @@ mod record;
 mod settings;
 mod status;
 mod store;
+mod stretches;
 mod sync;
 #[cfg_attr(
     not(feature = "protocol"),

@@ -23,6 +23,7 @@ mod races;
 mod refused;
 mod retry;
 mod sessions;
+mod sets;
 mod settings;
 mod settle;
 mod stale;

@@ -8,40 +8,55 @@ use crate::epoch::Epoch;
 use crate::redis::reply::Answer;
 use crate::redis::scripts;
 use crate::store::{Call, Entry, Put, StoreError, StoreResult};
+use crate::stretches::Stretches;
 
 /// A moment of the server's time that is reckoned from one of ours is put back by so much, and by this part
 /// of the time between: servers' clocks are slewed, by less than that.
 const SLACK: Duration = Duration::from_micros(100);
 const SLEWED: u32 = 8;
 
-/// What a script stores: names of keys, and its arguments.
+/// What a script stores: names of keys, and for each value its arguments.
 #[derive(Default)]
 struct Load {
     names: Vec<String>,
-    args: Vec<Vec<u8>>,
+    args: Vec<[Vec<u8>; 5]>,
 }
 
 impl RedisStore {
-    /// PROTOCOL §7. First with the clock that the caller knew of when it called; if that is too old to tell
-    /// that nothing has named the entries since, once more from when the call began by the server's time.
-    pub(crate) async fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
-        let load = self.load(entries)?;
-        let known = call.known.unwrap_or(Epoch::new(0, 0));
-        let first = self.try_set(&load, known, "first").await?;
+    /// PROTOCOL §7. First with the clocks that the callers knew of when they called; if one is too old to tell
+    /// that nothing has named its entry since, once more from when the calls began by the server's time.
+    pub(crate) async fn set(
+        &self,
+        values: Vec<(Entry, Call)>,
+        only_sets: &Stretches,
+    ) -> StoreResult<Put> {
+        let calls: Vec<Call> = values.iter().map(|(_, call)| *call).collect();
+        let load = self.load(values)?;
+        let first = self
+            .try_set(&load, &known(&calls), only_sets, "first")
+            .await?;
         if let Some(put) = outcome(&first) {
             return Ok(put);
         }
         let word = first.word.as_deref().and_then(|word| word.split_once(' '));
+        let inc = first.clock.inc;
         let began = match word {
             // There was no clock, and this process never knew of one: nothing that it could have missed.
-            Some(("begun", _)) if call.is_first => first.clock,
+            Some(("begun", _)) if calls.iter().all(|call| call.is_first) => Since {
+                inc,
+                ticks: vec![first.clock.tick; calls.len()],
+            },
             Some((_, server_us)) => {
                 let server_us = server_us.parse().unwrap_or(0);
-                Epoch::new(first.clock.inc, self.tick_at(call, server_us))
+                let ticks = calls.iter().map(|call| self.tick_at(*call, server_us));
+                Since {
+                    inc,
+                    ticks: ticks.collect(),
+                }
             }
-            None => Epoch::new(0, 0),
+            None => Since::unknown(calls.len()),
         };
-        let last = self.try_set(&load, began, "last").await?;
+        let last = self.try_set(&load, &began, only_sets, "last").await?;
         outcome(&last).ok_or_else(|| StoreError::unavailable("set gave no answer"))
     }
 
@@ -53,41 +68,87 @@ impl RedisStore {
         server_us.saturating_sub(past)
     }
 
-    fn load(&self, entries: Vec<Entry>) -> StoreResult<Load> {
+    fn load(&self, values: Vec<(Entry, Call)>) -> StoreResult<Load> {
         let mut load = Load::default();
-        for entry in entries {
+        for (entry, _) in values {
             load.names.push(self.names.entry(&entry.key));
             load.names.extend(self.tag_names(&entry.meta.tags));
             let (keep, keep_tags) = keeps(&entry);
-            let key = entry.key.clone();
-            load.args.push(entry.meta.tags.len().to_string().into());
-            load.args.push(packed(entry)?);
-            load.args.push(keep.into());
-            load.args.push(keep_tags.into());
-            load.args.push(key.as_bytes().to_vec());
+            let (tags, key) = (entry.meta.tags.len().to_string(), entry.key.clone());
+            load.args.push([
+                tags.into(),
+                packed(entry)?,
+                keep.into(),
+                keep_tags.into(),
+                key.as_bytes().to_vec(),
+            ]);
         }
         Ok(load)
     }
 
-    async fn try_set(&self, load: &Load, since: Epoch, which: &str) -> StoreResult<Answer> {
-        let (inc, tick) = (format!("{:016x}", since.inc), since.tick.to_string());
-        let head = [self.member(), &inc, &tick, which];
-        let args = load.args.iter().map(Vec::as_slice);
-        let args: Vec<&[u8]> = head.map(str::as_bytes).into_iter().chain(args).collect();
+    async fn try_set(
+        &self,
+        load: &Load,
+        since: &Since,
+        only_sets: &Stretches,
+        which: &str,
+    ) -> StoreResult<Answer> {
+        let inc = format!("{:016x}", since.inc);
+        let ticks: Vec<String> = since.ticks.iter().map(u64::to_string).collect();
+        let oldest = since.ticks.iter().min().copied().unwrap_or_default();
+        let skipped = only_sets.behind(since.inc, oldest).iter();
+        let skipped: String = skipped.map(|(from, to)| format!("{from}:{to} ")).collect();
+        let head = [self.member(), &inc, which, &skipped];
+        let each = ticks.iter().zip(&load.args);
+        let each = each.flat_map(|(tick, args)| {
+            std::iter::once(tick.as_bytes()).chain(args.iter().map(Vec::as_slice))
+        });
+        let args: Vec<&[u8]> = head.map(str::as_bytes).into_iter().chain(each).collect();
         let keys: Vec<&str> = load.names.iter().map(String::as_str).collect();
         self.control("set", &scripts::SET, &keys, &args).await
     }
 }
 
-/// Of each entry whether it was stored; `None` when nothing was done.
+/// Since when it is asked of each value whether something has named it.
+struct Since {
+    inc: u64,
+    ticks: Vec<u64>,
+}
+
+impl Since {
+    /// Of which nothing can be told.
+    fn unknown(count: usize) -> Self {
+        Self {
+            inc: 0,
+            ticks: vec![0; count],
+        }
+    }
+}
+
+/// The clocks that callers knew of. Of several lives nothing can be told by one question.
+fn known(calls: &[Call]) -> Since {
+    let inc = calls.first().and_then(|call| Some(call.known?.inc));
+    let tick = |call: &Call| {
+        call.known
+            .filter(|known| Some(known.inc) == inc)
+            .map(|known| known.tick)
+    };
+    match (inc, calls.iter().map(tick).collect()) {
+        (Some(inc), Some(ticks)) => Since { inc, ticks },
+        _ => Since::unknown(calls.len()),
+    }
+}
+
+/// The clock before, and of each entry whether it was stored; `None` when nothing was done.
 fn outcome(answer: &Answer) -> Option<Put> {
-    let word = answer.word.as_deref()?;
-    let stored = word.bytes().map(|one| match one {
+    let (stored, before) = answer.word.as_deref()?.split_once(' ')?;
+    let stored = stored.bytes().map(|one| match one {
         b'1' => Some(true),
         b'0' => Some(false),
         _ => None,
     });
     Some(Put {
+        before: Epoch::new(answer.clock.inc, before.parse().ok()?),
         epoch: answer.clock,
         stored: stored.collect::<Option<_>>()?,
     })
