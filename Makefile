@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui
+.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,13 @@ python: python-built ## Build the Python package in a venv, check its types, run
 
 example-fastapi: python-built ## Run the example of FastAPI: beside the demo, on one Redis and one database (ARGS=--stay goes on)
 	$(VENV)/bin/python examples/fastapi/tour.py target/debug/shelflife $(ARGS)
+
+page: ## Test the page of the figures in a real browser, on a running demo (ARGS=--shots makes the pictures of docs/images)
+	./tools/need-redis
+	./tools/page-venv
+	$(THE_COMMAND)
+	CHROMIUM=$$(./tools/need-chromium) && cd crates/shelflife-admin/browser && $(VENV)-page/bin/python -m pytest -q -p no:cacheprovider \
+	  --command $(CURDIR)/target/debug/shelflife --chromium $$CHROMIUM $(ARGS)
 
 deploy-check: python-built ## Check what is in deploy/: its files, its Redis and the rights of its users, its services as processes
 	$(VENV)/bin/python deploy/check.py target/debug/shelflife

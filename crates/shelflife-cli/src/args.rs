@@ -37,7 +37,7 @@ pub(crate) enum Command {
 /// Which store: one group of options for every command.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// Redis or Valkey, as redis://, rediss://, valkey:// or unix://.
+    /// Redis or Valkey, as redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.
     ///
     /// Without it: SHELFLIFE_URL, else REDIS_URL.
     #[arg(long, value_name = "URL")]
@@ -59,7 +59,8 @@ Examples:
   shelflife demo                                  the API on http://127.0.0.1:8080
   shelflife demo --tour                           a guided walk with measured times, then the end
   shelflife demo --redis redis://127.0.0.1:6379   share entries with other demos
-  shelflife demo --ttl 5s --stale 20s             watch entries become stale, then dead")]
+  shelflife demo --ttl 5s --stale 20s             watch entries become stale, then dead
+  shelflife demo --admin 127.0.0.1:9001           the page with the figures on http://127.0.0.1:9001")]
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -67,6 +68,17 @@ pub(crate) struct DemoArgs {
     /// Where the API listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+
+    /// Where the page is that shows what the cache does; port 0 takes a free one [default: 127.0.0.1:8081, or a
+    /// free port when that is taken].
+    ///
+    /// Who is at this machine may see it, and invalidate. Elsewhere than on loopback it needs --admin-token.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
+
+    /// What the page asks for: at least 16 characters.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) admin_token: Option<String>,
 
     /// The SQLite file; made at the first start.
     #[arg(long, value_name = "PATH", default_value = "shelflife-demo.sqlite")]

@@ -7,9 +7,11 @@
 //! | `GET /_shelflife/health` | no | both |
 //! | `PURGE http://host/path` | yes | what is stored for this URL is dead, in every variant |
 //! | `POST /_shelflife/invalidate` | yes | the same for keys, tags, patterns, URLs, or everything |
+//! | `GET /_shelflife/` | yes | the page that shows what the cache does, and its API: `shelflife-admin` |
 //!
 //! Must not: be reachable by clients. It has a listener of its own.
 
+mod page;
 mod purge;
 
 use std::future::Future;
@@ -23,6 +25,7 @@ use serde_json::json;
 use shelflife::{Cache, Invalidation};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::page::{Page, PageBody};
 use self::purge::Purge;
 use crate::answer;
 use crate::body::{RequestBody, ResponseBody};
@@ -36,14 +39,21 @@ const DOCUMENT: usize = 1 << 20;
 pub(crate) struct AdminAnswer {
     cache: Cache,
     token: Arc<str>,
+    page: Page,
     ending: CancellationToken,
 }
 
 impl AdminAnswer {
-    pub(crate) fn new(cache: Cache, token: Arc<str>, ending: CancellationToken) -> Self {
+    pub(crate) fn new(
+        cache: Cache,
+        token: Arc<str>,
+        page: Page,
+        ending: CancellationToken,
+    ) -> Self {
         AdminAnswer {
             cache,
             token,
+            page,
             ending,
         }
     }
@@ -162,8 +172,22 @@ impl Answer for AdminAnswer {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
         let this = self.clone();
-        async move { this.respond(request).await.map(ResponseBody::full) }
+        async move {
+            match is_own(&request) || !page::is_below(request.uri().path()) {
+                true => this.respond(request).await.map(ResponseBody::full),
+                false => this.page.respond(request, this.ending).await,
+            }
+        }
     }
+}
+
+/// Whether a request is answered here rather than by the page.
+fn is_own(request: &Request<RequestBody>) -> bool {
+    let path = request.uri().path();
+    request.method().as_str() == "PURGE"
+        || path == "/_shelflife/invalidate"
+        || path == "/_shelflife/health"
+        || path.starts_with("/_shelflife/health/")
 }
 
 /// Nothing named is a mistake, not an empty success.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::admin::PageBody;
 use crate::client::{Client, InterimSender};
 use crate::h1;
 use crate::h2;
@@ -171,6 +172,8 @@ pub(crate) enum ResponseBody {
     Cached(CacheBody<UpstreamBody>),
     /// From the upstream, past the cache.
     Upstream(UpstreamBody),
+    /// Of the operators' page.
+    Page(Box<PageBody>),
 }
 
 impl ResponseBody {
@@ -195,6 +198,7 @@ impl Body for ResponseBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(ResponseError::broken)))
             }
             ResponseBody::Upstream(body) => Pin::new(body).poll_frame(context),
+            ResponseBody::Page(body) => Pin::new(&mut **body).poll_frame(context),
         }
     }
 
@@ -203,6 +207,7 @@ impl Body for ResponseBody {
             ResponseBody::Full(bytes) => bytes.is_empty(),
             ResponseBody::Cached(body) => body.is_end_stream(),
             ResponseBody::Upstream(body) => body.is_end_stream(),
+            ResponseBody::Page(body) => body.is_end_stream(),
         }
     }
 
@@ -211,6 +216,7 @@ impl Body for ResponseBody {
             ResponseBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             ResponseBody::Cached(body) => body.size_hint(),
             ResponseBody::Upstream(body) => body.size_hint(),
+            ResponseBody::Page(body) => body.size_hint(),
         }
     }
 }

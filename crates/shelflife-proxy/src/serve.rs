@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::AdminAnswer;
-use crate::config::{Config, ConfigError};
+use crate::admin::{AdminAnswer, Page};
+use crate::config::{Admin, Config, ConfigError};
 use crate::front::Front;
 use crate::listen::{Accepting, Clients};
 use crate::live::{Live, Site};
@@ -44,10 +44,18 @@ const ADMINS: usize = 64;
 #[derive(Debug)]
 pub struct Proxy {
     listeners: Vec<TcpListener>,
-    admin: Option<(TcpListener, Arc<str>)>,
+    admin: Option<Operators>,
     clients: usize,
     grace: Duration,
     control: Control,
+}
+
+/// The operators' listener, and what is behind it.
+#[derive(Debug)]
+struct Operators {
+    listener: TcpListener,
+    token: Arc<str>,
+    page: Page,
 }
 
 /// A hand on a running proxy. Clones are hands on the same.
@@ -92,7 +100,7 @@ impl Proxy {
             listeners.push(listen(*address).await?);
         }
         let admin = match &config.admin {
-            Some(admin) => Some((listen(admin.listen).await?, Arc::from(admin.token.as_str()))),
+            Some(admin) => Some(Operators::open(admin, &cache).await?),
             None => None,
         };
         Ok(Proxy {
@@ -120,7 +128,7 @@ impl Proxy {
 
     /// Where operators connect to.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.0.local_addr().ok()
+        self.admin.as_ref()?.listener.local_addr().ok()
     }
 
     /// A hand on it.
@@ -152,7 +160,12 @@ impl Proxy {
                 (site.front.clone(), Pipeline::new(live.clone()))
             }));
         }
-        if let Some((listener, token)) = self.admin {
+        if let Some(Operators {
+            listener,
+            token,
+            page,
+        }) = self.admin
+        {
             let accept = Accepting {
                 listener,
                 clients: clients.clone(),
@@ -173,7 +186,7 @@ impl Proxy {
                 };
                 (
                     front,
-                    AdminAnswer::new(cache.clone(), token.clone(), ready.clone()),
+                    AdminAnswer::new(cache.clone(), token.clone(), page.clone(), ready.clone()),
                 )
             }));
         }
@@ -193,6 +206,18 @@ impl Proxy {
             let left: usize = open.iter().map(JoinSet::len).sum();
             tracing::warn!(connections = left, "cut off: the time to finish is over");
         }
+    }
+}
+
+impl Operators {
+    async fn open(admin: &Admin, cache: &Cache) -> Result<Self, BindError> {
+        let page = Page::new(cache, admin.listen, &admin.token)
+            .map_err(|error| ConfigError::other(format!("admin: {error}")))?;
+        Ok(Operators {
+            listener: listen(admin.listen).await?,
+            token: Arc::from(admin.token.as_str()),
+            page,
+        })
     }
 }
 

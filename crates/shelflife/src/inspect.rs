@@ -147,6 +147,18 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Goes on where another scan of the same pattern stood: at its [`cursor`](Self::cursor).
+    #[must_use]
+    pub fn resume(mut self, cursor: u64) -> Self {
+        self.cursor = Some(cursor);
+        self
+    }
+
+    /// Where the next page begins; `None` at the end.
+    pub fn cursor(&self) -> Option<u64> {
+        self.cursor
+    }
+
     /// The next page, perhaps empty; `None` at the end. A key that is there all along is given at least
     /// once; one that comes or goes meanwhile may be.
     ///

@@ -66,6 +66,7 @@ mod golden;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod guards;
+mod hot;
 mod inspect;
 #[cfg(test)]
 #[cfg(shelflife_shuttle)]
@@ -80,12 +81,14 @@ mod members;
     allow(unreachable_pub, reason = "only the model reaches it")
 )]
 mod memory;
+pub mod metrics;
 mod pattern;
 mod policy;
 #[cfg(test)]
 mod probe;
 mod reason;
 mod record;
+mod server;
 mod settings;
 mod status;
 mod store;
@@ -121,20 +124,23 @@ pub use builder::Builder;
 pub use cache::{Cache, Invalidate};
 pub use clock::ManualClock;
 pub use codec::{Codec, Compression};
-pub use counters::Stats;
+pub use counters::{Following, Histogram, Stats, Step, StepStats, Timings};
 pub use duration::duration;
 pub use engine::events::{Event, HandlerError};
 pub use engine::load::{CurrentLoad, current_load};
 pub use entry::{Entry, Write};
 pub use epoch::{Epoch, ParseEpochError, Receipt};
 pub use error::{Error, ErrorKind, LoadError};
-pub use inspect::{Inspection, Overview, Scan};
+pub use hot::{Hot, Hottest};
+pub use inspect::{Inspection, Overview, Scan, TagState};
 pub use invalidation::Invalidation;
 pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
+pub use local::Large;
 pub use members::{MemberState, Members, Spread};
 pub use pattern::Pattern;
 pub use policy::Policy;
 pub use reason::Reason;
+pub use server::{Persistence, ServerInfo};
 pub use status::{Loaded, Lookup, Outcome, Status, Tier, observe};
 pub use value::Value;
 pub use watch::{Logged, Watch, Watched};

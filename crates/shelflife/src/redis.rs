@@ -7,7 +7,7 @@
 //! scripts.rs  the atomic steps, in Lua
 //! log.rs      the log as a follower reads it, beats, members
 //! watch.rs    the log and the members as an onlooker reads them
-//! link.rs     connections: one or more lanes, their health and reconnection
+//! link.rs     connections: from a command to the node that it is for; health, failover, clusters
 //! address.rs  URLs
 //! ```
 //!

@@ -64,6 +64,7 @@ pub(crate) const EXAMPLES: [Example; 7] = [
 /// Prints where the API is and what can be tried.
 pub(crate) fn print(
     address: SocketAddr,
+    page: &str,
     store: &Store,
     users: &Users,
     args: &DemoArgs,
@@ -80,6 +81,7 @@ pub(crate) fn print(
         ("  database", args.database.display().to_string()),
         ("  cache", cache),
         ("  answers", answers),
+        ("  page", format!("{page}  what the cache does, live")),
     ];
     output::table(&facts.map(|(name, text)| vec![name.to_owned(), text]), &[])?;
     output::line("\nTry, in this order, and watch Cache-Status:\n")?;

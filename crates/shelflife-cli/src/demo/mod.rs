@@ -14,6 +14,7 @@ mod database;
 mod error;
 mod extract;
 mod guide;
+mod page;
 mod queries;
 mod random;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use tokio::sync::oneshot;
 
 use self::client::ApiClient;
 use self::database::Database;
+use self::page::Page;
 use self::users::Users;
 use crate::args::DemoArgs;
 use crate::connect::{self, Store};
@@ -86,23 +88,27 @@ async fn prepare(args: &DemoArgs) -> Result<Database, Failure> {
 }
 
 async fn serve_until_signal(users: Users, store: &Store, args: &DemoArgs) -> Result<(), Failure> {
-    let listener = listen(args.listen).await?;
+    let listener = listen(args.listen, "--listen").await?;
     let address = listener
         .local_addr()
-        .map_err(|error| cannot_listen(args.listen, &error))?;
+        .map_err(|error| cannot_listen(args.listen, "--listen", &error))?;
+    let page = Page::open(&users.cache, args).await?;
     // Before the first line: whoever has read it may send the signal.
     let signal = signals::end()?;
-    guide::print(address, store, &users, args)?;
-    serve(listener, users, signal).await
+    guide::print(address, &page.url(), store, &users, args)?;
+    tokio::select! {
+        served = serve(listener, users, signal) => served,
+        broken = page.serve() => Err(broken),
+    }
 }
 
 /// Starts the API on a free port, walks through it, and ends it.
 async fn take_tour(users: Users) -> Result<(), Failure> {
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = listen(any_port).await?;
+    let listener = listen(any_port, "--listen").await?;
     let address = listener
         .local_addr()
-        .map_err(|error| cannot_listen(any_port, &error))?;
+        .map_err(|error| cannot_listen(any_port, "--listen", &error))?;
     let (end, ended) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, users.clone(), async {
         // Sent or dropped: either way the tour is over.
@@ -116,20 +122,21 @@ async fn take_tour(users: Users) -> Result<(), Failure> {
     walked.and(served)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// `option` is the one that names the address.
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| cannot_listen(address, &error))
+        .map_err(|error| cannot_listen(address, option, &error))
 }
 
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("cannot listen on {address}: {error}"));
     let free = SocketAddr::new(address.ip(), 0);
     match error.kind() {
         io::ErrorKind::AddrInUse => failure.hint(format!(
-            "something else listens there; end it, name another port, or take any free one: --listen {free}"
+            "something else listens there; end it, name another port, or take any free one: {option} {free}"
         )),
-        _ => failure.hint(format!("try --listen {}", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
+        _ => failure.hint(format!("try {option} {}", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
     }
 }
 

@@ -115,3 +115,75 @@ async fn an_invalidation_reaches_values_of_the_same_cache() {
         assert_eq!(cache.get::<i32>("users:1").await, None, "{document}");
     }
 }
+
+fn asked(path: &str, fields: &str) -> String {
+    format!("GET /_shelflife/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}\r\n")
+}
+
+#[tokio::test]
+async fn the_page_is_there_for_who_has_the_token() {
+    let origin = Origin::ok().await;
+    let proxy = proxy::before(&origin).await;
+    let moved = raw::ask(proxy.admin, asked("", "")).await;
+    assert_eq!(
+        (moved.status(), moved.field("location").as_deref()),
+        (307, Some("page"))
+    );
+    let form = raw::ask(proxy.admin, asked("page", "")).await;
+    assert_eq!(form.status(), 401);
+    assert!(form.text().contains("type=\"password\""));
+    assert_eq!(
+        raw::ask(proxy.admin, asked("api/now", "")).await.status(),
+        401
+    );
+
+    let page = raw::ask(proxy.admin, asked("page", &bearer())).await;
+    assert_eq!(page.status(), 200);
+    assert!(page.text().contains("main.js") && page.complete, "{page:?}");
+    assert!(page.field("content-security-policy").is_some() && page.has("date"));
+    let script = raw::ask(proxy.admin, asked("main.js", "")).await;
+    assert_eq!(script.status(), 200);
+    let now = raw::ask(proxy.admin, asked("api/now", &bearer())).await;
+    assert!(now.text().contains("\"l1_hits\":0"), "{}", now.text());
+
+    let form = format!("token={TOKEN}");
+    let enter = format!(
+        "POST /_shelflife/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let entered = raw::ask(proxy.admin, enter).await;
+    assert_eq!(entered.status(), 303);
+    let cookie = entered.field("set-cookie").unwrap();
+    let pair = cookie.split(';').next().unwrap();
+    let page = raw::ask(
+        proxy.admin,
+        asked("api/now", &format!("Cookie: {pair}\r\n")),
+    )
+    .await;
+    assert_eq!(page.status(), 200);
+    // To clients it is a path like others, and goes to the origin.
+    let seen = origin.seen().len();
+    raw::get(proxy.address, "/_shelflife/page").await;
+    assert_eq!(origin.seen().len(), seen + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_watched_does_not_hold_up_the_end() {
+    let server = shelflife_testkit::RedisServer::start();
+    let cache = shelflife::Cache::builder();
+    let cache = cache.url(server.url()).build().await.unwrap();
+    let origin = Origin::ok().await;
+    let config = proxy::config(&format!("http://{}", origin.address), "");
+    let mut proxy = proxy::start_with(config, cache).await;
+    let mut watching = raw::Raw::connect(proxy.admin).await;
+    watching.send(asked("api/log", &bearer())).await;
+    let mut head = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut watching.stream, &mut head)
+        .await
+        .unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    proxy.control.shutdown();
+    // The grace is 30 s: what ends before that was not cut off.
+    let ended = tokio::time::timeout(raw::PATIENCE, &mut proxy.task).await;
+    ended.expect("the proxy ends").unwrap();
+}

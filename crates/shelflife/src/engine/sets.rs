@@ -212,19 +212,21 @@ impl Engine {
         self.was_not_confirmed(&what);
     }
 
-    /// One step of the store, and what this process does about it.
-    async fn put(self: &Arc<Self>, values: Vec<(Call, Item)>) -> StoreResult<Epoch> {
+    /// One step of the store, and what this process does about it. Of several values for one key the last call's
+    /// counts, as if it had come right behind the others.
+    async fn put(self: &Arc<Self>, mut values: Vec<(Call, Item)>) -> StoreResult<Epoch> {
+        let mut seen = HashSet::new();
+        values.reverse();
+        values.retain(|(_, item)| seen.insert(item.ask.key.clone()));
         let what = Arc::new(keys_of(values.iter().map(|(_, item)| &item.ask.key)));
-        let entries = values
-            .iter()
-            .map(|(call, item)| (item.entry(), *call))
-            .collect();
+        let entries = values.iter().map(|(call, item)| (item.entry(), *call));
         let only_sets = self.sets.stretches().clone();
         let Put {
             before,
             epoch,
             stored,
-        } = match self.store.set(entries, &only_sets).await {
+            at_once,
+        } = match self.store.set(entries.collect(), &only_sets).await {
             Ok(put) => put,
             Err(error) => {
                 self.was_not_confirmed(&what);
@@ -233,13 +235,10 @@ impl Engine {
         };
         self.sets.only_sets_between(before, epoch);
         self.apply_own(epoch, &what).await;
-        // Of several under one key the last one stands.
-        let mut seen = HashSet::new();
-        for ((_, item), stored) in values.into_iter().zip(stored).rev() {
-            let stands = seen.insert(item.ask.key.clone());
+        for ((_, item), stored) in values.into_iter().zip(stored) {
             if !stored {
                 self.counters.because(Reason::Overtaken);
-            } else if stands {
+            } else if at_once {
                 self.keep_set(item, epoch);
             }
         }

@@ -8,11 +8,14 @@
 
 mod after_commit;
 mod cached;
+mod clusters;
 mod contract;
 mod cut_off;
 mod damage;
+mod encrypted;
 mod events;
 mod faults;
+mod figures;
 mod gate;
 #[cfg(feature = "axum")]
 mod http;
@@ -20,8 +23,10 @@ mod loads;
 mod paths;
 mod peers;
 mod races;
+mod readers;
 mod refused;
 mod retry;
+mod sentinels;
 mod sessions;
 mod sets;
 mod settings;

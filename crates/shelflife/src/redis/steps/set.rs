@@ -31,33 +31,37 @@ impl RedisStore {
         only_sets: &Stretches,
     ) -> StoreResult<Put> {
         let calls: Vec<Call> = values.iter().map(|(_, call)| *call).collect();
-        let load = self.load(values)?;
-        let first = self
-            .try_set(&load, &known(&calls), only_sets, "first")
-            .await?;
+        let entries: Vec<Entry> = values.into_iter().map(|(entry, _)| entry).collect();
+        if self.link.is_apart() {
+            return self.set_apart(entries, &calls, only_sets).await;
+        }
+        let load = self.load(entries)?;
+        let first = self.try_set(&load, &Since::known(&calls), only_sets, "first");
+        let first = first.await?;
         if let Some(put) = outcome(&first) {
             return Ok(put);
         }
-        let word = first.word.as_deref().and_then(|word| word.split_once(' '));
+        let began = self.began(&first, &calls);
+        let last = self.try_set(&load, &began, only_sets, "last").await?;
+        outcome(&last).ok_or_else(|| StoreError::unavailable("set gave no answer"))
+    }
+
+    /// From when calls count, by the answer of a first attempt that could not tell.
+    pub(super) fn began(&self, first: &Answer, calls: &[Call]) -> Since {
         let inc = first.clock.inc;
-        let began = match word {
+        let ticks = match first.word.as_deref().and_then(|word| word.split_once(' ')) {
             // There was no clock, and this process never knew of one: nothing that it could have missed.
-            Some(("begun", _)) if calls.iter().all(|call| call.is_first) => Since {
-                inc,
-                ticks: vec![first.clock.tick; calls.len()],
-            },
+            Some(("begun", _)) if calls.iter().all(|call| call.is_first) => {
+                vec![first.clock.tick; calls.len()]
+            }
             Some((_, server_us)) => {
                 let server_us = server_us.parse().unwrap_or(0);
                 let ticks = calls.iter().map(|call| self.tick_at(*call, server_us));
-                Since {
-                    inc,
-                    ticks: ticks.collect(),
-                }
+                ticks.collect()
             }
-            None => Since::unknown(calls.len()),
+            None => return Since::unknown(calls.len()),
         };
-        let last = self.try_set(&load, &began, only_sets, "last").await?;
-        outcome(&last).ok_or_else(|| StoreError::unavailable("set gave no answer"))
+        Since { inc, ticks }
     }
 
     /// The server's time when a call began, no later than that, by an answer that has just come in; in µs.
@@ -68,9 +72,9 @@ impl RedisStore {
         server_us.saturating_sub(past)
     }
 
-    fn load(&self, values: Vec<(Entry, Call)>) -> StoreResult<Load> {
+    fn load(&self, entries: Vec<Entry>) -> StoreResult<Load> {
         let mut load = Load::default();
-        for (entry, _) in values {
+        for entry in entries {
             load.names.push(self.names.entry(&entry.key));
             load.names.extend(self.tag_names(&entry.meta.tags));
             let (keep, keep_tags) = keeps(&entry);
@@ -93,26 +97,21 @@ impl RedisStore {
         only_sets: &Stretches,
         which: &str,
     ) -> StoreResult<Answer> {
-        let inc = format!("{:016x}", since.inc);
+        let head = since.head(self.member(), only_sets, which);
         let ticks: Vec<String> = since.ticks.iter().map(u64::to_string).collect();
-        let oldest = since.ticks.iter().min().copied().unwrap_or_default();
-        let skipped = only_sets.behind(since.inc, oldest).iter();
-        let skipped: String = skipped.map(|(from, to)| format!("{from}:{to} ")).collect();
-        let head = [self.member(), &inc, which, &skipped];
-        let each = ticks.iter().zip(&load.args);
-        let each = each.flat_map(|(tick, args)| {
+        let each = ticks.iter().zip(&load.args).flat_map(|(tick, args)| {
             std::iter::once(tick.as_bytes()).chain(args.iter().map(Vec::as_slice))
         });
-        let args: Vec<&[u8]> = head.map(str::as_bytes).into_iter().chain(each).collect();
+        let args: Vec<&[u8]> = head.iter().map(String::as_bytes).chain(each).collect();
         let keys: Vec<&str> = load.names.iter().map(String::as_str).collect();
         self.control("set", &scripts::SET, &keys, &args).await
     }
 }
 
 /// Since when it is asked of each value whether something has named it.
-struct Since {
+pub(super) struct Since {
     inc: u64,
-    ticks: Vec<u64>,
+    pub(super) ticks: Vec<u64>,
 }
 
 impl Since {
@@ -123,19 +122,34 @@ impl Since {
             ticks: vec![0; count],
         }
     }
-}
 
-/// The clocks that callers knew of. Of several lives nothing can be told by one question.
-fn known(calls: &[Call]) -> Since {
-    let inc = calls.first().and_then(|call| Some(call.known?.inc));
-    let tick = |call: &Call| {
-        call.known
-            .filter(|known| Some(known.inc) == inc)
-            .map(|known| known.tick)
-    };
-    match (inc, calls.iter().map(tick).collect()) {
-        (Some(inc), Some(ticks)) => Since { inc, ticks },
-        _ => Since::unknown(calls.len()),
+    /// The clocks that callers knew of. Of several lives nothing can be told by one question.
+    pub(super) fn known(calls: &[Call]) -> Self {
+        let inc = calls.first().and_then(|call| Some(call.known?.inc));
+        let tick = |call: &Call| {
+            let known = call.known.filter(|known| Some(known.inc) == inc)?;
+            Some(known.tick)
+        };
+        match (inc, calls.iter().map(tick).collect()) {
+            (Some(inc), Some(ticks)) => Self { inc, ticks },
+            _ => Self::unknown(calls.len()),
+        }
+    }
+
+    /// What the scripts are told before the values: the origin, and what `named.lua` wants.
+    pub(super) fn head(&self, member: &str, only_sets: &Stretches, which: &str) -> [String; 6] {
+        let ticks = self.ticks.iter().copied();
+        let (oldest, newest) = (ticks.clone().min(), ticks.max());
+        let oldest = oldest.unwrap_or_default();
+        let skipped = only_sets.behind(self.inc, oldest).iter();
+        [
+            member.to_owned(),
+            format!("{:016x}", self.inc),
+            oldest.to_string(),
+            newest.unwrap_or_default().to_string(),
+            which.to_owned(),
+            skipped.map(|(from, to)| format!("{from}:{to} ")).collect(),
+        ]
     }
 }
 
@@ -151,5 +165,6 @@ fn outcome(answer: &Answer) -> Option<Put> {
         before: Epoch::new(answer.clock.inc, before.parse().ok()?),
         epoch: answer.clock,
         stored: stored.collect::<Option<_>>()?,
+        at_once: true,
     })
 }
