@@ -270,7 +270,10 @@ impl fmt::Display for Group {
         for (number, sentinel) in self.sentinels.iter().enumerate() {
             write!(f, "\nsentinel {number}, at {}", sentinel.host())?;
             let log = sentinel.log();
-            for line in log.lines().filter(|line| line.contains('+') || line.contains('-')) {
+            for line in log
+                .lines()
+                .filter(|line| line.contains('+') || line.contains('-'))
+            {
                 write!(f, "\n  {line}")?;
             }
         }
