@@ -29,6 +29,7 @@ mod refused;
 mod retry;
 mod sentinels;
 mod sessions;
+mod sets;
 mod settings;
 mod settle;
 mod stale;
