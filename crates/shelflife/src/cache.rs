@@ -16,8 +16,10 @@ use crate::engine::load::BoxFuture;
 use crate::entry::Entry;
 use crate::epoch::Receipt;
 use crate::error::{Error, LoadError};
+use crate::hot::Hottest;
 use crate::invalidation::Invalidation;
 use crate::key::Key;
+use crate::local::Large;
 use crate::policy::Policy;
 use crate::store::Store;
 use crate::value::Value;
@@ -209,12 +211,31 @@ impl Cache {
 
     /// What this process's cache has done so far, and what it holds.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.engine.counters.read();
-        stats.l1_entries = self.engine.local.len() as u64;
-        stats.l1_bytes = self.engine.local.bytes();
-        stats.unconfirmed = self.engine.owes() as u64;
-        stats.flights = self.engine.flights.count() as u64;
-        stats
+        self.engine.stats()
+    }
+
+    /// What is read most, as far as this process knows: up to so many keys, and as many tags. An estimate
+    /// from reads that are looked at one by one, of the last minutes: where little is read each read is
+    /// seen, where much is read about one in a thousand.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let cache = shelflife::Cache::memory();
+    /// cache.set("users:42", 1).await?;
+    /// for _ in 0..100 {
+    ///     cache.get::<i32>("users:42").await;
+    /// }
+    /// let hottest = cache.hottest(10);
+    /// assert_eq!(hottest.keys[0].name, "users:42");
+    /// # Ok::<_, shelflife::Error>(()) }).unwrap();
+    /// ```
+    pub fn hottest(&self, most: usize) -> Hottest {
+        self.engine.heat.hottest(most)
+    }
+
+    /// The entries of L1 that take most room. Looks at all of them: for operators.
+    pub fn largest(&self, most: usize) -> Vec<Large> {
+        self.engine.local.largest(most)
     }
 
     /// Frees expired entries now. It happens by itself about once a second.

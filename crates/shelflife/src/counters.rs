@@ -1,18 +1,51 @@
-//! Counters: what the cache has done so far, by tier and reason.
+//! Counters: what the cache has done so far, by tier and reason, and how long it took.
+//!
+//! ```text
+//! stripes.rs    a counter that threads don't fight over, and whose turn it is to be looked at
+//! histogram.rs  how long things took, in fixed buckets
+//! gauge.rs      how many are under way now
+//! opening.rs    for how long the window was open and closed
+//! calls.rs      what the store was asked, step by step
+//! stats.rs      all of it, as users see it
+//! ```
+//!
+//! Nothing here guards anything: every order is relaxed, and a snapshot is of no one moment.
+//!
+//! Must not: allocate or wait where something is counted, or know keys.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use serde::Serialize;
-
+use crate::clock::Moment;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status, Tier};
 
+mod calls;
+mod gauge;
+mod histogram;
+mod opening;
+mod stats;
+mod stripes;
+
+pub(crate) use calls::Calls;
+pub use calls::{Step, StepStats};
+pub(crate) use gauge::{Gauge, Under};
+pub use histogram::Histogram;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+pub(crate) use histogram::Tap;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use histogram::bounds;
+pub(crate) use histogram::{Timer, Timing};
+pub(crate) use opening::Opening;
+pub use stats::{Following, Stats, Timings};
+pub(crate) use stripes::{Stripes, Turn, stands_for};
+
 /// What happens in the engine. Each counter only grows; none guards anything.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) l1_hits: Stripes,
     l2_hits: AtomicU64,
     stale: AtomicU64,
+    l1_stale: AtomicU64,
     misses: AtomicU64,
     collapsed: AtomicU64,
     pub(crate) loads: AtomicU64,
@@ -28,34 +61,95 @@ pub(crate) struct Counters {
     pub(crate) handler_failures: AtomicU64,
     pub(crate) store_errors: AtomicU64,
     reasons: [AtomicU64; Reason::ALL.len()],
+    /// Loads under way.
+    pub(crate) loading: Gauge,
+    /// Loads under way that hold a lease.
+    pub(crate) leases_held: Gauge,
+    /// Reads that wait for a lease that another process holds.
+    pub(crate) leases_awaited: Gauge,
+    /// Entries of the log that were applied.
+    pub(crate) applied: AtomicU64,
+    /// How often following began anew.
+    pub(crate) resyncs: AtomicU64,
+    pub(crate) opening: Opening,
+    pub(crate) load_time: Timer,
+    pub(crate) fill_time: Timer,
+    pub(crate) invalidation_time: Timer,
+    pub(crate) lease_wait: Timer,
+    pub(crate) log_delay: Timer,
 }
 
 impl Counters {
-    pub(crate) fn answered(&self, status: &Status) {
-        match (status.outcome, status.tier) {
-            (Outcome::Hit, Some(Tier::L1)) => self.l1_hits.add(),
-            (Outcome::Hit, _) => bump(&self.l2_hits),
-            (Outcome::Stale, _) => bump(&self.stale),
-            (Outcome::Miss | Outcome::Bypass, _) => bump(&self.misses),
+    /// `always_open`: whether L1 needs no window.
+    pub(crate) fn new(now: Moment, always_open: bool) -> Self {
+        Self {
+            l1_hits: Stripes::default(),
+            l2_hits: AtomicU64::default(),
+            stale: AtomicU64::default(),
+            l1_stale: AtomicU64::default(),
+            misses: AtomicU64::default(),
+            collapsed: AtomicU64::default(),
+            loads: AtomicU64::default(),
+            load_failures: AtomicU64::default(),
+            fills: AtomicU64::default(),
+            fills_refused: AtomicU64::default(),
+            invalidations: AtomicU64::default(),
+            invalidations_failed: AtomicU64::default(),
+            invalidations_retried: AtomicU64::default(),
+            invalidations_reissued: AtomicU64::default(),
+            events_heard: AtomicU64::default(),
+            events_dropped: AtomicU64::default(),
+            handler_failures: AtomicU64::default(),
+            store_errors: AtomicU64::default(),
+            reasons: std::array::from_fn(|_| AtomicU64::default()),
+            loading: Gauge::default(),
+            leases_held: Gauge::default(),
+            leases_awaited: Gauge::default(),
+            applied: AtomicU64::default(),
+            resyncs: AtomicU64::default(),
+            opening: Opening::new(now, always_open),
+            load_time: Timer::default(),
+            fill_time: Timer::default(),
+            invalidation_time: Timer::default(),
+            lease_wait: Timer::default(),
+            log_delay: Timer::default(),
         }
+    }
+
+    /// Counts an answer. Tells whether it is its turn to be looked at.
+    pub(crate) fn answered(&self, status: &Status) -> Turn {
+        let turn = match (status.outcome, status.tier) {
+            (Outcome::Hit, Some(Tier::L1)) => self.l1_hits.add(),
+            (Outcome::Hit, _) => bump_in_turn(&self.l2_hits),
+            (Outcome::Stale, tier) => {
+                if tier == Some(Tier::L1) {
+                    bump(&self.l1_stale);
+                }
+                bump_in_turn(&self.stale)
+            }
+            (Outcome::Miss | Outcome::Bypass, _) => bump_in_turn(&self.misses),
+        };
         if status.collapsed {
             bump(&self.collapsed);
         }
         if status.reason != Reason::Fresh {
             self.because(status.reason);
         }
+        turn
     }
 
     pub(crate) fn because(&self, reason: Reason) {
         bump(&self.reasons[reason as usize]);
     }
 
-    pub(crate) fn read(&self) -> Stats {
+    /// What was counted. What the cache holds is not known here: zero.
+    pub(crate) fn read(&self, now: Moment) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
         Stats {
             l1_hits: self.l1_hits.sum(),
             l2_hits: get(&self.l2_hits),
             stale: get(&self.stale),
+            l1_stale: get(&self.l1_stale),
             misses: get(&self.misses),
             collapsed: get(&self.collapsed),
             loads: get(&self.loads),
@@ -73,12 +167,31 @@ impl Counters {
             store_errors: get(&self.store_errors),
             l1_entries: 0,
             l1_bytes: 0,
+            l1_limit: 0,
+            l1_evictions: 0,
+            l1_expiries: 0,
             flights: 0,
+            loading: self.loading.now(),
+            leases_held: self.leases_held.now(),
+            leases_awaited: self.leases_awaited.now(),
             reasons: Reason::ALL
                 .iter()
                 .map(|&reason| (reason, get(&self.reasons[reason as usize])))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
+            following: Following {
+                applied: get(&self.applied),
+                resyncs: get(&self.resyncs),
+                ..self.opening.read(now)
+            },
+            timings: Timings {
+                loads: self.load_time.read(),
+                fills: self.fill_time.read(),
+                invalidations: self.invalidation_time.read(),
+                lease_waits: self.lease_wait.read(),
+                log_delay: self.log_delay.read(),
+                store: Default::default(),
+            },
         }
     }
 }
@@ -87,83 +200,9 @@ pub(crate) fn bump(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
-const STRIPES: usize = 16;
-
-/// A counter that threads don't fight over: each adds to a line of its own.
-#[derive(Debug, Default)]
-pub(crate) struct Stripes([Line; STRIPES]);
-
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Line(AtomicU64);
-
-impl Stripes {
-    #[inline]
-    pub(crate) fn add(&self) {
-        thread_local! {
-            static MINE: usize = {
-                static NEXT: AtomicU64 = AtomicU64::new(0);
-                NEXT.fetch_add(1, Relaxed) as usize % STRIPES
-            };
-        }
-        let line = MINE.try_with(|mine| *mine).unwrap_or(0);
-        self.0[line].0.fetch_add(1, Relaxed);
-    }
-
-    fn sum(&self) -> u64 {
-        self.0.iter().map(|line| line.0.load(Relaxed)).sum()
-    }
-}
-
-/// What the cache of this process has done so far, and what it holds.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Reads that L1 answered with a fresh value.
-    pub l1_hits: u64,
-    /// Reads that the store answered with a fresh value.
-    pub l2_hits: u64,
-    /// Reads that got a stale value.
-    pub stale: u64,
-    /// Reads that found no value.
-    pub misses: u64,
-    /// Misses that shared another caller's load.
-    pub collapsed: u64,
-    /// Loads begun.
-    pub loads: u64,
-    /// Loads that failed, timed out or panicked.
-    pub load_failures: u64,
-    /// Values stored.
-    pub fills: u64,
-    /// Values that were loaded but not stored.
-    pub fills_refused: u64,
-    /// Invalidations confirmed.
-    pub invalidations: u64,
-    /// Invalidations that could not be confirmed.
-    pub invalidations_failed: u64,
-    /// Of those, times that one was confirmed in the background later.
-    pub invalidations_retried: u64,
-    /// Invalidations carried out again because another primary took over.
-    pub invalidations_reissued: u64,
-    /// Names that wait to be confirmed as invalidated, and events as logged.
-    pub unconfirmed: u64,
-    /// Events of other processes whose handlers have run here.
-    pub events_heard: u64,
-    /// How often events of other processes may have been lost, because the log was trimmed, or lost, before
-    /// it was their turn.
-    pub events_dropped: u64,
-    /// Handlers that failed, panicked or took too long.
-    pub handler_failures: u64,
-    /// Times the store failed to answer.
-    pub store_errors: u64,
-    /// Entries in L1.
-    pub l1_entries: u64,
-    /// Bytes in L1, by the weights that bound it.
-    pub l1_bytes: u64,
-    /// Flights under way.
-    pub flights: u64,
-    /// How often each reason other than `fresh` was given.
-    pub reasons: std::collections::BTreeMap<Reason, u64>,
+fn bump_in_turn(counter: &AtomicU64) -> Turn {
+    bump(counter);
+    stripes::turn()
 }
 
 #[cfg(test)]
@@ -172,17 +211,17 @@ mod tests {
 
     #[test]
     fn answers_are_counted_by_tier_and_reason() {
-        let counters = Counters::default();
-        counters.answered(&Status::miss(Reason::Absent));
+        let counters = Counters::new(Moment(0), true);
+        let _ = counters.answered(&Status::miss(Reason::Absent));
         let hit = Status {
             outcome: Outcome::Hit,
             tier: Some(Tier::L1),
             reason: Reason::Fresh,
             ..Status::miss(Reason::Fresh)
         };
-        counters.answered(&hit);
-        counters.answered(&hit);
-        let stats = counters.read();
+        let _ = counters.answered(&hit);
+        let _ = counters.answered(&hit);
+        let stats = counters.read(Moment(1));
         assert_eq!((stats.l1_hits, stats.l2_hits, stats.misses), (2, 0, 1));
         assert_eq!(
             stats.reasons.into_iter().collect::<Vec<_>>(),

@@ -28,15 +28,18 @@
 //! Must not: know HTTP, Redis, codecs.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::counters::Counters;
+use crate::counters::{Counters, Stats};
 use crate::epoch::Epoch;
+use crate::hot::Heat;
 use crate::key::Tag;
 use crate::local::Local;
 use crate::memory::Memory;
+use crate::server::LastSeen;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,6 +89,9 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
+    pub(crate) heat: Heat,
+    /// How the server was when it was asked last.
+    pub(crate) server: LastSeen,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
     /// Whether the local path is likely to decide about records whose tags it doesn't know.
@@ -121,7 +127,9 @@ impl Engine {
             local: Local::with_limit(share),
             memory: RwLock::default(),
             flights: flight::Flights::default(),
-            counters: Counters::default(),
+            counters: Counters::new(clock.now(), store.is_private()),
+            heat: Heat::default(),
+            server: LastSeen::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
             guess: path::Guess::default(),
@@ -154,10 +162,25 @@ impl Engine {
         self.memory().touched(key, tags, since)
     }
 
+    /// What was counted, and what is there now.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.counters.read(self.clock.now());
+        stats.l1_entries = self.local.len() as u64;
+        stats.l1_bytes = self.local.bytes();
+        stats.l1_limit = self.local.limit();
+        stats.l1_evictions = self.local.evictions();
+        stats.l1_expiries = self.local.expiries();
+        stats.unconfirmed = self.owes() as u64;
+        stats.flights = self.flights.count() as u64;
+        stats.timings.store = self.store.calls();
+        stats
+    }
+
     /// Frees what has expired, without its being read.
     pub(crate) fn sweep(&self) {
         self.local.sweep(self.clock.now());
         self.store.sweep();
+        self.heat.cool(Instant::now());
     }
 
     /// Refuses new background work and waits for what is under way, up to the close timeout.

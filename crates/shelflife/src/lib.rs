@@ -70,6 +70,7 @@ mod golden;
 #[cfg(test)]
 #[cfg(feature = "redis")]
 mod guards;
+mod hot;
 mod inspect;
 #[cfg(test)]
 #[cfg(shelflife_shuttle)]
@@ -84,12 +85,14 @@ mod members;
     allow(unreachable_pub, reason = "only the model reaches it")
 )]
 mod memory;
+pub mod metrics;
 mod pattern;
 mod policy;
 #[cfg(test)]
 mod probe;
 mod reason;
 mod record;
+mod server;
 mod settings;
 mod status;
 mod store;
@@ -124,7 +127,7 @@ pub use builder::Builder;
 pub use cache::{Cache, Invalidate};
 pub use clock::ManualClock;
 pub use codec::{Codec, Compression};
-pub use counters::Stats;
+pub use counters::{Following, Histogram, Stats, Step, StepStats, Timings};
 #[cfg(feature = "redis")]
 pub use doctor::{Checkup, CheckupPlan, CheckupProgress, Diagnosis, Severity, Vitals};
 pub use duration::duration;
@@ -133,13 +136,16 @@ pub use engine::load::{CurrentLoad, current_load};
 pub use entry::{Entry, Write};
 pub use epoch::{Epoch, ParseEpochError, Receipt};
 pub use error::{Error, ErrorKind, LoadError};
+pub use hot::{Hot, Hottest};
 pub use inspect::{Inspection, Overview, Scan, TagState};
 pub use invalidation::Invalidation;
 pub use key::{Key, KeyPart, KeyTemplate, PartWriter, Shown, Tag};
+pub use local::Large;
 pub use members::{MemberState, Members, Spread};
 pub use pattern::Pattern;
 pub use policy::Policy;
 pub use reason::Reason;
+pub use server::{Persistence, ServerInfo};
 pub use status::{Loaded, Lookup, Outcome, Status, Tier, observe};
 pub use value::Value;
 pub use watch::{Logged, Watch, Watched};

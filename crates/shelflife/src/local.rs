@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Weighter};
 
 use crate::clock::Moment;
 use crate::epoch::Epoch;
@@ -22,9 +22,13 @@ use crate::validity::{Validity, by_time};
 use crate::value::Live;
 
 mod cells;
+mod evictions;
+mod largest;
 
 pub(crate) use cells::Cell;
 use cells::Cells;
+use evictions::Evictions;
+pub use largest::Large;
 
 /// What an entry costs beside its key and value, in bytes: measured by `make bench`.
 const OVERHEAD: usize = 448;
@@ -143,7 +147,10 @@ impl Weighter<Arc<str>, Arc<Resident>> for ByBytes {
 
 /// The entries of one process, bounded by bytes.
 pub(crate) struct Local {
-    entries: Cache<Arc<str>, Arc<Resident>, ByBytes>,
+    entries: Cache<Arc<str>, Arc<Resident>, ByBytes, DefaultHashBuilder, Evictions>,
+    evictions: Evictions,
+    /// How many were dropped past their stale window.
+    expiries: std::sync::atomic::AtomicU64,
     cells: Cells,
 }
 
@@ -152,8 +159,11 @@ impl Local {
         let items = usize::try_from(bytes / 2048)
             .unwrap_or(usize::MAX)
             .clamp(64, 1 << 20);
+        let (hasher, evictions) = (DefaultHashBuilder::default(), Evictions::default());
         Self {
-            entries: Cache::with_weighter(items, bytes, ByBytes),
+            entries: Cache::with(items, bytes, ByBytes, hasher, evictions.clone()),
+            evictions,
+            expiries: std::sync::atomic::AtomicU64::new(0),
             cells: Cells::default(),
         }
     }
@@ -295,8 +305,13 @@ impl Local {
 
     /// Frees what is past its stale window, and cells that nobody holds.
     pub(crate) fn sweep(&self, now: Moment) {
-        self.entries
-            .retain(|_, resident| now < resident.stale_until);
+        self.entries.retain(|_, resident| {
+            let stays = now < resident.stale_until;
+            if !stays {
+                self.expiries.fetch_add(1, Ordering::Relaxed);
+            }
+            stays
+        });
         self.cells.sweep();
     }
 
@@ -306,6 +321,21 @@ impl Local {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.entries.weight()
+    }
+
+    /// How many bytes it takes at most.
+    pub(crate) fn limit(&self) -> u64 {
+        self.entries.capacity()
+    }
+
+    /// How many entries were dropped for want of room.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.count()
+    }
+
+    /// How many entries were dropped past their stale window.
+    pub(crate) fn expiries(&self) -> u64 {
+        self.expiries.load(Ordering::Relaxed)
     }
 }
 

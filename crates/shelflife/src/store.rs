@@ -6,12 +6,14 @@
 //!
 //! Must not: decide whether an entry may be served.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::codec;
+use crate::counters::{Step, StepStats};
 use crate::embedded::Embedded;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
@@ -345,7 +347,27 @@ macro_rules! each_async {
     };
 }
 
+/// The same, and notes how a shared store's answer went.
+macro_rules! each_noted {
+    ($self:ident, $step:expr, $store:ident => $call:expr) => {
+        match $self {
+            Self::Embedded($store) => $call,
+            #[cfg(feature = "redis")]
+            Self::Redis($store) => $store.calls.note($step, $call).await,
+        }
+    };
+}
+
 impl Store {
+    /// What a shared store was asked, and how that went.
+    pub(crate) fn calls(&self) -> BTreeMap<Step, StepStats> {
+        match self {
+            Self::Embedded(_) => BTreeMap::new(),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.calls.read(),
+        }
+    }
+
     /// Whether this process sees every invalidation at once, because there is no other.
     pub(crate) fn is_private(&self) -> bool {
         // Interleavings are explored on an embedded one that stands in for a shared one.
@@ -366,7 +388,7 @@ impl Store {
 
     /// The clock, from the primary; creates it when there is none.
     pub(crate) async fn clock(&self) -> StoreResult<Epoch> {
-        each_async!(self, s => s.clock())
+        each_noted!(self, Step::Clock, s => s.clock())
     }
 
     /// Clock, slot and tags, in that order; places the lease if the slot is empty and one is wanted.
@@ -377,7 +399,7 @@ impl Store {
         hints: &[Tag],
         wanted: Option<Wanted>,
     ) -> StoreResult<Snapshot> {
-        each_async!(self, s => s.read(key, hints, wanted))
+        each_noted!(self, Step::Read, s => s.read(key, hints, wanted))
     }
 
     /// The slot alone, in one command; places the lease if it is empty and one is wanted.
@@ -397,44 +419,44 @@ impl Store {
                 })
             }
             #[cfg(feature = "redis")]
-            Self::Redis(s) => s.fetch(key, wanted).await,
+            Self::Redis(s) => s.calls.note(Step::Read, s.fetch(key, wanted)).await,
         }
     }
 
     /// The slots of several keys, in one round trip.
     pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
-        each_async!(self, s => s.read_many(keys))
+        each_noted!(self, Step::ReadMany, s => s.read_many(keys))
     }
 
     /// Places our lease, if the fill that was judged still stands and no other lease is live.
     pub(crate) async fn begin(&self, key: &str, seen: u64, wanted: Wanted) -> StoreResult<Begun> {
-        each_async!(self, s => s.begin(key, seen, wanted))
+        each_noted!(self, Step::Lease, s => s.begin(key, seen, wanted))
     }
 
     /// Extends our lease; `false` when the token is gone. Never recreates it.
     pub(crate) async fn extend(&self, key: &str, wanted: Wanted) -> StoreResult<bool> {
-        each_async!(self, s => s.extend(key, wanted))
+        each_noted!(self, Step::Lease, s => s.extend(key, wanted))
     }
 
     /// Gives the lease back, if it is still ours.
     pub(crate) async fn release(&self, key: &str, token: Token) -> StoreResult<()> {
-        each_async!(self, s => s.release(key, token))
+        each_noted!(self, Step::Lease, s => s.release(key, token))
     }
 
     /// Creates the records of tags that are missing; gives the clock.
     pub(crate) async fn ensure_tags(&self, tags: &[Tag], keep: Duration) -> StoreResult<Epoch> {
-        each_async!(self, s => s.ensure_tags(tags, keep))
+        each_noted!(self, Step::Tags, s => s.ensure_tags(tags, keep))
     }
 
     /// Stores a loaded value under our lease: `ensure_tags`, then the fill.
     pub(crate) async fn fill(&self, entry: Entry, token: Token) -> StoreResult<Filled> {
-        each_async!(self, s => s.fill(entry, token))
+        each_noted!(self, Step::Fill, s => s.fill(entry, token))
     }
 
     /// Stores up to [`SET_AT_ONCE`] values whatever is there, each as an invalidation of its key; not those
     /// that something has named since the call began.
     pub(crate) async fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
-        each_async!(self, s => s.set(entries, call))
+        each_noted!(self, Step::Write, s => s.set(entries, call))
     }
 
     /// Places a write token, stealing any lease; gives the epoch from which the value counts.
@@ -445,13 +467,13 @@ impl Store {
         keep: Duration,
         wanted: Wanted,
     ) -> StoreResult<Epoch> {
-        each_async!(self, s => s.begin_write(key, tags, keep, wanted))
+        each_noted!(self, Step::Write, s => s.begin_write(key, tags, keep, wanted))
     }
 
     /// Stores a value while the write token stands, else removes the entry; either way the key counts
     /// as invalidated. Gives that epoch and whether the value was stored.
     pub(crate) async fn write(&self, entry: Entry, token: Token) -> StoreResult<(Epoch, bool)> {
-        each_async!(self, s => s.write(entry, token))
+        each_noted!(self, Step::Write, s => s.write(entry, token))
     }
 
     /// Carries out an invalidation and logs it, with an event if there is one; gives its epoch.
@@ -464,8 +486,11 @@ impl Store {
             Self::Embedded(s) => s.invalidate(what, event),
             #[cfg(feature = "redis")]
             Self::Redis(s) => {
-                s.announce_scan(&what.patterns).await?;
-                s.invalidate(what, event).await
+                let invalidating = async {
+                    s.announce_scan(&what.patterns).await?;
+                    s.invalidate(what, event).await
+                };
+                s.calls.note(Step::Invalidate, invalidating).await
             }
         }
     }
@@ -479,7 +504,7 @@ impl Store {
                 Ok(Vec::new())
             }
             #[cfg(feature = "redis")]
-            Self::Redis(s) => s.logged(after, last).await,
+            Self::Redis(s) => s.calls.note(Step::Log, s.logged(after, last)).await,
         }
     }
 
@@ -525,7 +550,7 @@ impl Store {
                 })
             }
             #[cfg(feature = "redis")]
-            Self::Redis(s) => s.members().await,
+            Self::Redis(s) => s.calls.note(Step::Log, s.members()).await,
         }
     }
 

@@ -24,11 +24,24 @@ fn with_host(host: &str) -> Builder {
 #[tokio::test]
 async fn without_a_token_only_hosts_that_nobody_else_can_name_are_answered() {
     let app = local(&Cache::memory());
-    for host in ["localhost", "LocalHost:8081", "127.0.0.1:8081", "127.8.8.8", "[::1]:1"] {
+    for host in [
+        "localhost",
+        "LocalHost:8081",
+        "127.0.0.1:8081",
+        "127.8.8.8",
+        "[::1]:1",
+    ] {
         assert_eq!(status(&app, with_host(host)).await, 200, "{host}");
     }
     // A name that somebody has resolve to this machine; an address that is not this machine's; no name at all.
-    for host in ["rebound.example:8081", "localhost.example", "192.0.2.1", "", "a b", "localhost:x"] {
+    for host in [
+        "rebound.example:8081",
+        "localhost.example",
+        "192.0.2.1",
+        "",
+        "a b",
+        "localhost:x",
+    ] {
         assert_eq!(status(&app, with_host(host)).await, 421, "{host}");
     }
     assert_eq!(status(&app, Request::get("/_shelflife/api/now")).await, 421);
@@ -51,7 +64,11 @@ async fn without_a_token_who_is_far_or_was_forwarded_is_refused() {
     for near in ["127.0.0.1:50000", "[::1]:50000", "[::ffff:127.0.0.1]:50000"] {
         assert_eq!(status(&app, from(near)).await, 200, "{near}");
     }
-    for far in ["192.0.2.1:50000", "[2001:db8::1]:50000", "[::ffff:192.0.2.1]:50000"] {
+    for far in [
+        "192.0.2.1:50000",
+        "[2001:db8::1]:50000",
+        "[::ffff:192.0.2.1]:50000",
+    ] {
         assert_eq!(status(&app, from(far)).await, 403, "{far}");
     }
     for field in ["forwarded", "via", "x-forwarded-for"] {
@@ -68,7 +85,10 @@ async fn without_a_token_who_is_far_or_was_forwarded_is_refused() {
 
 #[tokio::test]
 async fn what_another_site_asks_for_is_refused() {
-    for (app, bearer) in [(local(&Cache::memory()), "Bearer "), (guarded(&Cache::memory()), "Bearer 0123456789-token")] {
+    for (app, bearer) in [
+        (local(&Cache::memory()), "Bearer "),
+        (guarded(&Cache::memory()), "Bearer 0123456789-token"),
+    ] {
         let asked = |name: &str, value: &str| {
             let it = request("GET", "api/now").header(name, value);
             match bearer.len() > 7 {
@@ -77,16 +97,34 @@ async fn what_another_site_asks_for_is_refused() {
             }
         };
         for site in ["same-origin", "none"] {
-            assert_eq!(status(&app, asked("sec-fetch-site", site)).await, 200, "{site}");
+            assert_eq!(
+                status(&app, asked("sec-fetch-site", site)).await,
+                200,
+                "{site}"
+            );
         }
         for site in ["cross-site", "same-site", "what"] {
-            assert_eq!(status(&app, asked("sec-fetch-site", site)).await, 403, "{site}");
+            assert_eq!(
+                status(&app, asked("sec-fetch-site", site)).await,
+                403,
+                "{site}"
+            );
         }
-        assert_eq!(status(&app, asked("origin", "http://localhost:8081")).await, 200);
-        for origin in ["null", "http://localhost:9000", "http://evil.example", "https://localhost", ""] {
+        assert_eq!(
+            status(&app, asked("origin", "http://localhost:8081")).await,
+            200
+        );
+        for origin in [
+            "null",
+            "http://localhost:9000",
+            "http://evil.example",
+            "https://localhost",
+            "",
+        ] {
             assert_eq!(status(&app, asked("origin", origin)).await, 403, "{origin}");
         }
-        let two = asked("origin", "http://localhost:8081").header("origin", "http://localhost:8081");
+        let two =
+            asked("origin", "http://localhost:8081").header("origin", "http://localhost:8081");
         assert_eq!(status(&app, two).await, 403);
     }
 }
@@ -154,12 +192,26 @@ async fn the_token_is_needed_and_nothing_like_it_will_do() {
 #[tokio::test]
 async fn every_path_inside_needs_the_token() {
     let app = guarded(&Cache::memory());
-    for path in ["now", "hot", "largest", "log", "entry?key=a", "keys", "invalidate", "what", ""] {
+    for path in [
+        "now",
+        "hot",
+        "largest",
+        "log",
+        "entry?key=a",
+        "keys",
+        "invalidate",
+        "what",
+        "",
+    ] {
         let answer = get(&app, &format!("api/{path}")).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
     }
     for path in ["logout", "index.html", "../api/now"] {
-        assert_eq!(get(&app, path).await.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(
+            get(&app, path).await.status,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
     }
 }
 
@@ -168,7 +220,12 @@ async fn once_names_are_told_no_others_are_answered() {
     let access = Access::token(TOKEN).host("admin.example");
     let app = Router::new().nest_service("/_shelflife", router(&Cache::memory(), access).unwrap());
     let asked = |host: &str| with_host(host).header("authorization", format!("Bearer {TOKEN}"));
-    for host in ["admin.example", "Admin.Example:8443", "localhost", "192.0.2.1"] {
+    for host in [
+        "admin.example",
+        "Admin.Example:8443",
+        "localhost",
+        "192.0.2.1",
+    ] {
         assert_eq!(status(&app, asked(host)).await, 200, "{host}");
     }
     for host in ["other.example", "admin.example.evil.example"] {
@@ -183,18 +240,37 @@ async fn once_names_are_told_no_others_are_answered() {
 async fn every_answer_forbids_what_the_page_does_not_need() {
     let open = local(&Cache::memory());
     let closed = guarded(&Cache::memory());
-    for path in ["", "page", "style.css", "main.js", "api/now", "api/entry", "api/what", "what", "login"] {
+    for path in [
+        "",
+        "page",
+        "style.css",
+        "main.js",
+        "api/now",
+        "api/entry",
+        "api/what",
+        "what",
+        "login",
+    ] {
         for app in [&open, &closed] {
             let answer = get(app, path).await;
             let policy = answer.field("content-security-policy");
-            for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"] {
+            for part in [
+                "default-src 'none'",
+                "script-src 'self'",
+                "style-src 'self'",
+                "connect-src 'self'",
+                "frame-ancestors 'none'",
+            ] {
                 assert!(policy.contains(part), "{path}: {policy}");
             }
             assert!(!policy.contains("unsafe"), "{path}: {policy}");
             assert_eq!(answer.field("cache-control"), "no-store", "{path}");
             assert_eq!(answer.field("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(answer.field("referrer-policy"), "no-referrer", "{path}");
-            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
+            assert!(
+                !answer.headers.contains_key("access-control-allow-origin"),
+                "{path}"
+            );
         }
     }
 }

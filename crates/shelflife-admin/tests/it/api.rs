@@ -120,8 +120,15 @@ async fn a_store_that_is_away_is_told_and_the_figures_go_on() {
     let now = get(&app, "api/now").await;
     assert_eq!(now.status, StatusCode::OK);
     let now = now.json();
-    assert_eq!((&now["store"]["kind"], &now["store"]["answers"]), (&"redis".into(), &false.into()));
-    assert!(now["store"]["detail"].is_string() && now["members"].is_null() && now["stats"]["misses"].is_number());
+    assert_eq!(
+        (&now["store"]["kind"], &now["store"]["answers"]),
+        (&"redis".into(), &false.into())
+    );
+    assert!(
+        now["store"]["detail"].is_string()
+            && now["members"].is_null()
+            && now["stats"]["misses"].is_number()
+    );
     for path in ["api/entry?key=a", "api/keys", "api/log"] {
         let answer = get(&app, path).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");

@@ -11,7 +11,10 @@ use crate::asking::{local, on_both_stores, post, shared};
 
 async fn fill(cache: &Cache) {
     for i in 0..30 {
-        let entry = cache.entry(format!("user:{i}")).ttl(Duration::from_secs(60)).stale(Duration::from_secs(60));
+        let entry = cache
+            .entry(format!("user:{i}"))
+            .ttl(Duration::from_secs(60))
+            .stale(Duration::from_secs(60));
         entry.tag(format!("team:{}", i % 3)).set(i).await.unwrap();
     }
     cache.set("order:1", 1).await.unwrap();
@@ -34,7 +37,10 @@ fn cases() -> [(Value, u64); 8] {
         (json!({ "tags": ["team:1", "team:2"] }), 20),
         (json!({ "patterns": ["user:*"] }), 30),
         (json!({ "patterns": ["user:1?"] }), 10),
-        (json!({ "keys": ["order:1"], "tags": ["team:0"], "patterns": ["user:2?"] }), 18),
+        (
+            json!({ "keys": ["order:1"], "tags": ["team:0"], "patterns": ["user:2?"] }),
+            18,
+        ),
         (json!({ "all": true }), 31),
     ]
 }
@@ -104,5 +110,11 @@ async fn what_is_not_confirmed_is_said() {
     server.kill();
     let answer = post(&app, "api/invalidate", json!({ "all": true })).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("not confirmed"), "{answer:?}");
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("not confirmed"),
+        "{answer:?}"
+    );
 }

@@ -28,7 +28,11 @@ impl Stream {
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = app
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Stream {
@@ -64,18 +68,33 @@ async fn what_is_invalidated_is_told_as_it_happens_and_a_stream_goes_on_where_it
     let cache = shared(&server).await;
     let app = local(&cache);
     // So that the log begins.
-    cache.invalidate(Invalidation::new().tag("first")).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().tag("first"))
+        .await
+        .unwrap();
     let mut stream = Stream::open(&app, "api/log", None).await;
-    let receipt = cache.invalidate(Invalidation::new().tag("team:7").key("user:1\n<b>")).await.unwrap();
+    let receipt = cache
+        .invalidate(Invalidation::new().tag("team:7").key("user:1\n<b>"))
+        .await
+        .unwrap();
     let (id, kind, told) = stream.next().await;
-    assert_eq!((id.as_str(), kind.as_str()), (receipt.to_string().as_str(), "entry"));
+    assert_eq!(
+        (id.as_str(), kind.as_str()),
+        (receipt.to_string().as_str(), "entry")
+    );
     assert_eq!(told["tags"], serde_json::json!(["team:7"]));
     assert_eq!(told["keys"], serde_json::json!(["user:1%0A<b>"]));
     assert_eq!(told["epoch"], receipt.to_string());
-    assert!(told["at_ms"].as_u64().unwrap() > 1_600_000_000_000 && told["origin"].is_string(), "{told}");
+    assert!(
+        told["at_ms"].as_u64().unwrap() > 1_600_000_000_000 && told["origin"].is_string(),
+        "{told}"
+    );
     drop(stream);
 
-    cache.invalidate(Invalidation::new().tag("meanwhile")).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().tag("meanwhile"))
+        .await
+        .unwrap();
     let mut again = Stream::open(&app, "api/log", Some(&id)).await;
     loop {
         let (_, _, told) = again.next().await;
@@ -95,7 +114,10 @@ async fn only_so_many_watch_at_once() {
     for _ in 0..8 {
         streams.push(Stream::open(&app, "api/log", None).await);
     }
-    assert_eq!(get(&app, "api/log").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        get(&app, "api/log").await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
     streams.pop();
     Stream::open(&app, "api/log", None).await;
     cache.close().await;
@@ -105,5 +127,10 @@ async fn only_so_many_watch_at_once() {
 async fn the_embedded_store_has_no_log_and_says_so() {
     let answer = get(&local(&Cache::memory()), "api/log").await;
     assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
-    assert!(answer.json()["detail"].as_str().unwrap().contains("embedded"));
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("embedded")
+    );
 }

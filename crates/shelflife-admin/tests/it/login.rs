@@ -24,39 +24,69 @@ async fn a_person_without_the_token_gets_the_form() {
     assert!(form.text.contains("type=\"password\"") && form.text.contains("action=\"login\""));
     // Whose style is there, without the token.
     assert_eq!(get(&app, "style.css").await.status, StatusCode::OK);
-    assert!(!get(&local(&Cache::memory()), "page").await.text.contains("type=\"password\""));
+    assert!(
+        !get(&local(&Cache::memory()), "page")
+            .await
+            .text
+            .contains("type=\"password\"")
+    );
 }
 
 #[tokio::test]
 async fn the_form_gives_a_cookie_that_only_this_page_gets() {
     let app = guarded(&Cache::memory());
     let entered = enter(&app, &format!("token={TOKEN}"), HERE).await;
-    assert_eq!((entered.status, entered.field("location")), (StatusCode::SEE_OTHER, "page"));
+    assert_eq!(
+        (entered.status, entered.field("location")),
+        (StatusCode::SEE_OTHER, "page")
+    );
     let cookie = entered.field("set-cookie").to_owned();
-    assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"), "{cookie}");
+    assert!(
+        cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"),
+        "{cookie}"
+    );
     // Without a path a browser takes that of the form: RFC 6265 §5.1.4. Without TLS it would not send a Secure one.
-    assert!(!cookie.contains("Path") && !cookie.contains("Domain") && !cookie.contains("Secure"), "{cookie}");
+    assert!(
+        !cookie.contains("Path") && !cookie.contains("Domain") && !cookie.contains("Secure"),
+        "{cookie}"
+    );
     assert!(!cookie.contains(TOKEN), "{cookie}");
 
     let pair = cookie.split(';').next().unwrap();
-    let with = |method: &str, path: &str| request(method, path).header("cookie", format!("a=b; {pair}"));
+    let with =
+        |method: &str, path: &str| request(method, path).header("cookie", format!("a=b; {pair}"));
     let page = send(&app, with("GET", "page").body(Body::empty()).unwrap()).await;
     assert!(page.status == StatusCode::OK && !page.text.contains("type=\"password\""));
     let now = send(&app, with("GET", "api/now").body(Body::empty()).unwrap()).await;
-    assert_eq!((now.status, &now.json()["token"]), (StatusCode::OK, &true.into()));
+    assert_eq!(
+        (now.status, &now.json()["token"]),
+        (StatusCode::OK, &true.into())
+    );
 
     // The cookie comes by itself, so a change needs the intent as well.
     let change = || with("POST", "api/invalidate");
     let body = || Body::from(r#"{"all":true}"#);
-    assert_eq!(send(&app, change().body(body()).unwrap()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        send(&app, change().body(body()).unwrap()).await.status,
+        StatusCode::FORBIDDEN
+    );
     let meant = change().header("shelflife-admin", "1");
-    assert_eq!(send(&app, meant.body(body()).unwrap()).await.status, StatusCode::OK);
+    assert_eq!(
+        send(&app, meant.body(body()).unwrap()).await.status,
+        StatusCode::OK
+    );
     // A wrong token is not made right by it.
     let both = with("GET", "api/now").header("authorization", "Bearer what");
-    assert_eq!(send(&app, both.body(Body::empty()).unwrap()).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        send(&app, both.body(Body::empty()).unwrap()).await.status,
+        StatusCode::UNAUTHORIZED
+    );
     // Nor is another cookie.
     let forged = request("GET", "api/now").header("cookie", "shelflife-admin=99999999999.00");
-    assert_eq!(send(&app, forged.body(Body::empty()).unwrap()).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        send(&app, forged.body(Body::empty()).unwrap()).await.status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]
@@ -64,22 +94,36 @@ async fn by_tls_the_cookie_stays_there() {
     let app = guarded(&Cache::memory());
     let entered = request("POST", "login").header("origin", "https://admin.example");
     let mut entered = entered.body(Body::from(format!("token={TOKEN}"))).unwrap();
-    entered.headers_mut().insert("host", "admin.example".parse().unwrap());
+    entered
+        .headers_mut()
+        .insert("host", "admin.example".parse().unwrap());
     let entered = send(&app, entered).await;
-    assert!(entered.field("set-cookie").contains("; Secure"), "{entered:?}");
+    assert!(
+        entered.field("set-cookie").contains("; Secure"),
+        "{entered:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_token_gives_the_form_again_and_no_cookie() {
     let app = guarded(&Cache::memory());
-    for form in ["token=wrong-0123456789", "token=", "", "token=%zz", "other=0123456789-token"] {
+    for form in [
+        "token=wrong-0123456789",
+        "token=",
+        "",
+        "token=%zz",
+        "other=0123456789-token",
+    ] {
         let again = enter(&app, form, HERE).await;
         assert_eq!(again.status, StatusCode::UNAUTHORIZED, "{form}");
         assert!(again.text.contains("role=\"alert\""), "{form}");
         assert!(!again.headers.contains_key("set-cookie"), "{form}");
     }
     let long = format!("token={}", "x".repeat(5000));
-    assert_eq!(enter(&app, &long, HERE).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        enter(&app, &long, HERE).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
 }
 
 #[tokio::test]
@@ -97,8 +141,15 @@ async fn a_form_of_another_site_is_refused() {
 async fn who_leaves_loses_the_cookie() {
     let app = guarded(&Cache::memory());
     let entered = enter(&app, &format!("token={TOKEN}"), HERE).await;
-    let pair = entered.field("set-cookie").split(';').next().unwrap().to_owned();
-    let leave = request("POST", "logout").header("cookie", pair).header("shelflife-admin", "1");
+    let pair = entered
+        .field("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let leave = request("POST", "logout")
+        .header("cookie", pair)
+        .header("shelflife-admin", "1");
     let left = send(&app, leave.body(Body::empty()).unwrap()).await;
     assert_eq!(left.status, StatusCode::SEE_OTHER);
     assert!(left.field("set-cookie").contains("Max-Age=0"), "{left:?}");

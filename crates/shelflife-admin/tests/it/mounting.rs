@@ -28,7 +28,10 @@ async fn the_page_is_where_it_was_mounted() {
     let as_service = Router::new().nest_service("/a/b", at_root());
     for app in [&nested, &as_service] {
         let moved = ask(app, "/a/b").await;
-        assert_eq!((moved.status, moved.field("location")), (StatusCode::TEMPORARY_REDIRECT, "b/page"));
+        assert_eq!(
+            (moved.status, moved.field("location")),
+            (StatusCode::TEMPORARY_REDIRECT, "b/page")
+        );
         assert_eq!(ask(app, "/a/b/page").await.status, StatusCode::OK);
         assert_eq!(ask(app, "/a/b/style.css").await.status, StatusCode::OK);
         assert_eq!(ask(app, "/a/b/api/now").await.status, StatusCode::OK);
@@ -36,12 +39,23 @@ async fn the_page_is_where_it_was_mounted() {
     }
     for (app, path) in [(&as_service, "/a/b/"), (&at_root(), "/")] {
         let moved = ask(app, path).await;
-        assert_eq!((moved.status, moved.field("location")), (StatusCode::TEMPORARY_REDIRECT, "page"), "{path}");
+        assert_eq!(
+            (moved.status, moved.field("location")),
+            (StatusCode::TEMPORARY_REDIRECT, "page"),
+            "{path}"
+        );
     }
     assert_eq!(ask(&at_root(), "/page").await.status, StatusCode::OK);
     assert_eq!(ask(&at_root(), "/api/now").await.status, StatusCode::OK);
-    let post = Request::post("/page").header("host", "localhost").header("shelflife-admin", "1");
-    assert_eq!(send(&at_root(), post.body(Body::empty()).unwrap()).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let post = Request::post("/page")
+        .header("host", "localhost")
+        .header("shelflife-admin", "1");
+    assert_eq!(
+        send(&at_root(), post.body(Body::empty()).unwrap())
+            .await
+            .status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }
 
 /// What a file names: relative references of HTML, imports of scripts.
@@ -67,7 +81,10 @@ async fn every_file_that_is_named_is_there_and_nothing_is_from_elsewhere() {
         if !seen.insert(name.clone()) {
             continue;
         }
-        assert!(!name.contains("//") && !name.starts_with('/'), "{name} is not relative");
+        assert!(
+            !name.contains("//") && !name.starts_with('/'),
+            "{name} is not relative"
+        );
         let file = ask(&app, &format!("/{name}")).await;
         assert_eq!(file.status, StatusCode::OK, "{name}");
         let kind = file.field("content-type");
@@ -78,10 +95,20 @@ async fn every_file_that_is_named_is_there_and_nothing_is_from_elsewhere() {
             other => panic!("{other}"),
         };
         assert!(kind.starts_with(expected), "{name}: {kind}");
-        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=", "://"] {
+        for forbidden in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "style=",
+            "://",
+        ] {
             let lines = file.text.lines().filter(|line| line.contains(forbidden));
             // The name of SVG's elements is an address, and nobody goes there.
-            let found: Vec<_> = lines.filter(|line| !line.contains("http://www.w3.org/2000/svg")).collect();
+            let found: Vec<_> = lines
+                .filter(|line| !line.contains("http://www.w3.org/2000/svg"))
+                .collect();
             assert!(found.is_empty(), "{name}: {found:?}");
         }
         left.extend(named(&file.text));
@@ -92,8 +119,13 @@ async fn every_file_that_is_named_is_there_and_nothing_is_from_elsewhere() {
 #[tokio::test]
 async fn no_rule_of_a_cache_layer_keeps_anything_of_it() {
     let cache = Cache::memory();
-    let everything = Rule::path("/{*rest}").ttl(Duration::from_secs(60)).stale(Duration::from_secs(60));
-    let layer = CacheLayer::builder(&cache).rule(everything).build().unwrap();
+    let everything = Rule::path("/{*rest}")
+        .ttl(Duration::from_secs(60))
+        .stale(Duration::from_secs(60));
+    let layer = CacheLayer::builder(&cache)
+        .rule(everything)
+        .build()
+        .unwrap();
     let app = local(&cache)
         .route("/control", axum::routing::get(async || "kept"))
         .layer(layer);
@@ -102,7 +134,10 @@ async fn no_rule_of_a_cache_layer_keeps_anything_of_it() {
             let answer = get(&app, path).await;
             assert_eq!(answer.status, StatusCode::OK);
             let status = answer.field("cache-status");
-            assert!(!status.contains("hit") && !status.contains("; stored"), "{path}: {status}");
+            assert!(
+                !status.contains("hit") && !status.contains("; stored"),
+                "{path}: {status}"
+            );
         }
     }
     // The rule is one that keeps.

@@ -60,9 +60,7 @@ impl Page {
 
     /// Serves until it is dropped, or breaks down.
     pub(crate) async fn serve(self) -> Failure {
-        let app = self
-            .app
-            .into_make_service_with_connect_info::<SocketAddr>();
+        let app = self.app.into_make_service_with_connect_info::<SocketAddr>();
         match axum::serve(self.listener, app).await {
             Ok(()) => Failure::new("the page has ended"),
             Err(error) => Failure::new(format!("the page broke down: {error}")),

@@ -132,7 +132,10 @@ async fn the_page_is_there_for_who_has_the_token() {
     let form = raw::ask(proxy.admin, asked("page", "")).await;
     assert_eq!(form.status(), 401);
     assert!(form.text().contains("type=\"password\""));
-    assert_eq!(raw::ask(proxy.admin, asked("api/now", "")).await.status(), 401);
+    assert_eq!(
+        raw::ask(proxy.admin, asked("api/now", "")).await.status(),
+        401
+    );
 
     let page = raw::ask(proxy.admin, asked("page", &bearer())).await;
     assert_eq!(page.status(), 200);
@@ -152,7 +155,11 @@ async fn the_page_is_there_for_who_has_the_token() {
     assert_eq!(entered.status(), 303);
     let cookie = entered.field("set-cookie").unwrap();
     let pair = cookie.split(';').next().unwrap();
-    let page = raw::ask(proxy.admin, asked("api/now", &format!("Cookie: {pair}\r\n"))).await;
+    let page = raw::ask(
+        proxy.admin,
+        asked("api/now", &format!("Cookie: {pair}\r\n")),
+    )
+    .await;
     assert_eq!(page.status(), 200);
     // To clients it is a path like others, and goes to the origin.
     let seen = origin.seen().len();
@@ -171,7 +178,9 @@ async fn a_log_that_is_watched_does_not_hold_up_the_end() {
     let mut watching = raw::Raw::connect(proxy.admin).await;
     watching.send(asked("api/log", &bearer())).await;
     let mut head = [0; 12];
-    tokio::io::AsyncReadExt::read_exact(&mut watching.stream, &mut head).await.unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut watching.stream, &mut head)
+        .await
+        .unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
     proxy.control.shutdown();
     // The grace is 30 s: what ends before that was not cut off.

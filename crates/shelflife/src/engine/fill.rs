@@ -37,6 +37,7 @@ pub(super) struct Prepared {
 impl Engine {
     /// Stores a loaded value under our lease.
     pub(super) async fn fill(&self, ask: &Ask, loaded: Loaded, right: Right) -> Offer {
+        let _timing = self.counters.fill_time.start(&self.clock);
         let Loaded {
             live,
             adapted,

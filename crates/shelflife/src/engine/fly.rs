@@ -16,7 +16,7 @@ use super::load::{Failure, Loader};
 use super::path::Path;
 use super::read::TRIES;
 use crate::clock::Moment;
-use crate::counters::bump;
+use crate::counters::{Counters, Timing, Under, bump};
 use crate::epoch::Epoch;
 #[cfg(test)]
 use crate::probe::Point;
@@ -135,6 +135,7 @@ impl Engine {
         let mut lease = LeaseGuard::new(self, ask);
         let mut pause = POLL_LEAST;
         let mut overlaps = 0;
+        let mut waiting = None;
         loop {
             #[cfg(test)]
             self.settings.probes.pause(Point::Departing).await;
@@ -189,6 +190,7 @@ impl Engine {
                         leader.land(Landing::Landed(result.clone()));
                         return Flown::Answered(result);
                     }
+                    waiting.get_or_insert_with(|| self.wait_for_lease());
                     tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                     pause = (pause * 2).min(POLL_MOST);
                 }
@@ -198,6 +200,16 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A read waits for a lease of another process, and its time is taken, until what is returned is dropped.
+    pub(super) fn wait_for_lease(&self) -> (Under<'_>, Timing<'_>) {
+        let Counters {
+            leases_awaited,
+            lease_wait,
+            ..
+        } = &self.counters;
+        (leases_awaited.enter(), lease_wait.start(&self.clock))
     }
 
     fn weigh(&self, ask: &Ask, judged: Judged, snapshot: &Snapshot) -> Weighed {
@@ -331,6 +343,7 @@ impl Engine {
         let began = self.clock.now();
         bump(&self.counters.loads);
         let held = right.as_ref().map(|right| (&*ask.key, right.lease.wanted));
+        let leased = right.as_ref().map(|_| self.counters.leases_held.enter());
         let (loaded, adapted) = self.run(ask, loader, held).await;
         let live = match loaded {
             Ok(live) => live,
@@ -355,7 +368,9 @@ impl Engine {
             adapted,
             cost,
         };
-        Ok(self.fill(ask, loaded, right).await)
+        let offer = self.fill(ask, loaded, right).await;
+        drop(leased);
+        Ok(offer)
     }
 
     /// Puts a value from the store into L1.

@@ -38,6 +38,7 @@ impl Engine {
         what: Arc<Invalidation>,
         event: Option<LoggedEvent>,
     ) -> Result<Epoch, Error> {
+        let _timing = self.counters.invalidation_time.start(&self.clock);
         match self.store.invalidate(&what, event.as_ref()).await {
             Ok(epoch) => {
                 self.apply_own(epoch, &what).await;

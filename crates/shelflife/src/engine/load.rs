@@ -14,6 +14,7 @@ use futures_util::FutureExt as _;
 
 use super::Engine;
 use super::ask::Ask;
+use crate::counters::{Counters, Timing, Under};
 use crate::key::Tag;
 use crate::policy::LONGEST;
 use crate::store::Wanted;
@@ -155,6 +156,7 @@ impl Engine {
         loader: Loader,
         lease: Option<(&str, Wanted)>,
     ) -> (Result<Live, Failure>, Adapted) {
+        let (_loading, _timing) = self.under_way();
         let chain = Chain::inside(std::iter::once(ask));
         let hard_timeout = ask.policy.hard_timeout;
         let load = async { loader().await };
@@ -168,6 +170,7 @@ impl Engine {
         load: BoxFuture<Result<T, SourceError>>,
         leases: &[(Arc<str>, Wanted)],
     ) -> (Result<T, Failure>, Adapted) {
+        let (_loading, _timing) = self.under_way();
         let alive = leases
             .iter()
             .map(|(key, wanted)| self.keep_alive(Some((&**key, *wanted))));
@@ -177,6 +180,14 @@ impl Engine {
         };
         let hard_timeout = asks.first().and_then(|ask| ask.policy.hard_timeout);
         watch(Chain::inside(asks.iter()), load, hard_timeout, alive).await
+    }
+
+    /// A load is under way, and its time is taken, until what is returned is dropped.
+    fn under_way(&self) -> (Under<'_>, Timing<'_>) {
+        let Counters {
+            loading, load_time, ..
+        } = &self.counters;
+        (loading.enter(), load_time.start(&self.clock))
     }
 
     /// Extends the lease every third of its time, for ever. A lost token is the fill's to find out.

@@ -33,7 +33,7 @@ impl Engine {
                 })
             }
         };
-        self.counters.answered(&status);
+        self.answered(&ask.key, &ask.tags, &status);
         (answer, status)
     }
 

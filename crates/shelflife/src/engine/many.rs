@@ -60,11 +60,11 @@ impl Engine {
                 tracing::debug!(%error, "read without the store");
             }
         }
-        for answer in &answers {
+        for (ask, answer) in asks.iter().zip(&answers) {
             let status = answer
                 .as_ref()
                 .map_or(Status::miss(Reason::Absent), |a| a.status);
-            self.counters.answered(&status);
+            self.answered(&ask.key, &ask.tags, &status);
         }
         answers
     }
@@ -232,6 +232,7 @@ impl Engine {
             }
         } else if joined.is_empty() {
             // All held by other processes.
+            let _waiting = self.wait_for_lease();
             tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(5..=25))).await;
         }
         for (at, flight) in joined {
@@ -308,6 +309,8 @@ impl Engine {
     ) -> Result<Vec<(usize, Answer)>, Failure> {
         let began = self.clock.now();
         bump(&self.counters.loads);
+        let rights = ours.iter().filter(|mine| mine.right.is_some()).count();
+        let held = self.counters.leases_held.enter_many(rights as u64);
         let positions = ours.iter().map(|mine| mine.at).collect();
         let asks: Vec<Ask> = ours.iter().map(|mine| mine.ask.clone()).collect();
         let leases: Vec<_> = ours
@@ -315,6 +318,7 @@ impl Engine {
             .filter_map(|mine| Some((mine.ask.key.clone(), mine.right.as_ref()?.lease.wanted())))
             .collect();
         let (loaded, adapted) = self.run_batch(&asks, loader(positions), &leases).await;
+        drop(held);
         let values = match loaded {
             Ok(values) => values,
             Err(failure) => {

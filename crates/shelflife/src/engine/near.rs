@@ -9,6 +9,7 @@ use super::ask::{Answer, Ask, Level, Replace};
 use super::due::Due;
 use super::judge::schema_fits;
 use crate::clock::Moment;
+use crate::counters::Turn;
 use crate::local::Resident;
 use crate::reason::Reason;
 use crate::status::{Outcome, Status, Tier};
@@ -45,7 +46,9 @@ impl Engine {
         if !answers {
             return None;
         }
-        self.counters.l1_hits.add();
+        if self.counters.l1_hits.add() == Turn::Look {
+            self.look_at(key, &resident);
+        }
         Some((resident, now))
     }
 

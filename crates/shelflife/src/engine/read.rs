@@ -48,6 +48,7 @@ impl Engine {
         ask: Ask,
         loader: Loader,
     ) -> Result<Answer, Failure> {
+        let (key, tags) = (ask.key.clone(), ask.tags.clone());
         let reading = Reading {
             patience: ask.policy.hard_timeout.map(|after| Instant::now() + after),
             due: self.due(ask.level).await,
@@ -58,8 +59,8 @@ impl Engine {
         };
         let answer = reading.run(loader).await;
         let failed = Status::miss(Reason::LoadFailed);
-        self.counters
-            .answered(answer.as_ref().map_or(&failed, |answer| &answer.status));
+        let status = answer.as_ref().map_or(&failed, |answer| &answer.status);
+        self.answered(&key, &tags, status);
         answer
     }
 

@@ -10,9 +10,11 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::Engine;
 use crate::clock::Moment;
+use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
 #[cfg(test)]
@@ -64,6 +66,7 @@ impl Engine {
         let mut memory = self.memory_mut();
         memory.forget_beats();
         self.window.store(0, Ordering::SeqCst);
+        self.counters.opening.closed(self.clock.now());
         self.set_applied(None);
     }
 
@@ -75,6 +78,7 @@ impl Engine {
             let same = memory.start().is_some_and(|s| s.inc == position.inc);
             memory.restart_at(position);
             self.window.store(0, Ordering::SeqCst);
+            self.counters.opening.closed(self.clock.now());
             (memory.generation(), same)
         };
         #[cfg(test)]
@@ -85,6 +89,7 @@ impl Engine {
             self.local.begin_anew();
         }
         self.set_applied(Some(position));
+        bump(&self.counters.resyncs);
         generation
     }
 
@@ -95,6 +100,8 @@ impl Engine {
         let ours = memory.generation() == generation;
         if ours {
             self.window.fetch_max(end.0, Ordering::SeqCst);
+            let knew = Moment(end.0.saturating_sub(nanos(self.settings.window)));
+            self.counters.opening.opened(self.clock.now(), end, knew);
         }
         ours
     }
@@ -119,6 +126,11 @@ impl Engine {
         let memory = self.memory();
         if memory.generation() == generation {
             self.set_applied(Some(epoch));
+            bump(&self.counters.applied);
+            // Ticks are the server's time in µs.
+            let now = self.store.server_ms(self.clock.now());
+            let since = Duration::from_micros(now.saturating_mul(1000).saturating_sub(epoch.tick));
+            self.counters.log_delay.record(since);
         }
     }
 
@@ -136,4 +148,8 @@ impl Engine {
     pub(crate) fn window(&self) -> Moment {
         Moment(self.window.load(Ordering::Acquire))
     }
+}
+
+fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }

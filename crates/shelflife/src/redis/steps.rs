@@ -16,6 +16,7 @@ use super::names::Names;
 use super::reply::{self, Answer};
 use super::scripts::{self, Script};
 use crate::clock::{Clock, Moment};
+use crate::counters::Calls;
 use crate::epoch::Epoch;
 use crate::error::ErrorKind;
 use crate::key::Tag;
@@ -31,6 +32,7 @@ mod lease;
 mod overview;
 mod read;
 mod scan;
+mod server;
 mod set;
 mod survey;
 mod write;
@@ -48,6 +50,8 @@ pub(crate) use survey::Surveyed;
 pub(crate) struct RedisStore {
     pub(super) link: Link,
     pub(super) names: Names,
+    /// What it was asked, and how that went.
+    pub(crate) calls: Calls,
     clock: Clock,
     /// Server ms minus the process's ms, as of the last answer that told the time.
     offset_ms: AtomicI64,
@@ -71,6 +75,7 @@ impl RedisStore {
             address: address.shown(),
             member: member_name(settings.window),
             awaited: Arc::default(),
+            calls: Calls::default(),
             link: Link::open(address, settings).await?,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
             clock,

@@ -13,6 +13,7 @@ mod cut_off;
 mod damage;
 mod events;
 mod faults;
+mod figures;
 mod gate;
 #[cfg(feature = "axum")]
 mod http;

@@ -1,0 +1,166 @@
+//! What the server says of itself: `INFO`, read field by field. What a server leaves out, or says otherwise
+//! than is known, is left out here.
+
+use std::str::FromStr;
+
+use redis::Value;
+
+use super::RedisStore;
+use crate::epoch::Epoch;
+use crate::server::{Persistence, ServerInfo};
+use crate::store::StoreResult;
+
+impl RedisStore {
+    /// How the server is, and how far this process is behind its log.
+    pub(crate) async fn server(&self, applied: Option<Epoch>) -> StoreResult<ServerInfo> {
+        let mut info = parse(&self.info().await?);
+        info.address = Some(self.shown().to_owned());
+        let len = redis::cmd("XLEN").arg(&self.names.log).take();
+        if let Value::Int(entries) = self.link.call(&len).await? {
+            info.log = u64::try_from(entries).ok();
+        }
+        if let Some(applied) = applied {
+            let behind = self.logged(applied.tick, u64::MAX).await?;
+            info.log_behind = Some(behind.len() as u64);
+        }
+        Ok(info)
+    }
+}
+
+/// The text of `INFO`.
+struct Info<'a>(&'a str);
+
+impl<'a> Info<'a> {
+    fn text(&self, name: &str) -> Option<&'a str> {
+        let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+        self.0.lines().find_map(value).map(str::trim)
+    }
+
+    fn number<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
+    }
+
+    fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    fn is(&self, name: &str, word: &str) -> Option<bool> {
+        self.text(name).map(|text| text == word)
+    }
+
+    /// `slave0:ip=…,port=…,state=online,offset=1234,lag=0`: how far the last of them is behind, in bytes.
+    fn replica_lag(&self) -> Option<u64> {
+        let end: u64 = self.number("master_repl_offset")?;
+        let replica = |line: &str| {
+            let (number, fields) = line.strip_prefix("slave")?.split_once(':')?;
+            number.parse::<u32>().ok()?;
+            let offset = fields
+                .split(',')
+                .find_map(|field| field.trim().strip_prefix("offset="))?;
+            Some(end.saturating_sub(offset.parse().ok()?))
+        };
+        self.0.lines().filter_map(replica).max()
+    }
+}
+
+fn parse(text: &str) -> ServerInfo {
+    let info = Info(text);
+    let valkey = info.text("valkey_version");
+    ServerInfo {
+        product: if valkey.is_some() { "valkey" } else { "redis" },
+        address: None,
+        version: valkey.or(info.text("redis_version")).map(str::to_owned),
+        mode: info.owned("redis_mode").or(info.owned("server_mode")),
+        role: info.owned("role"),
+        uptime: info.number("uptime_in_seconds"),
+        used_memory: info.number("used_memory"),
+        max_memory: info.number("maxmemory").filter(|most| *most > 0),
+        eviction_policy: info.owned("maxmemory_policy"),
+        fragmentation: info
+            .number("mem_fragmentation_ratio")
+            .filter(|ratio: &f64| ratio.is_finite()),
+        evicted_keys: info.number("evicted_keys"),
+        expired_keys: info.number("expired_keys"),
+        keyspace_hits: info.number("keyspace_hits"),
+        keyspace_misses: info.number("keyspace_misses"),
+        clients: info.number("connected_clients"),
+        max_clients: info.number("maxclients"),
+        rejected_clients: info.number("rejected_connections"),
+        commands: info.number("total_commands_processed"),
+        commands_per_second: info.number("instantaneous_ops_per_sec"),
+        replicas: info.number("connected_slaves"),
+        replica_lag: info.replica_lag(),
+        persistence: Persistence {
+            append_only: info.is("aof_enabled", "1"),
+            append_ok: info.is("aof_last_write_status", "ok"),
+            snapshot_ok: info.is("rdb_last_bgsave_status", "ok"),
+            snapshot_at: info.number("rdb_last_save_time"),
+            unsaved_changes: info.number("rdb_changes_since_last_save"),
+            loading: info.is("loading", "1"),
+        },
+        log: None,
+        log_behind: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_among_others_whose_names_begin_alike() {
+        let text = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n# Memory\r\n\
+            used_memory_human:1M\r\nused_memory:1048576\r\nmaxmemory:2097152\r\nmaxmemory_policy:volatile-lfu\r\n\
+            mem_fragmentation_ratio:1.25\r\n# Persistence\r\naof_enabled:1\r\naof_last_write_status:err\r\n\
+            rdb_last_bgsave_status:ok\r\n# Stats\r\nkeyspace_hits:30\r\nkeyspace_misses:10\r\n";
+        let info = parse(text);
+        assert_eq!(
+            (info.product, info.version.as_deref()),
+            ("redis", Some("7.0.15"))
+        );
+        assert_eq!(info.used_memory, Some(1 << 20));
+        assert_eq!(info.memory_ratio(), Some(0.5));
+        assert_eq!(info.hit_ratio(), Some(0.75));
+        assert_eq!(info.fragmentation, Some(1.25));
+        let persistence = info.persistence;
+        assert_eq!(
+            (
+                persistence.append_only,
+                persistence.append_ok,
+                persistence.snapshot_ok
+            ),
+            (Some(true), Some(false), Some(true))
+        );
+        assert_eq!(info.clients, None, "not told");
+    }
+
+    #[test]
+    fn the_replica_that_is_most_behind_counts() {
+        let text = "connected_slaves:2\r\nslave0:ip=a,port=1,state=online,offset=900,lag=0\r\n\
+            slave1:ip=b,port=2,state=online,offset=400,lag=1\r\nslave_read_only:1\r\nmaster_repl_offset:1000\r\n";
+        let info = parse(text);
+        assert_eq!((info.replicas, info.replica_lag), (Some(2), Some(600)));
+    }
+
+    #[test]
+    fn nonsense_and_no_limit_are_left_out() {
+        let info = parse(
+            "maxmemory:0\r\nused_memory:lots\r\nmem_fragmentation_ratio:-nan\r\nvalkey_version:8.0.1\r\n",
+        );
+        assert_eq!(
+            (info.max_memory, info.used_memory, info.fragmentation),
+            (None, None, None)
+        );
+        assert_eq!(
+            (info.product, info.version.as_deref()),
+            ("valkey", Some("8.0.1"))
+        );
+        assert_eq!(
+            parse(""),
+            ServerInfo {
+                product: "redis",
+                ..ServerInfo::default()
+            }
+        );
+    }
+}
