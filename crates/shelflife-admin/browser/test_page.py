@@ -317,7 +317,8 @@ def test_without_a_server_the_page_says_what_there_is(world: World, browser: Bro
         demo.ask("GET", "/users/1")
         with opened(browser, demo.page) as page:
             expect(page.locator("#state")).to_contain_text("embedded store")
-            expect(page.locator("#log-empty")).to_contain_text("embedded store")
+            demo.ask("PUT", "/users/1", {"name": "Ada", "city": "London"})
+            expect(page.locator("#log")).to_contain_text("user_updated")
             expect(page.locator("#members-empty")).to_be_visible()
             found = Axe().run(page)
             assert found.violations_count == 0, found.generate_report()

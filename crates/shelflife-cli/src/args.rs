@@ -41,7 +41,7 @@ pub(crate) enum Command {
 /// Which store: one group of options for every command.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StoreArgs {
-    /// Redis or Valkey, as redis://, rediss://, valkey:// or unix://.
+    /// Redis or Valkey, as redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://.
     ///
     /// Without it: SHELFLIFE_URL, else REDIS_URL.
     #[arg(long, value_name = "URL")]

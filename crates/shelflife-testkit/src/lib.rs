@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! test ── Proxy ── RedisServer        faults on the wire, faults of the server
+//!   ├──── Group                       a primary, its replicas, and the sentinels that watch them
+//!   ├──── Cluster                     primaries that share the slots, with a replica each
 //!   └──── Child                       another process that uses the cache
 //! ```
 //!
@@ -13,17 +15,28 @@
 //!
 //! This crate must not know shelflife: it is what shelflife is measured against.
 
+mod access;
 mod child;
+mod cluster;
+mod group;
+mod percent;
 mod port;
 mod process;
 mod proxy;
 mod resp;
 mod scratch;
+mod sentinel;
 mod server;
+mod tls;
 
+pub use access::{Access, Credentials};
 pub use child::Child;
+pub use cluster::{Cluster, Migration, slot_of};
+pub use group::Group;
 pub use port::free_port;
 pub use proxy::Proxy;
 pub use resp::{Connection, Reply};
 pub use scratch::Scratch;
+pub use sentinel::Sentinel;
 pub use server::RedisServer;
+pub use tls::Certificates;

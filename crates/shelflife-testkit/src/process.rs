@@ -30,12 +30,14 @@ pub(crate) fn poll<T>(timeout: Duration, mut probe: impl FnMut() -> Option<T>) -
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
+    frozen: bool,
 }
 
 impl Process {
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         Ok(Self {
             child: command.spawn()?,
+            frozen: false,
         })
     }
 
@@ -89,11 +91,18 @@ impl Process {
         if let Some(status) = self.exited() {
             panic!("process {} ended instead of stopping: {status}", self.pid());
         }
+        self.frozen = true;
+    }
+
+    /// Whether it was frozen, and has not been let go on.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     /// Lets a frozen process go on.
     pub(crate) fn resume(&mut self) {
         self.signal(Signal::CONT);
+        self.frozen = false;
     }
 
     /// Ends the process at once, frozen or not, and reaps it. The status of one that has already

@@ -3,8 +3,10 @@
 //! Must not share code with what is under test: a fault in the client would hide itself.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// What a server answered.
@@ -50,8 +52,14 @@ impl fmt::Display for Reply {
 /// and for many commands in a row.
 #[derive(Debug)]
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
 }
+
+/// TCP, or a Unix socket.
+trait Wire: Read + Write + fmt::Debug + Send {}
+
+impl Wire for TcpStream {}
+impl Wire for UnixStream {}
 
 impl Connection {
     /// Connects; every later read and write waits for at most `timeout`.
@@ -64,9 +72,21 @@ impl Connection {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        Ok(Self::over(Box::new(stream)))
+    }
+
+    /// The same by a Unix socket.
+    pub(crate) fn open_unix(socket: &Path, timeout: Duration) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        Ok(Self::over(Box::new(stream)))
+    }
+
+    fn over(wire: Box<dyn Wire>) -> Self {
+        Self {
+            stream: BufReader::new(wire),
+        }
     }
 
     /// Sends one command and reads one reply. An error that the server reports is a

@@ -3,26 +3,19 @@
 //! Must not use a Redis client, nor keep anything on disk beyond the server's own directory.
 
 mod binary;
+mod launch;
 mod options;
 
-use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use self::options::Options;
-use crate::port::free_port;
-use crate::process::{Process, poll};
+use self::launch::Site;
+pub(crate) use self::options::{Kind, Options};
+use crate::process::Process;
 use crate::resp::{Connection, Reply};
-use crate::scratch::Scratch;
-
-/// How long a server may take to answer its first `PING`.
-const START: Duration = Duration::from_secs(10);
-
-/// How long one probe of a starting server may take: somebody else may sit on the port, silent.
-const PROBE: Duration = Duration::from_secs(1);
+use crate::tls::Certificates;
 
 /// How long a running server may take over a command.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -46,12 +39,9 @@ const PORTS: usize = 10;
 /// ```
 #[derive(Debug)]
 pub struct RedisServer {
-    // Before `scratch`: fields are dropped in this order, and the process writes to the directory.
+    // Before `site`: fields are dropped in this order, and the process writes to its directory.
     process: Option<Process>,
-    scratch: Scratch,
-    binary: PathBuf,
-    options: Options,
-    port: u16,
+    site: Site,
 }
 
 impl RedisServer {
@@ -73,16 +63,28 @@ impl RedisServer {
     ///
     /// As [`RedisServer::start`], and when the options set the port, which is chosen here.
     pub fn start_with(extra: &[&str]) -> Self {
+        Self::start_as(Options::new(extra))
+    }
+
+    /// Starts a server that speaks TLS alone, and lets nobody in without a certificate of the same
+    /// authority. [`RedisServer::command`] and its like ask it by a Unix socket of its own.
+    ///
+    /// # Panics
+    ///
+    /// As [`RedisServer::start_with`], and when the server was built without TLS.
+    pub fn start_tls(certificates: &Certificates, extra: &[&str]) -> Self {
+        Self::start_as(Options::new(extra).with_tls(certificates))
+    }
+
+    pub(crate) fn start_as(options: Options) -> Self {
+        let binary = binary::find().unwrap_or_else(|missing| panic!("{missing}"));
         let mut server = Self {
             process: None,
-            scratch: Scratch::new(),
-            binary: binary::find().unwrap_or_else(|missing| panic!("{missing}")),
-            options: Options::new(extra),
-            port: 0,
+            site: Site::new(binary, options),
         };
         for _ in 0..PORTS {
-            server.port = free_port();
-            match server.launch() {
+            server.site.moves();
+            match server.site.launch() {
                 Ok(process) => {
                     server.process = Some(process);
                     return server;
@@ -96,24 +98,35 @@ impl RedisServer {
         );
     }
 
-    /// `redis://127.0.0.1:port`, with the password if there is one.
+    /// `redis://127.0.0.1:port`, with the password if there is one; `rediss://` with the paths of the
+    /// certificates if it speaks TLS.
     pub fn url(&self) -> String {
-        format!("redis://{}{}", self.options.userinfo(), self.address())
+        self.site.options.url(&self.host())
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn host(&self) -> String {
+        self.address().to_string()
     }
 
     /// `unix:///path/of/the/socket`, with the password if there is one; none without `--unixsocket`.
     pub fn unix_url(&self) -> Option<String> {
-        self.options.unix_url(self.scratch.path())
+        self.site.options.unix_url(self.site.scratch.path())
     }
 
     /// The TCP port; the same after a restart.
     pub fn port(&self) -> u16 {
-        self.port
+        self.site.port
+    }
+
+    /// The port of the cluster's bus.
+    pub(crate) fn bus(&self) -> u16 {
+        self.site.bus()
     }
 
     /// The TCP address, for a [`Proxy`](crate::Proxy).
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
     /// The process id.
@@ -126,6 +139,13 @@ impl RedisServer {
             Some(process) => process.pid(),
             None => self.gone(),
         }
+    }
+
+    /// Whether it runs, and is not frozen.
+    pub fn is_awake(&self) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| !process.is_frozen())
     }
 
     /// Freezes the server (SIGSTOP). Its port still accepts connections and bytes, and answers
@@ -157,10 +177,11 @@ impl RedisServer {
         let mut process = self.process.take().unwrap_or_else(|| self.gone());
         process
             .kill()
-            .unwrap_or_else(|error| panic!("cannot kill {}: {error}", self.binary.display()))
+            .unwrap_or_else(|error| panic!("cannot kill {}: {error}", self.site.binary.display()))
     }
 
-    /// Starts the server anew on the same port, empty, killing it first if it runs.
+    /// Starts the server anew on the same port, empty, killing it first if it runs. A part of a group or a
+    /// cluster remembers what it was.
     ///
     /// # Panics
     ///
@@ -168,10 +189,15 @@ impl RedisServer {
     pub fn restart(&mut self) {
         // Dropping the process kills and reaps it.
         self.process = None;
-        match self.launch() {
+        match self.site.launch() {
             Ok(process) => self.process = Some(process),
-            Err(failure) => panic!("restart on port {}: {failure}", self.port),
+            Err(failure) => panic!("restart on port {}: {failure}", self.port()),
         }
+    }
+
+    /// What it has logged since it was last started.
+    pub fn log(&self) -> String {
+        self.site.log()
     }
 
     /// Runs one command of text and shows the reply as text (see [`Reply`]'s `Display`).
@@ -209,103 +235,22 @@ impl RedisServer {
     ///
     /// When the server does not accept, or is silent for 5 seconds.
     pub fn connect(&self) -> io::Result<Connection> {
-        self.connect_within(ANSWER)
+        self.site.connect(ANSWER)
     }
 
-    fn connect_within(&self, timeout: Duration) -> io::Result<Connection> {
-        let mut connection = Connection::open(self.address(), timeout)?;
-        if let Some(password) = self.options.password() {
-            let reply = connection.command(&[b"AUTH", password.as_bytes()])?;
-            if reply != Reply::Simple("OK".to_owned()) {
-                return Err(io::Error::other(format!("AUTH: {reply}")));
-            }
-        }
-        Ok(connection)
+    /// The same of a server that may not answer.
+    pub(crate) fn connect_within(&self, timeout: Duration) -> io::Result<Connection> {
+        self.site.connect(timeout)
     }
 
     fn running(&mut self) -> &mut Process {
         match self.process {
             Some(ref mut process) => process,
-            None => panic!("the server on port {} has been killed", self.port),
+            None => panic!("the server on port {} has been killed", self.site.port),
         }
     }
 
     fn gone(&self) -> ! {
-        panic!("the server on port {} has been killed", self.port)
-    }
-
-    fn launch(&self) -> Result<Process, Failure> {
-        let log = self.scratch.path().join("server.log");
-        let mut process = self.spawn(&log).map_err(|error| Failure {
-            what: format!("cannot start {}: {error}", self.binary.display()),
-            log: String::new(),
-        })?;
-        let pid = process.pid();
-        let outcome = poll(START, || match process.exited() {
-            Some(status) => Some(Err(format!("ended at once: {status}"))),
-            None => self.answers_as(pid).then_some(Ok(())),
-        });
-        let wrong = match outcome {
-            Some(Ok(())) => return Ok(process),
-            Some(Err(ended)) => ended,
-            None => format!("process {pid} did not answer PING within {START:?}"),
-        };
-        Err(Failure {
-            what: format!("{}: {wrong}", self.binary.display()),
-            log: std::fs::read_to_string(&log).unwrap_or_default(),
-        })
-    }
-
-    fn spawn(&self, log: &Path) -> io::Result<Process> {
-        // The log comes by the standard streams: a refused option is reported there too.
-        let out = File::create(log)?;
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["--port", &self.port.to_string()])
-            .args(["--bind", "127.0.0.1"])
-            .args(["--save", ""])
-            .args(["--appendonly", "no"])
-            .arg("--dir")
-            .arg(self.scratch.path())
-            .args(self.options.args())
-            .current_dir(self.scratch.path())
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out);
-        Process::spawn(&mut command)
-    }
-
-    /// Whether it is this very process that answers: the port may have been lost to another
-    /// server, which would answer just as well.
-    fn answers_as(&self, pid: u32) -> bool {
-        let ask = || -> io::Result<bool> {
-            let mut connection = self.connect_within(PROBE)?;
-            let pong = connection.command(&[b"PING"])? == Reply::Simple("PONG".to_owned());
-            let info = connection.command(&[b"INFO", b"server"])?.to_string();
-            let expected = format!("process_id:{pid}");
-            Ok(pong && info.lines().any(|line| line == expected))
-        };
-        ask().unwrap_or(false)
-    }
-}
-
-/// Why a server did not come up.
-#[derive(Debug)]
-struct Failure {
-    what: String,
-    log: String,
-}
-
-impl Failure {
-    fn port_taken(&self) -> bool {
-        self.log.contains("Address already in use")
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lines: Vec<&str> = self.log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(20)..];
-        write!(f, "{}\nits log ends with:\n{}", self.what, tail.join("\n"))
+        panic!("the server on port {} has been killed", self.port())
     }
 }

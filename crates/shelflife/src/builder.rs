@@ -69,7 +69,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// The server: `redis://`, `rediss://`, `valkey://`, `valkeys://` or `unix://`, with user, password
+    /// The server: `redis://`, `rediss://`, `valkey://`, `valkeys://` or `unix://`, or with `+sentinel` or `+cluster` and several hosts, with user, password
     /// and db; settings may ride in its query. `memory://` is the embedded store.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.settings.url = Some(url.into());

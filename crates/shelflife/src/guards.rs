@@ -19,6 +19,7 @@ use crate::invalidation::Invalidation;
 use crate::probe::{Point, Stop};
 use crate::status::{Loaded, Tier};
 
+mod apart;
 mod control;
 mod everywhere;
 mod foreign;

@@ -52,8 +52,12 @@ pub(crate) enum Point {
     Restarted,
     /// The members were looked at, and somebody has not applied it.
     Looked,
-    /// A scan is over; it is not in the log.
+    /// Entries are removed, by a scan or one by one; that is not in the log.
     Scanned,
+    /// A plain set has been called; nothing has been asked yet, where keys lie apart.
+    SetCalled,
+    /// The log has been looked at for a plain set; nothing is stored yet, where keys lie apart.
+    SetLooked,
 }
 
 #[derive(Default)]

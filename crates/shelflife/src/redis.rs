@@ -8,7 +8,7 @@
 //! log.rs      the log as a follower reads it, beats, members
 //! doctor.rs   what is wrong with a server for a cache: pure
 //! watch.rs    the log and the members as an onlooker reads them
-//! link.rs     connections: one or more lanes, their health and reconnection
+//! link.rs     connections: from a command to the node that it is for; health, failover, clusters
 //! address.rs  URLs
 //! ```
 //!

@@ -17,6 +17,8 @@ use crate::store::Store;
 pub struct ServerInfo {
     /// `redis`, `valkey` or `embedded`.
     pub product: &'static str,
+    /// How many servers these figures are of: of a cluster all primaries together, else 1; 0 for the embedded store.
+    pub nodes: u64,
     /// Where it is, without credentials.
     pub address: Option<String>,
     /// Its version.

@@ -3,6 +3,7 @@
 //! Each setting has one name. In a URL it is a query parameter, in the environment it is upper case
 //! after `SHELFLIFE_`. An unknown name and a bad value are errors that say what would be valid.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::codec::{Codec, Compression};
@@ -33,6 +34,9 @@ pub(crate) struct Settings {
     pub(crate) close_timeout: Duration,
     pub(crate) failover: Failover,
     pub(crate) handler_timeout: Duration,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
     #[cfg(test)]
     pub(crate) probes: crate::probe::Probes,
 }
@@ -53,6 +57,9 @@ impl Default for Settings {
             close_timeout: Duration::from_secs(5),
             failover: Failover::Replay,
             handler_timeout: Duration::from_secs(5),
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
             #[cfg(test)]
             probes: crate::probe::Probes::default(),
         }
@@ -77,6 +84,8 @@ struct Setting {
 const DURATION: &str = "a duration such as \"300ms\", \"5m\" or \"1h30m\"";
 const LONGER_THAN_ZERO: &str = "a duration longer than zero, such as \"300ms\" or \"5m\"";
 const BYTES: &str = "a size such as 65536, \"64MiB\" or \"1GiB\"";
+
+const FILE: &str = "the path of a PEM file, such as \"/etc/shelflife/ca.pem\"";
 
 /// Every setting, with what is valid for it.
 const TABLE: &[Setting] = &[
@@ -243,6 +252,21 @@ const TABLE: &[Setting] = &[
         valid: LONGER_THAN_ZERO,
         apply: |s, v| longer_than_zero(v).map(|d| s.handler_timeout = d),
     },
+    Setting {
+        name: "tls_ca",
+        valid: FILE,
+        apply: |s, v| file(v).map(|path| s.tls_ca = Some(path)),
+    },
+    Setting {
+        name: "tls_cert",
+        valid: FILE,
+        apply: |s, v| file(v).map(|path| s.tls_cert = Some(path)),
+    },
+    Setting {
+        name: "tls_key",
+        valid: FILE,
+        apply: |s, v| file(v).map(|path| s.tls_key = Some(path)),
+    },
 ];
 
 impl Settings {
@@ -293,6 +317,11 @@ impl Settings {
 
 fn longer_than_zero(text: &str) -> Option<Duration> {
     duration(text).ok().filter(|d| !d.is_zero())
+}
+
+/// A path; what is in it is looked at when a connection is to be made.
+fn file(text: &str) -> Option<PathBuf> {
+    text.contains(['/', '\\', '.']).then(|| PathBuf::from(text))
 }
 
 fn number_in(text: &str, valid: std::ops::RangeInclusive<f64>) -> Option<f64> {

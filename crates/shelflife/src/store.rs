@@ -202,6 +202,8 @@ pub(crate) struct Put {
     pub(crate) epoch: Epoch,
     /// Of each entry whether it stands now; else nothing does.
     pub(crate) stored: Vec<bool>,
+    /// Whether entries, clock and log changed in one step: nothing lies between.
+    pub(crate) at_once: bool,
 }
 
 /// What goes into the log beside an invalidation: a name and a JSON payload.

@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod child;
+mod cluster;
+mod group;
 mod proxy;
 mod server;
+mod tls;

@@ -72,7 +72,11 @@ impl Engine {
             })
             .collect();
         let what = Arc::new(keys_of(items.iter().map(|(ask, ..)| &ask.key)));
-        let Put { epoch, stored } = match self.put(call, entries).await {
+        let Put {
+            epoch,
+            stored,
+            at_once,
+        } = match self.put(call, entries).await {
             Ok(put) => put,
             Err(error) => {
                 // The old value may stand where the new one was to be.
@@ -81,7 +85,7 @@ impl Engine {
             }
         };
         self.apply_own(epoch, &what).await;
-        let one_step = items.len() <= SET_AT_ONCE;
+        let one_step = at_once && items.len() <= SET_AT_ONCE;
         for ((ask, live, prepared), stored) in items.into_iter().zip(stored) {
             if !stored {
                 self.counters.because(Reason::Overtaken);
@@ -103,6 +107,7 @@ impl Engine {
         let mut all = Put {
             epoch: Epoch::new(0, 0),
             stored: Vec::with_capacity(entries.len()),
+            at_once: true,
         };
         if entries.is_empty() {
             all.epoch = self.store.clock().await?;
@@ -112,6 +117,7 @@ impl Engine {
             let step = entries.by_ref().take(SET_AT_ONCE).collect();
             let put = self.store.set(step, call).await?;
             all.epoch = put.epoch;
+            all.at_once &= put.at_once;
             all.stored.extend(put.stored);
         }
         Ok(all)

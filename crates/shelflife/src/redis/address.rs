@@ -3,15 +3,32 @@
 use redis::{ConnectionInfo, IntoConnectionInfo as _};
 use url::Url;
 
+use super::link::{Group, SENTINEL_PORT, moved};
 use crate::error::{Error, ErrorKind};
 use crate::settings::Settings;
 
 const VALID: &str = "redis://, rediss://, valkey://, valkeys:// or unix://, as in \
-                     redis://user:password@host:6379/0?ttl=5m";
+                     redis://user:password@host:6379/0?ttl=5m; with sentinels \
+                     redis+sentinel://user:password@host1:26379,host2,host3/name/0; with a cluster \
+                     redis+cluster://user:password@host1:6379,host2,host3";
+const PORT: u16 = 6379;
 
 /// A server to connect to.
 #[derive(Clone, Debug)]
-pub(crate) struct Address(pub(super) ConnectionInfo);
+pub(crate) struct Address {
+    /// With sentinels, of the primary, wherever it is; with a cluster, of any node.
+    pub(super) info: ConnectionInfo,
+    pub(super) topology: Topology,
+}
+
+/// What stands behind an address.
+#[derive(Clone, Debug)]
+pub(super) enum Topology {
+    Single,
+    Sentinels(Group),
+    /// Some of its nodes.
+    Cluster(Vec<(String, u16)>),
+}
 
 impl Address {
     /// Parses a URL; applies the settings in its query to `settings`.
@@ -20,6 +37,12 @@ impl Address {
     ///
     /// Of kind `Config`, naming what can't be used. Never shows a password.
     pub(crate) fn parse(text: &str, settings: &mut Settings) -> Result<Self, Error> {
+        if let Some((scheme, rest)) = text.split_once("+sentinel://") {
+            return Self::with_sentinels(scheme, rest, settings);
+        }
+        if let Some((scheme, rest)) = text.split_once("+cluster://") {
+            return Self::with_cluster(scheme, rest, settings);
+        }
         let mut url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
         let scheme = match url.scheme() {
             "redis" | "valkey" => "redis",
@@ -44,13 +67,119 @@ impl Address {
         let rest = url.as_str().split_once(':').map_or("", |(_, rest)| rest);
         format!("{scheme}:{rest}")
             .into_connection_info()
-            .map(Self)
+            .map(|info| Self {
+                info,
+                topology: Topology::Single,
+            })
             .map_err(|e| bad(&e.detail().map_or_else(|| e.to_string(), str::to_owned)))
+    }
+
+    /// `user:password@host1:26379,host2/name/0?settings`: user, password and number are of the primary and its
+    /// replicas. What sentinels themselves ask for is `sentinel_user` and `sentinel_password` in the query.
+    fn with_sentinels(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Self, Error> {
+        let parts = Parts::of(rest);
+        let (name, db) = parts.path.split_once('/').unwrap_or((parts.path, ""));
+        if name.is_empty() {
+            return Err(bad("no name of a primary behind the hosts"));
+        }
+        let mut login = redis::RedisConnectionInfo::default();
+        let mut others = url::form_urlencoded::Serializer::new(String::new());
+        for (key, value) in url::form_urlencoded::parse(parts.query.as_bytes()) {
+            match &*key {
+                "sentinel_user" => login = login.set_username(value),
+                "sentinel_password" => login = login.set_password(value),
+                _ => {
+                    others.append_pair(&key, &value);
+                }
+            }
+        }
+        let info = parts.anywhere(scheme, db, &others.finish(), settings)?;
+        let nodes = parts.hosts(SENTINEL_PORT)?.into_iter();
+        let nodes = nodes
+            .map(|place| moved(&info, place).set_redis_settings(login.clone()))
+            .collect();
+        Ok(Self {
+            info,
+            topology: Topology::Sentinels(Group {
+                name: name.to_owned(),
+                nodes,
+            }),
+        })
+    }
+
+    /// `user:password@host1:6379,host2?settings`: some nodes of the cluster, from which the others are learned.
+    fn with_cluster(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Self, Error> {
+        let parts = Parts::of(rest);
+        if !matches!(parts.path, "" | "0") {
+            return Err(bad("a cluster has no database but 0"));
+        }
+        Ok(Self {
+            info: parts.anywhere(scheme, "", parts.query, settings)?,
+            topology: Topology::Cluster(parts.hosts(PORT)?),
+        })
     }
 
     /// Where it is, without user and password.
     pub(crate) fn shown(&self) -> String {
-        self.0.addr().to_string()
+        match &self.topology {
+            Topology::Single => self.info.addr().to_string(),
+            Topology::Sentinels(group) => group.to_string(),
+            Topology::Cluster(seeds) => {
+                let seeds: Vec<_> = seeds
+                    .iter()
+                    .map(|(host, port)| format!("{host}:{port}"))
+                    .collect();
+                format!("the cluster of {}", seeds.join(","))
+            }
+        }
+    }
+}
+
+/// A URL with several hosts, taken apart.
+struct Parts<'a> {
+    user: &'a str,
+    hosts: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(rest: &'a str) -> Self {
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        Self {
+            user,
+            hosts,
+            path,
+            query,
+        }
+    }
+
+    /// All that a URL may say, said of a server whose place is not known yet.
+    fn anywhere(
+        &self,
+        scheme: &str,
+        db: &str,
+        query: &str,
+        settings: &mut Settings,
+    ) -> Result<ConnectionInfo, Error> {
+        let at = if self.user.is_empty() { "" } else { "@" };
+        let url = format!("{scheme}://{}{at}anywhere/{db}?{query}", self.user);
+        Address::parse(&url, settings).map(|address| address.info)
+    }
+
+    fn hosts(&self, port: u16) -> Result<Vec<(String, u16)>, Error> {
+        let place = |host: &str| {
+            let url = Url::parse(&format!("redis://{host}")).ok()?;
+            let name = url.host_str().filter(|name| !name.is_empty())?;
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            (url.path().len() <= 1).then(|| (name.to_owned(), url.port().unwrap_or(port)))
+        };
+        let hosts = self.hosts.split(',');
+        hosts
+            .map(|host| place(host).ok_or_else(|| bad(&format!("{host:?} is no host"))))
+            .collect()
     }
 }
 
@@ -76,7 +205,7 @@ mod tests {
         let (address, settings) =
             parse("valkey://ada:p%40ss@host:7000/3?ttl=5m&namespace=shop").unwrap();
         assert_eq!(address.shown(), "host:7000");
-        let redis = address.0.redis_settings();
+        let redis = address.info.redis_settings();
         assert_eq!(
             (redis.username(), redis.password(), redis.db()),
             (Some("ada"), Some("p@ss"), 3)
@@ -96,8 +225,65 @@ mod tests {
             assert_eq!(parse(url).unwrap().0.shown(), shown);
         }
         let (unix, _) = parse("unix:///run/redis.sock?db=2&user=u&pass=p").unwrap();
-        assert_eq!(unix.0.redis_settings().db(), 2);
-        assert_eq!(unix.0.redis_settings().username(), Some("u"));
+        assert_eq!(unix.info.redis_settings().db(), 2);
+        assert_eq!(unix.info.redis_settings().username(), Some("u"));
+    }
+
+    #[test]
+    fn sentinels_are_named_with_their_primary() {
+        let (address, settings) = parse(
+            "redis+sentinel://ada:p%40ss@h1:7000,h2,[::1]:7001/shop/3?ttl=5m&sentinel_password=own%26",
+        )
+        .unwrap();
+        assert_eq!(settings.policy.ttl, Duration::from_secs(300));
+        assert_eq!(address.shown(), "shop by h1:7000,h2:26379,::1:7001");
+        let redis = address.info.redis_settings();
+        assert_eq!(
+            (redis.username(), redis.password(), redis.db()),
+            (Some("ada"), Some("p@ss"), 3)
+        );
+        let Topology::Sentinels(group) = address.topology else {
+            panic!("no sentinels");
+        };
+        for node in &group.nodes {
+            let own = node.redis_settings();
+            assert_eq!(
+                (own.username(), own.password(), own.db()),
+                (None, Some("own&"), 0)
+            );
+        }
+        for url in [
+            "redis+sentinel://h1,h2",
+            "redis+sentinel://h1,,h2/shop",
+            "redis+sentinel://h1:port/shop",
+            "redis+sentinel:///shop",
+            "redis+sentinel://u:secret@h1/shop/x",
+            "http+sentinel://h1/shop",
+            "redis+cluster://",
+            "redis+cluster://u:secret@h1,,h2",
+            "redis+cluster://u:secret@h1/3",
+            "http+cluster://h1",
+        ] {
+            let message = parse(url).unwrap_err().to_string();
+            assert!(message.contains("redis+sentinel://"), "{url}: {message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_known_by_some_of_its_nodes() {
+        let (address, settings) =
+            parse("valkeys+cluster://ada:secret@h1:7000,h2/?ttl=5m&namespace=shop").unwrap();
+        assert_eq!(
+            (settings.namespace.as_str(), settings.policy.ttl),
+            ("shop", Duration::from_secs(300))
+        );
+        assert_eq!(address.shown(), "the cluster of h1:7000,h2:6379");
+        assert!(matches!(
+            address.info.addr(),
+            redis::ConnectionAddr::TcpTls { .. }
+        ));
+        assert_eq!(address.info.redis_settings().username(), Some("ada"));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! Two connections, because a blocked XREAD holds up whatever is sent behind it. Both belong to the
 //! runtime that opened them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
 use super::RedisStore;
+use super::link::At;
 use super::names::Names;
 use super::reply;
 use super::scripts::{self, Script};
@@ -30,6 +33,8 @@ pub(crate) struct LogLine {
     names: Names,
     member: String,
     patience: Duration,
+    /// Counts primaries that have taken over where entries are.
+    changes: Option<Arc<AtomicU64>>,
     #[cfg(test)]
     probes: crate::probe::Probes,
 }
@@ -43,6 +48,7 @@ impl RedisStore {
             names: self.names.clone(),
             member: self.member().to_owned(),
             patience: self.link.timeout(),
+            changes: self.link.changes(),
             #[cfg(test)]
             probes: self.probes.clone(),
         })
@@ -56,7 +62,10 @@ impl RedisStore {
         for list in [&self.names.members_applied, &self.names.members_beats] {
             pipeline.cmd("ZREM").arg(list).arg(member);
         }
-        self.link.call_all(&pipeline, 2).await.map(|_| ())
+        self.link
+            .call_all(At::Control, &pipeline, 2)
+            .await
+            .map(drop)
     }
 
     /// Up to a page of the log's entries behind `after`, up to and with `last`.
@@ -67,7 +76,10 @@ impl RedisStore {
             .arg(format!("{last}-0"))
             .arg("COUNT")
             .arg(PAGE);
-        entries(reply::array("XRANGE", self.link.call(&cmd).await?)?)
+        entries(reply::array(
+            "XRANGE",
+            self.link.call(At::Control, &cmd).await?,
+        )?)
     }
 
     /// The processes that follow the log.
@@ -165,6 +177,7 @@ impl LogLine {
         ];
         let names = self.names.clone();
         let patience = self.patience;
+        let changes = self.changes.clone();
         #[cfg(test)]
         let probes = self.probes.clone();
         async move {
@@ -182,7 +195,13 @@ impl LogLine {
             Ok(BeatAnswer {
                 clock: answer.clock,
                 last_logged: last_logged.unwrap_or(0),
-                replid: answer.replid,
+                // Where entries are on other nodes than the clock, theirs count as well.
+                replid: match changes {
+                    None => answer.replid,
+                    Some(changes) => {
+                        format!("{}+{}", answer.replid, changes.load(Ordering::SeqCst))
+                    }
+                },
                 server_ms: answer.server_ms,
             })
         }

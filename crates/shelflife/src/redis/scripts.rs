@@ -34,28 +34,40 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($prelude:literal: $($name:ident = $file:literal;)*) => {
-        $(pub(super) static $name: Script =
-            Script::new(concat!(include_str!($prelude), include_str!($file)));)*
+    (@one $name:ident = [$($before:literal),+] $file:literal) => {
+        pub(super) static $name: Script =
+            Script::new(concat!($(include_str!($before),)+ include_str!($file)));
+    };
+    ($before:tt: $($name:ident = $file:literal;)*) => {
+        $(scripts! { @one $name = $before $file })*
     };
 }
 
-scripts! { "scripts/prelude.lua":
+scripts! { ["scripts/prelude.lua"]:
     CLOCK = "scripts/clock.lua";
     ENSURE = "scripts/ensure.lua";
     FILL = "scripts/fill.lua";
     INVALIDATE = "scripts/invalidate.lua";
-    SET = "scripts/set.lua";
+    LOG = "scripts/log.lua";
+    ENSURE_SINCE = "scripts/ensure_since.lua";
     BEGIN_WRITE = "scripts/begin_write.lua";
     WRITE = "scripts/write.lua";
     BEAT = "scripts/beat.lua";
     MEMBERS = "scripts/members.lua";
 }
 
-scripts! { "scripts/entry.lua":
+scripts! { ["scripts/prelude.lua", "scripts/named.lua"]:
+    SET = "scripts/set.lua";
+    CHECK = "scripts/check.lua";
+}
+
+scripts! { ["scripts/entry.lua"]:
     BEGIN = "scripts/begin.lua";
     EXTEND = "scripts/extend.lua";
     RELEASE = "scripts/release.lua";
+    STEAL = "scripts/steal.lua";
+    PUT = "scripts/put.lua";
+    SOFTEN = "scripts/soften.lua";
 }
 
 pub(super) static RENOUNCE: Script = Script::new(include_str!("scripts/renounce.lua"));

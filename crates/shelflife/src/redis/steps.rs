@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::address::Address;
-use super::link::Link;
+use super::link::{At, Link};
 use super::log::member_name;
 use super::names::Names;
 use super::reply::{self, Answer};
@@ -24,6 +24,7 @@ use crate::record::{self, Lease};
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult, Wanted};
 
+mod apart;
 mod ask;
 mod bare;
 mod examine;
@@ -51,7 +52,7 @@ pub(crate) struct RedisStore {
     pub(super) link: Link,
     pub(super) names: Names,
     /// What it was asked, and how that went.
-    pub(crate) calls: Calls,
+    pub(crate) calls: Box<Calls>,
     clock: Clock,
     /// Server ms minus the process's ms, as of the last answer that told the time.
     offset_ms: AtomicI64,
@@ -70,13 +71,14 @@ impl RedisStore {
         settings: &Settings,
         clock: Clock,
     ) -> StoreResult<Self> {
+        let names = Names::of(&settings.namespace);
         Ok(Self {
-            names: Names::of(&settings.namespace),
             address: address.shown(),
             member: member_name(settings.window),
             awaited: Arc::default(),
-            calls: Calls::default(),
-            link: Link::open(address, settings).await?,
+            calls: Box::default(),
+            link: Link::open(address, settings, &names.clock).await?,
+            names,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
             clock,
             #[cfg(test)]
@@ -113,16 +115,36 @@ impl RedisStore {
     }
 
     pub(crate) async fn ping(&self) -> StoreResult<()> {
-        self.link.call(&redis::cmd("PING")).await.map(|_| ())
+        self.link
+            .call(At::Control, &redis::cmd("PING"))
+            .await
+            .map(|_| ())
     }
 
-    /// The text of `INFO`, all sections that cost nothing.
-    pub(crate) async fn info(&self) -> StoreResult<String> {
-        let got = self.link.call(&redis::cmd("INFO")).await?;
+    /// The text of `INFO`, all sections that cost nothing, of each primary; first of who has the control keys.
+    pub(super) async fn infos(&self) -> StoreResult<Vec<String>> {
+        let control = self.info(At::Control).await?;
+        let mut all = Vec::with_capacity(self.link.primaries());
+        if self.link.is_apart() {
+            let id = run_id(&control).map(str::to_owned);
+            for nth in 0..self.link.primaries() {
+                let text = self.info(At::Nth(nth)).await?;
+                if run_id(&text) != id.as_deref() {
+                    all.push(text);
+                }
+            }
+        }
+        all.insert(0, control);
+        Ok(all)
+    }
+
+    pub(super) async fn info(&self, at: At<'_>) -> StoreResult<String> {
+        let got = self.link.call(at, &redis::cmd("INFO")).await?;
         redis::FromRedisValue::from_redis_value(got)
             .map_err(|e| StoreError::new(ErrorKind::Store, format!("INFO gave no text: {e}")))
     }
 
+    /// Runs a script where its first key is.
     pub(super) async fn run(
         &self,
         script: &Script,
@@ -134,8 +156,9 @@ impl RedisStore {
             cmd
         };
         let by_digest = with(script.evalsha(keys.len()));
+        let at = keys.first().map_or(At::Control, |name| At::Name(name));
         self.link
-            .call_script(by_digest, || with(script.eval(keys.len())))
+            .call_script(at, by_digest, || with(script.eval(keys.len())))
             .await
     }
 
@@ -194,6 +217,10 @@ impl RedisStore {
             key,
         )
     }
+}
+
+fn run_id(info: &str) -> Option<&str> {
+    info.lines().find_map(|line| line.strip_prefix("run_id:"))
 }
 
 fn millis(d: Duration) -> u64 {

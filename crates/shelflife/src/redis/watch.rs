@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
 use super::RedisStore;
+use super::link::At;
 use super::log::member;
 use super::names::Names;
 use super::{reply, stream};
@@ -54,7 +55,8 @@ impl RedisStore {
                 .arg(-1)
                 .arg("WITHSCORES");
         }
-        let mut got = self.link.call_all(&pipeline, 4).await?.into_iter();
+        let got = self.link.call_all(At::Control, &pipeline, 4).await?;
+        let mut got = got.into_iter();
         let mut part = || reply::array("the members", got.next().unwrap_or(Value::Nil));
         let (time, singles) = (micros(&part()?)?, part()?);
         let (applied, beats) = (scores(part()?), scores(part()?));
@@ -88,7 +90,7 @@ impl RedisStore {
 
     /// Learns the server's time by a read; as a call it also shows whether the server can be used.
     pub(crate) async fn learn_time(&self) -> StoreResult<u64> {
-        let got = self.link.call(&redis::cmd("TIME")).await?;
+        let got = self.link.call(At::Control, &redis::cmd("TIME")).await?;
         let time = micros(&reply::array("TIME", got)?)?;
         self.told_time(time / 1000);
         Ok(time)

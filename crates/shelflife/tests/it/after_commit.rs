@@ -81,7 +81,7 @@ on_both_stores! {
         assert_eq!(there(&cache).await, (true, true), "the commit is under way");
         gate.release();
         // Closing waits for it.
-        if bench.is_redis() {
+        if bench.is_shared() {
             until(|| async { there(&cache).await == (false, true) }).await;
         } else {
             soon(cache.close()).await;

@@ -25,7 +25,7 @@ on_both_stores! {
     }
 
     async fn another_process_sees_what_one_has_stored(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (one, other) = (bench.cache().await, bench.long_windowed().await);
         one.entry("users:1").tag("user:1").set(7_u32).await.unwrap();
         let seen = other.entry("users:1").lookup::<u32>().await;

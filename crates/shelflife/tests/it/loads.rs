@@ -256,7 +256,7 @@ on_both_stores! {
     }
 
     async fn a_lease_holds_for_as_long_as_its_load_lives(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         let short = Policy::new().lease(Duration::from_millis(200));
         let gate = Gate::closed();
@@ -279,7 +279,7 @@ on_both_stores! {
     }
 
     async fn leases_of_a_batch_hold_for_as_long_as_its_load_lives(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         let short = Policy::new().lease(Duration::from_millis(200));
         let gate = Gate::closed();
@@ -437,7 +437,7 @@ on_both_stores! {
         assert!(poll!(&mut closing).is_pending());
         gate.release();
         soon(closing).await;
-        if bench.is_redis() {
+        if bench.is_shared() {
             assert_eq!(bench.cache().await.get::<u32>("k").await, Some(1));
         }
         assert_eq!(soon(cache.get_or_load("other", Gate::open().loader(2_u32))).await.unwrap(), 2);

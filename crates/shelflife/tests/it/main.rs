@@ -8,9 +8,11 @@
 
 mod after_commit;
 mod cached;
+mod clusters;
 mod contract;
 mod cut_off;
 mod damage;
+mod encrypted;
 mod events;
 mod faults;
 mod figures;
@@ -21,8 +23,10 @@ mod loads;
 mod paths;
 mod peers;
 mod races;
+mod readers;
 mod refused;
 mod retry;
+mod sentinels;
 mod sessions;
 mod settings;
 mod settle;

@@ -72,7 +72,7 @@ on_both_stores! {
         );
         let cache = bench.cache().await;
         soon(cache.set("rich", value.clone())).await.unwrap();
-        let reader = if bench.is_redis() { bench.cache().await } else { cache };
+        let reader = if bench.is_shared() { bench.cache().await } else { cache };
         assert_eq!(reader.get::<Rich>("rich").await, Some(value));
     }
 
@@ -94,7 +94,7 @@ on_both_stores! {
         cache.entry("short").tag("t").ttl(Duration::from_millis(1)).set(2_u32).await.unwrap();
         let load = cache.entry("shorter").tag("t").ttl(Duration::from_millis(1));
         load.get_or_load(Gate::open().loader(3_u32)).await.unwrap();
-        if bench.is_redis() {
+        if bench.has_server() {
             let left: i64 = bench.server().cli(&["PTTL", "sl1:{test}:t:t"]).parse().unwrap();
             assert!(left > 3_000_000, "{left}");
         }
@@ -106,7 +106,7 @@ on_both_stores! {
         let clock = ManualClock::new();
         let cache = bench.builder().clock(&clock).build().await.unwrap();
         cache.entry("k").tag("t").ttl(LONG).stale(LONG).set(1_u32).await.unwrap();
-        if bench.is_redis() { return; }
+        if bench.is_shared() { return; }
         clock.advance(LONG + LONG - Duration::from_secs(1));
         cache.sweep();
         let found = cache.entry("k").lookup::<u32>().await;
@@ -137,7 +137,7 @@ on_both_stores! {
         }
         let overview = cache.overview().await.unwrap();
         assert_eq!((overview.entries, overview.tags), (200, 3));
-        if bench.is_redis() {
+        if bench.has_server() {
             let bytes: u64 = bench.server().cli(&["MEMORY", "USAGE", "sl1:{test}:t:t"]).parse().unwrap();
             assert!(bytes < 256, "{bytes}");
         }
@@ -196,7 +196,7 @@ on_both_stores! {
         let entry = cache.entry("k").policy(patient.clone());
         let error = soon(entry.get_or_load(gate.loader(2_u32))).await.unwrap_err();
         assert!(matches!(error, shelflife::LoadError::TimedOut(_)), "{error}");
-        if bench.is_redis() {
+        if bench.is_shared() {
             let other = bench.cache().await;
             let entry = other.entry("k").policy(patient);
             let error = soon(entry.get_or_load(gate.loader(3_u32))).await.unwrap_err();
@@ -226,7 +226,7 @@ on_both_stores! {
     }
 
     async fn a_batch_that_loads_for_itself_alone_has_an_end_too(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         let gate = Gate::closed();
         let (owner, loader) = (cache.clone(), gate.loader(1_u32));
@@ -246,7 +246,7 @@ on_both_stores! {
     }
 
     async fn a_batch_takes_what_another_process_is_loading(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         let gate = Gate::closed();
         let (owner, loader) = (cache.clone(), gate.loader(1_u32));
@@ -289,7 +289,7 @@ on_both_stores! {
         let cache = bench.cache().await;
         cache.set("k", 1_u32).await.unwrap();
         assert!(cache.ttl("k").await.unwrap() <= Duration::from_secs(60));
-        if bench.is_redis() {
+        if bench.has_server() {
             let left: i64 = bench.server().cli(&["PTTL", "sl1:test:e:k"]).parse().unwrap();
             assert!((1..=60_000).contains(&left), "{left}");
         }

@@ -95,7 +95,7 @@ on_both_stores! {
         for (at, what) in every().into_iter().enumerate() {
             let builder = bench.builder().namespace(&format!("n{at}"));
             let cache = builder.clone().build().await.unwrap();
-            if bench.is_redis() {
+            if bench.is_shared() {
                 let other = builder.build().await.unwrap();
                 late_fill(&cache, &cache, &[&other], &what).await;
             } else {
@@ -115,7 +115,7 @@ on_both_stores! {
     }
 
     async fn an_invalidation_by_another_process_during_a_load_leaves_nothing(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         for what in every() {
             late_fill(&other, &cache, &[&other], &what).await;
@@ -276,7 +276,7 @@ on_both_stores! {
     }
 
     async fn what_another_process_softened_is_not_fresh_in_l1(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         for what in soft() {
             let entry = cache.entry(KEY).tag(TAG).stale(Duration::from_secs(60));
@@ -338,7 +338,7 @@ on_both_stores! {
 
     async fn no_read_after_an_invalidation_is_older_than_it(bench) {
         let source = Arc::new(AtomicU64::new(0));
-        let caches = if bench.is_redis() {
+        let caches = if bench.is_shared() {
             vec![bench.cache().await, bench.cache().await]
         } else {
             vec![bench.cache().await]
@@ -384,7 +384,7 @@ on_both_stores! {
     }
 
     async fn a_read_that_an_own_invalidation_overtakes_gives_nothing_older(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.has_server() { return; }
         let writer = bench.cache().await;
         let proxy = Proxy::start(bench.server().address()).await;
         for what in hard() {
@@ -412,7 +412,7 @@ on_both_stores! {
     }
 
     async fn a_strict_read_does_not_get_a_load_from_before_anothers_invalidation(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let (cache, other) = (bench.cache().await, bench.cache().await);
         for what in hard() {
             let gate = Gate::closed();
@@ -441,7 +441,7 @@ on_both_stores! {
     }
 
     async fn after_delta_a_read_does_not_get_a_load_from_before_anothers_invalidation(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let clock = ManualClock::new();
         let cache = bench.builder().clock(&clock).build().await.unwrap();
         let other = bench.cache().await;

@@ -1,11 +1,14 @@
 //! The stores that the contract runs on.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use shelflife::{Builder, Cache};
-use shelflife_testkit::RedisServer;
+use shelflife_testkit::{Cluster, RedisServer};
 
 /// A store to test, and what keeps it alive.
 pub struct Bench {
     server: Option<RedisServer>,
+    cluster: Option<Arc<Cluster>>,
     namespace: String,
 }
 
@@ -13,6 +16,7 @@ impl Bench {
     pub fn embedded() -> Self {
         Self {
             server: None,
+            cluster: None,
             namespace: "test".into(),
         }
     }
@@ -20,7 +24,24 @@ impl Bench {
     pub fn redis() -> Self {
         Self {
             server: Some(RedisServer::start()),
+            cluster: None,
             namespace: "test".into(),
+        }
+    }
+
+    /// A namespace of its own on a cluster that tests share who run at the same time.
+    pub fn cluster() -> Self {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = shared.upgrade().unwrap_or_else(|| {
+            let cluster = Arc::new(Cluster::start(3));
+            *shared = Arc::downgrade(&cluster);
+            cluster
+        });
+        Self {
+            server: None,
+            cluster: Some(cluster),
+            namespace: format!("test-{:016x}", fastrand::u64(..)),
         }
     }
 
@@ -28,16 +49,23 @@ impl Bench {
         self.server.as_mut().expect("this store has a server")
     }
 
-    pub fn is_redis(&self) -> bool {
+    /// Whether it is one server, that can be asked or done something to.
+    pub fn has_server(&self) -> bool {
         self.server.is_some()
+    }
+
+    /// Whether other processes may use it too.
+    pub fn is_shared(&self) -> bool {
+        self.server.is_some() || self.cluster.is_some()
     }
 
     /// Settings of a cache on this store.
     pub fn builder(&self) -> Builder {
         let builder = Cache::builder().namespace(&self.namespace).jitter(0.0);
-        match &self.server {
-            Some(server) => builder.url(server.url()),
-            None => builder,
+        match (&self.server, &self.cluster) {
+            (Some(server), _) => builder.url(server.url()),
+            (None, Some(cluster)) => builder.url(cluster.url()),
+            (None, None) => builder,
         }
     }
 
@@ -52,7 +80,7 @@ impl Bench {
     }
 }
 
-/// Runs the body on the embedded store and on a real Redis, as two tests.
+/// Runs the body on the embedded store, on a real Redis and on a cluster, as three tests.
 #[macro_export]
 macro_rules! on_both_stores {
     ($($(#[$meta:meta])* async fn $name:ident($bench:ident) $body:block)*) => {$(
@@ -70,6 +98,11 @@ macro_rules! on_both_stores {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn redis() {
                 run($crate::stores::Bench::redis()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn cluster() {
+                run($crate::stores::Bench::cluster()).await;
             }
         }
     )*};

@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(3600);
 on_both_stores! {
     async fn asking_whether_it_exists_leaves_the_value_as_it_is(bench) {
         let (cache, other) = (bench.cache().await, bench.cache().await);
-        let there = if bench.is_redis() { &other } else { &cache };
+        let there = if bench.is_shared() { &other } else { &cache };
         cache.entry("k").set(Some(5_u32)).await.unwrap();
         assert!(there.exists("k").await);
         assert_eq!(there.get::<Option<u32>>("k").await, Some(Some(5)));
@@ -59,20 +59,20 @@ on_both_stores! {
                 let policy = Policy::new().codec(codec).compression(compression, 1);
                 let key = format!("{codec:?}:{compression:?}");
                 writer.entry(&key).policy(policy).set(value.clone()).await.unwrap();
-                let reader = if bench.is_redis() { bench.cache().await } else { writer.clone() };
+                let reader = if bench.is_shared() { bench.cache().await } else { writer.clone() };
                 assert_eq!(reader.get(&key).await, Some(value.clone()), "{key}");
             }
         }
         let raw = Policy::new().codec(Codec::Raw).compression(Compression::Zstd, 1);
         writer.entry("raw").policy(raw).set("text ".repeat(1000)).await.unwrap();
-        let reader = if bench.is_redis() { bench.cache().await } else { writer.clone() };
+        let reader = if bench.is_shared() { bench.cache().await } else { writer.clone() };
         assert_eq!(reader.get("raw").await, Some("text ".repeat(1000)));
     }
 
     async fn a_value_under_another_schema_is_a_miss(bench) {
         let cache = bench.cache().await;
         cache.entry("k").schema(1).set(1_u32).await.unwrap();
-        for reader in [cache.clone(), if bench.is_redis() { bench.cache().await } else { cache.clone() }] {
+        for reader in [cache.clone(), if bench.is_shared() { bench.cache().await } else { cache.clone() }] {
             let found = reader.entry("k").schema(2).lookup::<u32>().await;
             assert_eq!(found.value, None);
             assert_eq!(found.status.reason(), Reason::WrongSchema);
@@ -86,7 +86,7 @@ on_both_stores! {
     async fn a_value_of_another_type_is_a_miss(bench) {
         let cache = bench.cache().await;
         cache.set("k", vec!["text".to_owned()]).await.unwrap();
-        for reader in [cache.clone(), if bench.is_redis() { bench.cache().await } else { cache.clone() }] {
+        for reader in [cache.clone(), if bench.is_shared() { bench.cache().await } else { cache.clone() }] {
             let found = reader.entry("k").lookup::<u32>().await;
             assert_eq!((found.value, found.status.reason()), (None, Reason::Undecodable));
             assert_eq!(reader.get_many::<u32, _>(["k"]).await, [None]);
@@ -122,7 +122,7 @@ on_both_stores! {
         cache.sweep();
         let stats = cache.stats();
         assert_eq!((stats.l1_entries, stats.l1_bytes), (0, 0));
-        if !bench.is_redis() {
+        if !bench.is_shared() {
             assert_eq!(cache.overview().await.unwrap().entries, 0);
         }
     }
@@ -132,7 +132,7 @@ on_both_stores! {
         let cache = bench.builder().memory_limit(limit).build().await.unwrap();
         for i in 0..600_u32 {
             soon(cache.set(format!("k:{i}"), "x".repeat(10_000))).await.unwrap();
-            let held = cache.stats().l1_bytes + if bench.is_redis() { 0 } else { cache.overview().await.unwrap().used_memory.unwrap() };
+            let held = cache.stats().l1_bytes + if bench.is_shared() { 0 } else { cache.overview().await.unwrap().used_memory.unwrap() };
             assert!(held <= limit, "{held} bytes after {i} entries");
         }
         assert!(cache.stats().l1_entries > 20);
@@ -148,7 +148,7 @@ on_both_stores! {
     }
 
     async fn a_value_that_can_not_be_encoded_is_given_but_not_stored(bench) {
-        if !bench.is_redis() { return; }
+        if !bench.is_shared() { return; }
         let cache = bench.cache().await;
         let value: BTreeMap<(u32, u32), u32> = BTreeMap::from([((1, 2), 3)]);
         let entry = cache.entry("k").codec(Codec::Json);

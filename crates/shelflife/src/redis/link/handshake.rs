@@ -8,13 +8,17 @@ use crate::store::{StoreError, StoreResult};
 
 /// What a server is among its replicas.
 pub(super) enum Role {
-    Primary,
+    /// The primary, and what its life is called: another one has another.
+    Primary { replid: String },
     /// A replica: what it calls itself.
     Other(String),
 }
 
-/// Checks the version, and gives the role.
-pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResult<Role> {
+/// Checks the version, and whether it is a node of a cluster as it should be, or not; gives the role.
+pub(super) async fn verify(
+    connection: &mut MultiplexedConnection,
+    of_a_cluster: bool,
+) -> StoreResult<Role> {
     let info = redis::cmd("INFO").arg("server").arg("replication").take();
     let value = connection
         .req_packed_command(&info)
@@ -24,13 +28,16 @@ pub(super) async fn verify(connection: &mut MultiplexedConnection) -> StoreResul
     let text = String::from_redis_value(value)
         .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
     check_version(&text)?;
+    check_mode(&text, of_a_cluster)?;
     Ok(match field(&text, "role") {
-        Some("master") | None => Role::Primary,
+        Some("master") | None => Role::Primary {
+            replid: field(&text, "master_replid").unwrap_or("").to_owned(),
+        },
         Some(role) => Role::Other(role.to_owned()),
     })
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .map(str::trim)
@@ -59,6 +66,25 @@ fn check_version(info: &str) -> StoreResult<()> {
         format!(
             "the server is {what} {version}; shelflife needs Redis 7.0 or newer, or Valkey 7.2 or newer"
         ),
+    ))
+}
+
+fn check_mode(info: &str, of_a_cluster: bool) -> StoreResult<()> {
+    let what = match (field(info, "redis_mode"), of_a_cluster) {
+        (Some("cluster"), false) => {
+            "the server is a node of a cluster: its URL begins with redis+cluster://"
+        }
+        (Some("standalone"), true) => {
+            "the server is no node of a cluster: its URL begins with redis://"
+        }
+        (Some("sentinel"), _) => {
+            "the server is a sentinel: the URL begins with redis+sentinel://, and ends with the name of the primary"
+        }
+        _ => return Ok(()),
+    };
+    Err(StoreError::new(
+        ErrorKind::Config,
+        format!("bad setting url: {what}"),
     ))
 }
 
@@ -92,7 +118,9 @@ pub(super) fn server_error(error: &RedisError) -> StoreError {
             | ServerErrorKind::BusyLoading
             | ServerErrorKind::MasterDown
             | ServerErrorKind::ClusterDown
-            | ServerErrorKind::TryAgain,
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask,
         ) => StoreError::unavailable(error.to_string()),
         // One that has lost its replicas, and must not write until they are back.
         _ if error.code() == Some("NOREPLICAS") => StoreError::unavailable(error.to_string()),

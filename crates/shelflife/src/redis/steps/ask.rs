@@ -9,6 +9,7 @@ use redis::Value;
 use super::RedisStore;
 use crate::error::ErrorKind;
 use crate::redis::doctor::{Checks, Facts, Rights, Slow, Survey};
+use crate::redis::link::At;
 use crate::redis::{reply, scripts};
 use crate::store::{StoreError, StoreResult};
 
@@ -39,7 +40,7 @@ const LOST: usize = 3;
 impl RedisStore {
     /// Everything that can be asked without looking at names.
     pub(crate) async fn ask_about(&self, pings: u32) -> StoreResult<Facts> {
-        let info = fields(&self.info().await?);
+        let info = fields(&self.info(At::Control).await?);
         let config = asked(self.parameters().await)?;
         let rights = asked(self.rights().await)?;
         let pings = self.pings(pings).await?;
@@ -50,7 +51,7 @@ impl RedisStore {
             _ => 0,
         };
         let xlen = redis::cmd("XLEN").arg(&self.names.log).take();
-        let log = asked(self.link.call(&xlen).await)?.map(|value| match value {
+        let log = asked(self.link.call(At::Control, &xlen).await)?.map(|value| match value {
             Value::Int(entries) => u64::try_from(entries).unwrap_or(0),
             _ => 0,
         });
@@ -75,7 +76,7 @@ impl RedisStore {
     async fn parameters(&self) -> StoreResult<HashMap<String, String>> {
         let mut cmd = redis::cmd("CONFIG");
         cmd.arg("GET").arg(PARAMETERS);
-        let got = self.link.call(&cmd).await?;
+        let got = self.link.call(At::Control, &cmd).await?;
         let pairs: Vec<Value> = match got {
             Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
             other => reply::array("CONFIG GET", other)?,
@@ -138,7 +139,7 @@ impl RedisStore {
         let now_s = self.learn_time().await? / 1_000_000;
         let mut cmd = redis::cmd("SLOWLOG");
         cmd.arg("GET").arg(SLOW);
-        let listed = reply::array("SLOWLOG", self.link.call(&cmd).await?)?;
+        let listed = reply::array("SLOWLOG", self.link.call(At::Control, &cmd).await?)?;
         let slow = |item: Value| {
             let Value::Array(fields) = item else {
                 return None;

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::RedisStore;
+use crate::redis::link::At;
 use crate::redis::reply;
 use crate::store::StoreResult;
 
@@ -13,8 +14,10 @@ impl RedisStore {
     /// The length of what stands under a key.
     pub(crate) async fn bare_get(&self, key: &str) -> StoreResult<Option<usize>> {
         let mut get = redis::cmd("GET");
-        get.arg(self.names.entry(key));
-        Ok(reply::bytes(self.link.call(&get).await?).map(|bytes| bytes.len()))
+        let name = self.names.entry(key);
+        get.arg(&name);
+        let got = self.link.call(At::Name(&name), &get).await?;
+        Ok(reply::bytes(got).map(|bytes| bytes.len()))
     }
 
     /// Removes all names of the namespace.
@@ -25,12 +28,13 @@ impl RedisStore {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
                 let (names, next) = self.scan(&glob, at, PAGE).await?;
-                if !names.is_empty() {
+                for name in names
+                    .iter()
+                    .filter_map(|name| std::str::from_utf8(name).ok())
+                {
                     let mut unlink = redis::cmd("UNLINK");
-                    for name in &names {
-                        unlink.arg(&name[..]);
-                    }
-                    if let Value::Int(removed) = self.link.call(&unlink).await? {
+                    unlink.arg(name);
+                    if let Value::Int(removed) = self.link.call(At::Name(name), &unlink).await? {
                         gone += u64::try_from(removed).unwrap_or(0);
                     }
                 }

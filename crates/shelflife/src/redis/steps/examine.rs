@@ -11,6 +11,7 @@ use crate::epoch::Epoch;
 use crate::key::{Tag, head_of_shortened};
 use crate::reason::Reason;
 use crate::record::{self, Record};
+use crate::redis::link::At;
 use crate::redis::reply;
 use crate::store::{StoreError, StoreResult};
 use crate::validity::{Meta, TagRecord};
@@ -54,6 +55,9 @@ impl RedisStore {
     /// The clock, then the entry, then the tags, on the primary; then what else there is to know.
     pub(crate) async fn examine(&self, name: &str, tags: &[Tag]) -> StoreResult<Examined> {
         let redis_name = format!("{}{name}", self.names.entry_prefix);
+        if self.link.is_apart() {
+            return self.examine_apart(name, &redis_name, tags).await;
+        }
         for _ in 0..3 {
             let mut pipeline = redis::pipe();
             pipeline
@@ -63,7 +67,8 @@ impl RedisStore {
                 .arg(self.tag_names(tags));
             pipeline.cmd("TYPE").arg(&redis_name);
             pipeline.cmd("PTTL").arg(&redis_name);
-            let mut got = self.link.call_all(&pipeline, 3).await?.into_iter();
+            let got = self.link.call_all(At::Control, &pipeline, 3).await?;
+            let mut got = got.into_iter();
             let mut items = reply::array("MGET", got.next().unwrap_or(Value::Nil))?.into_iter();
             let Some(clock) = items.next().as_ref().and_then(reply::clock) else {
                 self.clock().await?;
@@ -95,7 +100,7 @@ impl RedisStore {
         ))
     }
 
-    async fn add_tags(
+    pub(super) async fn add_tags(
         &self,
         tags: &[Tag],
         known: &mut HashMap<Tag, Option<TagRecord>>,
@@ -107,7 +112,7 @@ impl RedisStore {
         }
         let mut mget = redis::cmd("MGET");
         mget.arg(self.tag_names(&missing));
-        let got = reply::array("MGET", self.link.call(&mget).await?)?;
+        let got = reply::array("MGET", self.link.call(At::Control, &mget).await?)?;
         known.extend(missing.into_iter().zip(got.iter().map(reply::tag)));
         Ok(())
     }
@@ -155,7 +160,8 @@ impl RedisStore {
             pipeline.cmd("GET").arg(name);
             pipeline.cmd("PTTL").arg(name);
         }
-        let got = self.link.call_all(&pipeline, names.len() * 2).await?;
+        let got = self.link.call_all(At::Control, &pipeline, names.len() * 2);
+        let got = got.await?;
         let state = |pair: &[Value]| {
             let gone = pair.get(1) == Some(&Value::Int(-2));
             let readable = pair.first().is_some_and(|r| reply::tag(r).is_some());
@@ -165,7 +171,7 @@ impl RedisStore {
     }
 }
 
-fn stood(stored: Value, name: &str) -> Stood {
+pub(super) fn stood(stored: Value, name: &str) -> Stood {
     let Some(bytes) = reply::bytes(stored) else {
         return Stood::Absent;
     };

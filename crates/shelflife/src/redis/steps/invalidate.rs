@@ -27,7 +27,11 @@ impl RedisStore {
     ) -> StoreResult<Epoch> {
         let parts = parts(what);
         for _ in 0..3 {
-            if let Some(epoch) = self.invalidate_once(&parts, event).await? {
+            let done = match self.link.is_apart() {
+                true => self.invalidate_apart(&parts, event).await?,
+                false => self.invalidate_once(&parts, event).await?,
+            };
+            if let Some(epoch) = done {
                 return Ok(epoch);
             }
         }
@@ -75,19 +79,23 @@ impl RedisStore {
         Ok(clock)
     }
 
-    async fn invalidate_control(
+    pub(super) async fn invalidate_control(
         &self,
         what: &Invalidation,
         event: Option<&LoggedEvent>,
     ) -> StoreResult<Answer> {
-        let names: Vec<String> = what
-            .keys
+        // Where keys lie apart, entries have been removed before.
+        let entries = match self.link.is_apart() {
+            true => &[],
+            false => &what.keys[..],
+        };
+        let names: Vec<String> = entries
             .iter()
             .map(|key| self.names.entry(key.as_str()))
             .chain(what.tags.iter().map(|tag| self.names.tag(tag.as_str())))
             .collect();
         let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-        let entries = what.keys.len().to_string();
+        let entries = entries.len().to_string();
         let keep = millis(TAG_KEEP).to_string();
         let mode: &[u8] = if what.soft { b"soft" } else { b"hard" };
         let mut args: Vec<&[u8]> = vec![entries.as_bytes(), mode, keep.as_bytes()];
@@ -127,7 +135,7 @@ fn parts(what: &Invalidation) -> Vec<Cow<'_, Invalidation>> {
 }
 
 /// Whether an answer is of the same life of the same primary as the first one was.
-fn same(first: &mut Option<Answer>, answer: Answer) -> bool {
+pub(super) fn same(first: &mut Option<Answer>, answer: Answer) -> bool {
     let (inc, replid) = (answer.clock.inc, answer.replid.clone());
     let first = first.get_or_insert(answer);
     first.clock.inc == inc && first.replid == replid

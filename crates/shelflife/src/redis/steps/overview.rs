@@ -4,21 +4,16 @@ use redis::Value;
 
 use super::RedisStore;
 use crate::inspect::Overview;
+use crate::redis::link::At;
 use crate::store::StoreResult;
 
 impl RedisStore {
     /// Counts entries and tags by a scan, and reads what `INFO` tells about the server.
     pub(crate) async fn overview(&self) -> StoreResult<Overview> {
-        let info = self.info().await?;
-        let field = |name: &str| {
-            info.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-                .map(str::trim)
-        };
-        let number = |name: &str| field(name).and_then(|text| text.parse().ok());
+        let says = self.server_says().await?;
         let log = match self
             .link
-            .call(redis::cmd("XLEN").arg(&self.names.log))
+            .call(At::Control, redis::cmd("XLEN").arg(&self.names.log))
             .await
         {
             Ok(Value::Int(entries)) => u64::try_from(entries).unwrap_or(0),
@@ -27,18 +22,17 @@ impl RedisStore {
         Ok(Overview {
             store: "redis",
             server: Some(self.shown().to_owned()),
-            version: field("valkey_version")
-                .or(field("redis_version"))
-                .map(str::to_owned),
+            version: says.version,
             entries: self.count(&self.names.entry_prefix).await?,
             tags: self.count(&self.names.tag_prefix).await?,
             log,
-            used_memory: number("used_memory"),
-            max_memory: number("maxmemory"),
-            eviction_policy: field("maxmemory_policy").map(str::to_owned),
-            evicted_keys: number("evicted_keys"),
-            keyspace_hits: number("keyspace_hits"),
-            keyspace_misses: number("keyspace_misses"),
+            used_memory: says.used_memory,
+            // 0 is how a server says that there is no limit.
+            max_memory: says.max_memory.or(Some(0)),
+            eviction_policy: says.eviction_policy,
+            evicted_keys: says.evicted_keys,
+            keyspace_hits: says.keyspace_hits,
+            keyspace_misses: says.keyspace_misses,
             ..Overview::default()
         })
     }

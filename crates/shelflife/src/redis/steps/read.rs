@@ -8,7 +8,7 @@ use redis::{Cmd, Value};
 use super::{BATCH, RedisStore, millis};
 use crate::key::Tag;
 use crate::record::Record;
-use crate::redis::link::refused;
+use crate::redis::link::{At, refused};
 use crate::redis::{reply, scripts};
 use crate::store::{Body, Fetched, Held, Slot, Snapshot, StoreError, StoreResult, Wanted};
 use crate::validity::{Meta, TagRecord};
@@ -20,6 +20,9 @@ impl RedisStore {
         hints: &[Tag],
         wanted: Option<Wanted>,
     ) -> StoreResult<Snapshot> {
+        if self.link.is_apart() {
+            return self.read_apart(key, hints, wanted).await;
+        }
         let name = self.names.entry(key);
         let mget = self.mget(&name, hints);
         // A read that finds no clock has it made, and reads again: `good` is a clock from before the GET.
@@ -56,12 +59,17 @@ impl RedisStore {
     /// answering reads, on connections that it has. Behind the read goes a write that changes nothing; a
     /// replica refuses it, and so does a primary that has lost its replicas. Other refusals, for want of
     /// rights say, do not tell who it is.
-    async fn ask_primary(&self, read: &Cmd) -> StoreResult<Value> {
+    pub(super) async fn ask_primary(&self, read: &Cmd) -> StoreResult<Value> {
         let mut write = redis::cmd("PERSIST");
         write.arg(&self.names.clock);
         let mut pipeline = redis::pipe();
         pipeline.add_command(read.clone()).add_command(write);
-        let got = self.link.call_all(&pipeline, 2).await?.into_iter().next();
+        let got = self
+            .link
+            .call_all(At::Control, &pipeline, 2)
+            .await?
+            .into_iter()
+            .next();
         got.unwrap_or(Value::Nil)
             .extract_error()
             .map_err(|e| refused(&e))
@@ -75,14 +83,14 @@ impl RedisStore {
             None => {
                 let mut get = Cmd::with_capacity(2, "GET".len() + name.len());
                 get.arg("GET").arg(&name);
-                self.link.call(&get).await?
+                self.link.call(At::Name(&name), &get).await?
             }
             Some(wanted) => {
                 let lease = self.lease_record(key, wanted);
                 let mut set = Cmd::with_capacity(7, name.len() + lease.len() + 32);
                 set.arg("SET").arg(&name).arg(&lease[..]).arg("NX");
                 set.arg("GET").arg("PX").arg(millis(wanted.lease));
-                self.link.call(&set).await?
+                self.link.call(At::Name(&name), &set).await?
             }
         };
         let granted = wanted.is_some() && stored == Value::Nil;
@@ -131,7 +139,8 @@ impl RedisStore {
             .arg(millis(wanted.lease));
         let mut pipeline = redis::pipe();
         pipeline.add_command(mget.clone()).add_command(set);
-        let mut got = self.link.call_all(&pipeline, 2).await?.into_iter();
+        let got = self.link.call_all(At::Control, &pipeline, 2).await?;
+        let mut got = got.into_iter();
         let (read, placed) = (
             got.next().unwrap_or(Value::Nil),
             got.next().unwrap_or(Value::Nil),
@@ -139,7 +148,7 @@ impl RedisStore {
         Ok((read, placed == Value::Okay))
     }
 
-    async fn slot(
+    pub(super) async fn slot(
         &self,
         key: &str,
         stored: Value,
@@ -172,7 +181,7 @@ impl RedisStore {
             for &at in &unknown {
                 mget.arg(self.names.tag(meta.tags[at].as_str()));
             }
-            let got = reply::array("MGET", self.link.call(&mget).await?)?;
+            let got = reply::array("MGET", self.link.call(At::Control, &mget).await?)?;
             for (at, value) in unknown.into_iter().zip(got) {
                 tags[at] = reply::tag(&value);
             }
@@ -188,7 +197,10 @@ impl RedisStore {
     pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
         let mut all = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
-            all.extend(self.read_batch(batch).await?);
+            all.extend(match self.link.is_apart() {
+                true => self.read_batch_apart(batch).await?,
+                false => self.read_batch(batch).await?,
+            });
         }
         Ok(all)
     }
@@ -251,7 +263,11 @@ impl RedisStore {
 }
 
 /// What stands under a key, a value with the records of its tags as they are known.
-fn slot_with(key: &str, value: Value, tags: impl FnOnce(&Meta) -> Vec<Option<TagRecord>>) -> Slot {
+pub(super) fn slot_with(
+    key: &str,
+    value: Value,
+    tags: impl FnOnce(&Meta) -> Vec<Option<TagRecord>>,
+) -> Slot {
     match reply::entry(value, key) {
         None => Slot::Empty,
         Some(Err((reason, seen))) => Slot::Bad { reason, seen },

@@ -9,13 +9,16 @@ use redis::Value;
 use super::RedisStore;
 use crate::key::head_of_shortened;
 use crate::pattern::Pattern;
+use crate::redis::link::At;
 use crate::redis::{reply, scripts};
 use crate::store::{Listed, StoreError, StoreResult};
 
 /// How many keys one step of a scan looks at.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 /// How many patterns one script takes: Lua's stack bounds it.
 const PATTERNS: usize = 1000;
+/// Of a cursor so many bits are the server's own; above them stands which of the primaries is scanned.
+const OWN: u32 = 48;
 /// A shortened name keeps at least so much of its key: a longer prefix would not find it.
 const PREFIX: usize = 380;
 
@@ -52,19 +55,24 @@ impl RedisStore {
         cursor: u64,
         page: usize,
     ) -> StoreResult<(Vec<Bytes>, Option<u64>)> {
+        let (nth, cursor) = (
+            usize::from((cursor >> OWN) as u16),
+            cursor & ((1 << OWN) - 1),
+        );
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor)
             .arg("MATCH")
             .arg(glob)
             .arg("COUNT")
             .arg(page);
-        let mut items = reply::array("SCAN", self.link.call(&scan).await?)?.into_iter();
+        let got = self.link.call(At::Nth(nth), &scan).await?;
+        let mut items = reply::array("SCAN", got)?.into_iter();
         let next = items.next().and_then(reply::bytes);
         let next = next.and_then(|b| std::str::from_utf8(&b).ok()?.parse::<u64>().ok());
         let next = next.ok_or_else(|| StoreError::unavailable("SCAN gave no cursor"))?;
         let names = reply::array("SCAN", items.next().unwrap_or(Value::Nil))?;
         let names = names.into_iter().filter_map(reply::bytes).collect();
-        Ok((names, (next != 0).then_some(next)))
+        Ok((names, next_cursor(nth, next, self.link.primaries())?))
     }
 
     /// Logs the patterns of a scan that is about to begin. What is stored before this is met by the scan; a
@@ -97,7 +105,7 @@ impl RedisStore {
                 any = true;
             }
             if any {
-                self.link.call(&unlink).await?;
+                self.link.call(At::Control, &unlink).await?;
             }
             cursor = next;
         }
@@ -105,9 +113,24 @@ impl RedisStore {
     }
 }
 
+/// Where a scan goes on: on the same primary, or on the next one.
+fn next_cursor(nth: usize, next: u64, primaries: usize) -> StoreResult<Option<u64>> {
+    if next >= 1 << OWN {
+        return Err(StoreError::unavailable(
+            "SCAN gave a cursor too large to be kept",
+        ));
+    }
+    let on = |nth: usize, cursor: u64| u64::try_from(nth).map(|nth| (nth << OWN) | cursor).ok();
+    Ok(match next {
+        0 if nth + 1 >= primaries => None,
+        0 => on(nth + 1, 0),
+        next => on(nth, next),
+    })
+}
+
 /// Whether the key of a name may match. A shortened name has lost its end: it matches when its head
 /// does not rule that out, which removes too much rather than too little.
-fn may_match(pattern: &Pattern, name: &str) -> bool {
+pub(super) fn may_match(pattern: &Pattern, name: &str) -> bool {
     match head_of_shortened(name) {
         None => pattern.matches(name),
         Some(head) => {

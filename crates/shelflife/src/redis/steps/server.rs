@@ -7,16 +7,17 @@ use redis::Value;
 
 use super::RedisStore;
 use crate::epoch::Epoch;
+use crate::redis::link::At;
 use crate::server::{Persistence, ServerInfo};
 use crate::store::StoreResult;
 
 impl RedisStore {
     /// How the server is, and how far this process is behind its log.
     pub(crate) async fn server(&self, applied: Option<Epoch>) -> StoreResult<ServerInfo> {
-        let mut info = parse(&self.info().await?);
+        let mut info = self.server_says().await?;
         info.address = Some(self.shown().to_owned());
         let len = redis::cmd("XLEN").arg(&self.names.log).take();
-        if let Value::Int(entries) = self.link.call(&len).await? {
+        if let Value::Int(entries) = self.link.call(At::Control, &len).await? {
             info.log = u64::try_from(entries).ok();
         }
         if let Some(applied) = applied {
@@ -24,6 +25,42 @@ impl RedisStore {
             info.log_behind = Some(behind.len() as u64);
         }
         Ok(info)
+    }
+}
+
+impl RedisStore {
+    /// What the server says of itself; of a cluster, all of its primaries together.
+    pub(super) async fn server_says(&self) -> StoreResult<ServerInfo> {
+        let mut all = self.infos().await?.into_iter().map(|text| parse(&text));
+        let first = all.next().unwrap_or_default();
+        Ok(all.fold(first, together))
+    }
+}
+
+/// Of two servers that serve as one: sums, and of what is no sum the worse.
+fn together(one: ServerInfo, other: ServerInfo) -> ServerInfo {
+    let sum = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+    let most = |a: Option<u64>, b: Option<u64>| a.max(b);
+    ServerInfo {
+        nodes: one.nodes + other.nodes,
+        used_memory: sum(one.used_memory, other.used_memory),
+        max_memory: sum(one.max_memory, other.max_memory),
+        fragmentation: match (one.fragmentation, other.fragmentation) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (a, b) => a.or(b),
+        },
+        evicted_keys: sum(one.evicted_keys, other.evicted_keys),
+        expired_keys: sum(one.expired_keys, other.expired_keys),
+        keyspace_hits: sum(one.keyspace_hits, other.keyspace_hits),
+        keyspace_misses: sum(one.keyspace_misses, other.keyspace_misses),
+        clients: sum(one.clients, other.clients),
+        max_clients: sum(one.max_clients, other.max_clients),
+        rejected_clients: sum(one.rejected_clients, other.rejected_clients),
+        commands: sum(one.commands, other.commands),
+        commands_per_second: sum(one.commands_per_second, other.commands_per_second),
+        replicas: sum(one.replicas, other.replicas),
+        replica_lag: most(one.replica_lag, other.replica_lag),
+        ..one
     }
 }
 
@@ -67,6 +104,7 @@ fn parse(text: &str) -> ServerInfo {
     let info = Info(text);
     let valkey = info.text("valkey_version");
     ServerInfo {
+        nodes: 1,
         product: if valkey.is_some() { "valkey" } else { "redis" },
         address: None,
         version: valkey.or(info.text("redis_version")).map(str::to_owned),
@@ -135,6 +173,30 @@ mod tests {
     }
 
     #[test]
+    fn primaries_of_a_cluster_are_told_together() {
+        let one = parse(
+            "used_memory:10\nmaxmemory:100\nkeyspace_hits:1\nmem_fragmentation_ratio:1.5\nrole:master",
+        );
+        let other = parse(
+            "used_memory:5\nmaxmemory:0\nkeyspace_hits:2\nmem_fragmentation_ratio:1.2\nconnected_slaves:1",
+        );
+        let both = together(one, other);
+        assert_eq!(
+            (both.nodes, both.used_memory, both.keyspace_hits),
+            (2, Some(15), Some(3))
+        );
+        assert_eq!(
+            (both.max_memory, both.fragmentation),
+            (None, Some(1.5)),
+            "one has no limit"
+        );
+        assert_eq!(
+            (both.replicas, both.role.as_deref()),
+            (None, Some("master"))
+        );
+    }
+
+    #[test]
     fn the_replica_that_is_most_behind_counts() {
         let text = "connected_slaves:2\r\nslave0:ip=a,port=1,state=online,offset=900,lag=0\r\n\
             slave1:ip=b,port=2,state=online,offset=400,lag=1\r\nslave_read_only:1\r\nmaster_repl_offset:1000\r\n";
@@ -159,6 +221,7 @@ mod tests {
             parse(""),
             ServerInfo {
                 product: "redis",
+                nodes: 1,
                 ..ServerInfo::default()
             }
         );

@@ -25,14 +25,23 @@ impl RedisStore {
     /// PROTOCOL §7. First with the clock that the caller knew of when it called; if that is too old to tell
     /// that nothing has named the entries since, once more from when the call began by the server's time.
     pub(crate) async fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
+        if self.link.is_apart() {
+            return self.set_apart(entries, call).await;
+        }
         let load = self.load(entries)?;
         let known = call.known.unwrap_or(Epoch::new(0, 0));
         let first = self.try_set(&load, known, "first").await?;
         if let Some(put) = outcome(&first) {
             return Ok(put);
         }
-        let word = first.word.as_deref().and_then(|word| word.split_once(' '));
-        let began = match word {
+        let began = self.began(&first, call);
+        let last = self.try_set(&load, began, "last").await?;
+        outcome(&last).ok_or_else(|| StoreError::unavailable("set gave no answer"))
+    }
+
+    /// From when a call counts, by the answer of a first attempt that could not tell.
+    pub(super) fn began(&self, first: &Answer, call: Call) -> Epoch {
+        match first.word.as_deref().and_then(|word| word.split_once(' ')) {
             // There was no clock, and this process never knew of one: nothing that it could have missed.
             Some(("begun", _)) if call.is_first => first.clock,
             Some((_, server_us)) => {
@@ -40,9 +49,7 @@ impl RedisStore {
                 Epoch::new(first.clock.inc, self.tick_at(call, server_us))
             }
             None => Epoch::new(0, 0),
-        };
-        let last = self.try_set(&load, began, "last").await?;
-        outcome(&last).ok_or_else(|| StoreError::unavailable("set gave no answer"))
+        }
     }
 
     /// The server's time when a call began, no later than that, by an answer that has just come in; in µs.
@@ -88,6 +95,7 @@ fn outcome(answer: &Answer) -> Option<Put> {
         _ => None,
     });
     Some(Put {
+        at_once: true,
         epoch: answer.clock,
         stored: stored.collect::<Option<_>>()?,
     })

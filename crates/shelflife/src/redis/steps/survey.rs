@@ -7,6 +7,7 @@ use super::ask::asked;
 use super::examine::Named;
 use crate::record::{self, HEADER};
 use crate::redis::doctor::{Hot, Survey};
+use crate::redis::link::At;
 use crate::redis::reply;
 use crate::store::StoreResult;
 
@@ -67,9 +68,11 @@ impl RedisStore {
         names: &[String],
     ) -> StoreResult<Option<String>> {
         const EACH: usize = 4;
-        if names.is_empty() {
+        let Some(first) = names.first() else {
             return Ok(None);
-        }
+        };
+        // All from one step of a scan, and so from one node.
+        let at = At::Name(first);
         let mut pipeline = redis::pipe();
         for name in names {
             pipeline.cmd("TYPE").arg(name);
@@ -78,7 +81,10 @@ impl RedisStore {
             // Only where the policy counts; else, and without the right, an error that says nothing here.
             pipeline.cmd("OBJECT").arg("FREQ").arg(name);
         }
-        let got = self.link.call_all(&pipeline, names.len() * EACH).await?;
+        let got = self
+            .link
+            .call_all(at, &pipeline, names.len() * EACH)
+            .await?;
         for (name, said) in names.iter().zip(got.chunks(EACH)) {
             let [kind, ttl, head, freq] = said else {
                 continue;
@@ -114,7 +120,10 @@ impl RedisStore {
             pipeline.cmd("PTTL").arg(name);
             pipeline.cmd("GET").arg(name);
         }
-        let got = self.link.call_all(&pipeline, names.len() * 2).await?;
+        let got = self
+            .link
+            .call_all(At::Control, &pipeline, names.len() * 2)
+            .await?;
         for (name, said) in names.iter().zip(got.chunks(2)) {
             let [ttl, record] = said else { continue };
             let wrong_type = matches!(record, Value::ServerError(e) if e.code() == "WRONGTYPE");

@@ -22,6 +22,9 @@ impl RedisStore {
     }
 
     pub(crate) async fn fill(&self, entry: Entry, token: Token) -> StoreResult<Filled> {
+        if self.link.is_apart() {
+            return self.fill_apart(entry, token).await;
+        }
         let epoch = entry.meta.epoch;
         let (name, tags) = (
             self.names.entry(&entry.key),
@@ -55,6 +58,9 @@ impl RedisStore {
         keep: Duration,
         wanted: Wanted,
     ) -> StoreResult<Epoch> {
+        if self.link.is_apart() {
+            return self.begin_write_apart(key, tags, keep, wanted).await;
+        }
         let (name, tags) = (self.names.entry(key), self.tag_names(tags));
         let mut keys: Vec<&str> = vec![&name];
         keys.extend(tags.iter().map(String::as_str));
@@ -74,6 +80,9 @@ impl RedisStore {
     }
 
     pub(crate) async fn write(&self, entry: Entry, token: Token) -> StoreResult<(Epoch, bool)> {
+        if self.link.is_apart() {
+            return self.write_apart(entry, token).await;
+        }
         let (name, tags) = (
             self.names.entry(&entry.key),
             self.tag_names(&entry.meta.tags),

@@ -49,7 +49,7 @@ on_both_stores! {
     }
 
     async fn another_process_answers_what_one_has_fetched(bench) {
-        if !bench.is_redis() {
+        if !bench.is_shared() {
             return;
         }
         let (one, other) = (bench.cache().await, bench.cache().await);

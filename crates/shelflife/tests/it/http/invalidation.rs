@@ -53,7 +53,7 @@ on_both_stores! {
     async fn an_invalidation_everywhere_holds_in_other_processes(bench) {
         let (one, other) = (bench.cache().await, bench.cache().await);
         let origin = Origin::numbered(TAGGED);
-        let apps = match bench.is_redis() {
+        let apps = match bench.is_shared() {
             true => [origin.behind(&layer(&one)), origin.behind(&layer(&other))],
             false => [origin.behind(&layer(&one)), origin.behind(&layer(&one))],
         };

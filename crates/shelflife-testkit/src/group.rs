@@ -1,0 +1,322 @@
+//! A primary, its replicas and the sentinels that watch them, for one test.
+//!
+//! ```text
+//! sentinel ── sentinel ── sentinel     who is the primary? what they agree on
+//!     │  watch      │
+//!   primary ──▶ replica                real servers, which copy what the primary does
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::access::{Access, Credentials};
+use crate::process::poll;
+use crate::resp::Reply;
+use crate::sentinel::Sentinel;
+use crate::server::{Kind, Options, RedisServer};
+
+/// How long all may take to know each other, or to find together again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the sentinels call it.
+const NAME: &str = "mymaster";
+
+/// Real servers and real sentinels. Which of the servers is the primary is for the sentinels to say. Killed, reaped and tidied up on
+/// drop.
+///
+/// ```no_run
+/// use shelflife_testkit::Group;
+///
+/// let mut group = Group::start(1, 3);
+/// let old = group.primary();
+/// group.kill(old);
+/// let new = group.next_primary(old);
+/// assert_ne!(old, new);
+/// ```
+#[derive(Debug)]
+pub struct Group {
+    servers: Vec<RedisServer>,
+    sentinels: Vec<Sentinel>,
+    access: Access,
+}
+
+impl Group {
+    /// A primary with so many replicas, and so many sentinels, of which more than half have to agree. All know each other.
+    ///
+    /// # Panics
+    ///
+    /// As [`RedisServer::start`], and when they do not find together within 30 seconds.
+    pub fn start(replicas: usize, sentinels: usize) -> Self {
+        Self::start_with(replicas, sentinels, Access::default())
+    }
+
+    /// The same, set up like this.
+    ///
+    /// # Panics
+    ///
+    /// As [`Group::start`].
+    pub fn start_with(replicas: usize, sentinels: usize, access: Access) -> Self {
+        let start = |_| {
+            let conf = access.server_conf();
+            RedisServer::start_as(Options::part(Kind::Member, &access, conf))
+        };
+        let servers: Vec<RedisServer> = (0..=replicas).map(start).collect();
+        let mut group = Self {
+            servers,
+            sentinels: Vec::new(),
+            access,
+        };
+        let primary = group.servers[0].port().to_string();
+        for replica in &group.servers[1..] {
+            replica.cli(&["REPLICAOF", "127.0.0.1", &primary]);
+            // So that it is one after a restart, too.
+            replica.cli(&["CONFIG", "REWRITE"]);
+        }
+        // A sentinel that finds a replica without its primary looks again only much later.
+        group.wait("the replicas have their copy", |group| {
+            group.servers[1..].iter().all(follows)
+        });
+        let quorum = sentinels / 2 + 1;
+        let start = |_| Sentinel::start_with(NAME, &group.servers[0], quorum, &group.access);
+        group.sentinels = (0..sentinels).map(start).collect();
+        group.settle();
+        group
+    }
+
+    /// What the sentinels call it.
+    pub fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// The addresses of the sentinels.
+    pub fn hosts(&self) -> Vec<String> {
+        self.sentinels.iter().map(Sentinel::host).collect()
+    }
+
+    /// `redis+sentinel://user:password@sentinel,sentinel/name/0?…`, with the user of the sentinels and the paths of the certificates in the query.
+    pub fn url(&self) -> String {
+        let mut query = Vec::new();
+        if let Some(with) = &self.access.sentinel_user {
+            query = sentinel_query(with);
+        }
+        self.access
+            .url("sentinel", &self.hosts(), &format!("/{NAME}/0"), &query)
+    }
+
+    /// How many servers there are.
+    pub fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// A server; the first was the primary when all began.
+    ///
+    /// # Panics
+    ///
+    /// When there is none of that number; so do all that take one.
+    pub fn server(&self, server: usize) -> &RedisServer {
+        &self.servers[server]
+    }
+
+    /// A sentinel.
+    pub fn sentinel(&self, sentinel: usize) -> &Sentinel {
+        &self.sentinels[sentinel]
+    }
+
+    /// A sentinel, to be killed or frozen.
+    pub fn sentinel_mut(&mut self, sentinel: usize) -> &mut Sentinel {
+        &mut self.sentinels[sentinel]
+    }
+
+    /// The server that is the primary, as the sentinel says that knows the newest.
+    ///
+    /// # Panics
+    ///
+    /// When no sentinel is awake, or what it names is none of these.
+    pub fn primary(&self) -> usize {
+        let told = self.awake_sentinels().map(|sentinel| {
+            let told = sentinel.told_of(NAME);
+            (number(&told, "config-epoch"), number(&told, "port"))
+        });
+        let newest = told.max().unwrap_or_else(|| panic!("no sentinel is awake"));
+        let port = newest.1;
+        let of_port = |server: &RedisServer| Some(u64::from(server.port())) == port;
+        let primary = self.servers.iter().position(of_port);
+        primary.unwrap_or_else(|| panic!("the sentinels name a server at port {port:?}"))
+    }
+
+    /// Waits until another server is the primary, and says so itself.
+    ///
+    /// # Panics
+    ///
+    /// When there is none within 30 seconds.
+    pub fn next_primary(&self, old: usize) -> usize {
+        self.wait("another primary", |group| {
+            let new = group.primary();
+            new != old && group.servers[new].is_awake() && role(&group.servers[new]) == "master"
+        });
+        self.primary()
+    }
+
+    /// Has the sentinels make another server the primary, as an operator does: the old one is well.
+    ///
+    /// # Panics
+    ///
+    /// When no sentinel is awake, or it refuses.
+    pub fn switch(&self) {
+        let sentinel = self.awake_sentinels().next();
+        let reply = sentinel.map(|sentinel| sentinel.command(&["SENTINEL", "FAILOVER", NAME]));
+        assert_eq!(reply, Some(Reply::Simple("OK".to_owned())));
+    }
+
+    /// Kills a server (SIGKILL).
+    ///
+    /// # Panics
+    ///
+    /// When it has been killed already.
+    pub fn kill(&mut self, server: usize) {
+        self.servers[server].kill();
+    }
+
+    /// Freezes a server (SIGSTOP).
+    ///
+    /// # Panics
+    ///
+    /// When it is not running.
+    pub fn stop(&mut self, server: usize) {
+        self.servers[server].stop();
+    }
+
+    /// Lets a frozen server go on (SIGCONT). If it was the primary it still thinks so, until a sentinel tells it better.
+    ///
+    /// # Panics
+    ///
+    /// When it is not running.
+    pub fn wake(&mut self, server: usize) {
+        self.servers[server].resume();
+    }
+
+    /// Starts a server anew on the same port, empty. It is what it was last told to be.
+    ///
+    /// # Panics
+    ///
+    /// As [`RedisServer::start`].
+    pub fn restart(&mut self, server: usize) {
+        self.servers[server].restart();
+    }
+
+    /// Waits until all who are awake agree: one primary, all others have its copy, every sentinel knows all of them and the other
+    /// sentinels.
+    ///
+    /// # Panics
+    ///
+    /// When they don't within 30 seconds.
+    pub fn settle(&self) {
+        self.wait("all agree", Self::is_settled);
+    }
+
+    /// Whether that is so.
+    pub fn is_settled(&self) -> bool {
+        let awake: Vec<usize> = (0..self.servers.len())
+            .filter(|&server| self.servers[server].is_awake())
+            .collect();
+        let primary = self.primary();
+        let in_place = awake.iter().all(|&server| match server == primary {
+            true => role(&self.servers[server]) == "master",
+            false => follows(&self.servers[server]),
+        });
+        awake.contains(&primary)
+            && in_place
+            && self
+                .awake_sentinels()
+                .all(|sentinel| self.knows_all(sentinel, primary, awake.len() - 1))
+    }
+
+    /// Whether a sentinel could carry out a failover at once.
+    fn knows_all(&self, sentinel: &Sentinel, primary: usize, replicas: usize) -> bool {
+        let told = sentinel.told_of(NAME);
+        let quorum = sentinel.command(&["SENTINEL", "CKQUORUM", NAME]);
+        let known = sentinel.command(&["SENTINEL", "REPLICAS", NAME]);
+        let Reply::Array(known) = known else {
+            return false;
+        };
+        let well = known
+            .iter()
+            .filter(|replica| text(replica, "master-link-status") == "ok")
+            .filter(|replica| text(replica, "flags") == "slave")
+            .count();
+        number(&told, "port") == Some(u64::from(self.servers[primary].port()))
+            && text(&told, "flags") == "master"
+            && number(&told, "num-other-sentinels") == Some(self.sentinels.len() as u64 - 1)
+            && matches!(quorum, Reply::Simple(text) if text.starts_with("OK"))
+            && well == replicas
+    }
+
+    fn awake_sentinels(&self) -> impl Iterator<Item = &Sentinel> {
+        self.sentinels.iter().filter(|sentinel| sentinel.is_awake())
+    }
+
+    fn wait(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let held = poll(PATIENCE, || holds(self).then_some(()));
+        assert!(held.is_some(), "not within {PATIENCE:?}: {what}\n{self}");
+    }
+}
+
+/// What the sentinels have logged.
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.servers.iter().map(RedisServer::port);
+        let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
+        write!(f, "servers at {}", ports.join(", "))?;
+        for (number, sentinel) in self.sentinels.iter().enumerate() {
+            write!(f, "\nsentinel {number}, at {}", sentinel.host())?;
+            let log = sentinel.log();
+            for line in log
+                .lines()
+                .filter(|line| line.contains('+') || line.contains('-'))
+            {
+                write!(f, "\n  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sentinel_query(with: &Credentials) -> Vec<String> {
+    let encoded = crate::percent::encoded;
+    let user = with.user.iter();
+    let user = user.map(|user| format!("sentinel_user={}", encoded(user)));
+    let password = format!("sentinel_password={}", encoded(&with.password));
+    user.chain([password]).collect()
+}
+
+/// What a server says of itself: `master` or `slave`; nothing while it hangs up on who asks, as one does that changes its role.
+fn role(server: &RedisServer) -> String {
+    said(server, "role:").unwrap_or_default()
+}
+
+/// Whether a server follows its primary, and has its copy.
+pub(crate) fn follows(server: &RedisServer) -> bool {
+    said(server, "master_link_status:").as_deref() == Some("up")
+}
+
+fn said(server: &RedisServer, what: &str) -> Option<String> {
+    let mut connection = server.connect_within(Duration::from_secs(1)).ok()?;
+    let told = connection.command(&[b"INFO", b"replication"]).ok()?;
+    let told = told.to_string();
+    let line = told.lines().find_map(|line| line.strip_prefix(what));
+    line.map(ToOwned::to_owned)
+}
+
+/// A value among names and values.
+fn text(told: &Reply, name: &str) -> String {
+    let Reply::Array(words) = told else {
+        return String::new();
+    };
+    let mut pairs = words.chunks_exact(2);
+    let found = pairs.find(|pair| pair[0].to_string() == name);
+    found.map_or_else(String::new, |pair| pair[1].to_string())
+}
+
+fn number(told: &Reply, name: &str) -> Option<u64> {
+    text(told, name).parse().ok()
+}

@@ -1,0 +1,390 @@
+//! A node: lanes to one primary, their health, and how they come back.
+//!
+//! A lane is one multiplexed connection; commands of all callers are pipelined on it. A lane that loses
+//! its connection, or times out again and again, is down: calls fail at once instead of waiting, until
+//! a reconnection (jittered, in the background) has proved itself by a full handshake. It is the circuit
+//! breaker of its node: open while no lane is up, half open during the handshake.
+//!
+//! Must not: know what the commands mean, or which node has what.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::{Cmd, ErrorKind as RedisKind, Pipeline, RedisError, Value};
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::handshake::{self, Role};
+use super::lane::Lane;
+use super::place::Place;
+use super::refused::Refused;
+use crate::error::ErrorKind;
+use crate::settings::Settings;
+use crate::store::{StoreError, StoreResult};
+
+/// After so many timeouts in a row a lane counts as down.
+const TIMEOUTS: u32 = 3;
+const BACKOFF_FIRST: Duration = Duration::from_millis(20);
+const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// Between two looks at whether a connection has been made.
+const LOOK: Duration = Duration::from_millis(2);
+/// How many requests may wait for a place in a connection's pipeline (the driver's default is 50).
+const PIPELINE: usize = 1024;
+
+pub(super) struct Node {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    place: Place,
+    patience: Patience,
+    lanes: Box<[Lane]>,
+    next: AtomicUsize,
+    closed: AtomicBool,
+    /// Which primary proved itself last; another one is counted. Held to compare.
+    replid: Mutex<Option<String>>,
+    changes: Arc<AtomicU64>,
+    runtime: Handle,
+}
+
+/// How long to wait, and over how many connections to spread what is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) answer: Duration,
+    pub(super) connect: Duration,
+    pub(super) connections: usize,
+}
+
+impl Patience {
+    /// The same on one connection.
+    pub(super) fn once(self) -> Self {
+        Self {
+            connections: 1,
+            ..self
+        }
+    }
+
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            answer: settings.timeout,
+            connect: settings.connect_timeout,
+            connections: settings.connections,
+        }
+    }
+}
+
+impl Node {
+    /// Lanes that are down and, on that runtime, on their way up.
+    pub(super) fn begin(
+        place: Place,
+        patience: Patience,
+        changes: &Arc<AtomicU64>,
+        runtime: &Handle,
+    ) -> Self {
+        let node = Self::down(place, patience, changes, runtime);
+        for at in 0..node.shared.lanes.len() {
+            node.shared.reconnect(at);
+        }
+        node
+    }
+
+    /// Connects. A server that can't be reached, or is a replica now, leaves the lanes down and
+    /// reconnecting; one that can't be used (too old, credentials refused) is an error.
+    pub(super) async fn open(
+        place: Place,
+        patience: Patience,
+        changes: &Arc<AtomicU64>,
+    ) -> StoreResult<Self> {
+        let node = Self::down(place, patience, changes, &Handle::current());
+        let shared = &node.shared;
+        for at in 0..shared.lanes.len() {
+            match shared.connect(Some(patience.answer)).await {
+                Ok(connection) => shared.lanes[at].take_up(connection),
+                Err(error) if error.kind == ErrorKind::Unavailable => {
+                    tracing::warn!(server = %shared.place, %error, "not reachable yet");
+                    shared.reconnect(at);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        shared.follow();
+        Ok(node)
+    }
+
+    fn down(place: Place, patience: Patience, changes: &Arc<AtomicU64>, runtime: &Handle) -> Self {
+        let lanes = (0..patience.connections).map(|_| Lane::down());
+        Self {
+            shared: Arc::new(Shared {
+                place,
+                patience,
+                lanes: lanes.collect(),
+                next: AtomicUsize::new(0),
+                closed: AtomicBool::new(false),
+                replid: Mutex::new(None),
+                changes: changes.clone(),
+                runtime: runtime.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn info(&self) -> redis::ConnectionInfo {
+        self.shared.place.info()
+    }
+
+    /// Waits until it is up, as long as it takes to connect; whether it is.
+    pub(super) async fn comes_up(&self) -> bool {
+        let until = Instant::now() + self.shared.patience.connect;
+        while !self.is_up() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.is_up()
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.shared.pick().is_some()
+    }
+
+    /// A connection that is up, if any.
+    pub(super) fn connection(&self) -> Option<MultiplexedConnection> {
+        self.shared.pick().map(|(_, _, connection)| connection)
+    }
+
+    /// A connection of its own, without a response timeout, on the runtime of the caller.
+    pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
+        self.shared.connect(None).await
+    }
+
+    /// One command; `asking` for one that a slot which moves has been asked about elsewhere.
+    pub(super) async fn ask(&self, cmd: &Cmd, asking: bool) -> Result<Value, Refused> {
+        let (at, generation, mut connection) = self.up().map_err(Refused::Failed)?;
+        let got = if asking {
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("ASKING").add_command(cmd.clone());
+            let got = connection.req_packed_commands(&pipeline, 0, 2).await;
+            got.map(|values| values.into_iter().next_back().unwrap_or(Value::Nil))
+        } else {
+            connection.req_packed_command(cmd).await
+        };
+        self.shared
+            .judge(at, generation, got.and_then(Value::extract_error))
+    }
+
+    /// Sends several commands on one connection, in order; a server error of one is a value among the
+    /// answers.
+    pub(super) async fn ask_all(
+        &self,
+        pipeline: &Pipeline,
+        count: usize,
+    ) -> Result<Vec<Value>, Refused> {
+        let (at, generation, mut connection) = self.up().map_err(Refused::Failed)?;
+        let got = connection.req_packed_commands(pipeline, 0, count).await;
+        // A replica that was the primary, or a primary that has lost its replicas, of which one may have
+        // taken over: whatever else it said is not to be believed.
+        let got = got.and_then(|values| {
+            let no_primary = |v: &Value| {
+                matches!(v, Value::ServerError(e) if ["READONLY", "NOREPLICAS"].contains(&e.code()))
+            };
+            match values.iter().position(no_primary) {
+                Some(at) => Err(values[at].clone().extract_error().err().unwrap_or_else(|| {
+                    RedisError::from((RedisKind::Io, "the primary became a replica"))
+                })),
+                None => Ok(values),
+            }
+        });
+        self.shared.judge(at, generation, got)
+    }
+
+    fn up(&self) -> StoreResult<(usize, u64, MultiplexedConnection)> {
+        self.shared.pick().ok_or_else(|| {
+            StoreError::unavailable(format!("no connection to {}", self.shared.place))
+        })
+    }
+
+    pub(super) fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        for lane in &self.shared.lanes {
+            lane.close();
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn pick(&self) -> Option<(usize, u64, MultiplexedConnection)> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        (0..self.lanes.len()).find_map(|i| {
+            let at = (first + i) % self.lanes.len();
+            let (generation, connection) = self.lanes[at].up()?;
+            Some((at, generation, connection))
+        })
+    }
+
+    /// A connection that has proved itself. A server that is a replica now takes all lanes down: who found
+    /// that out, the tail perhaps, found it out for everybody.
+    async fn connect(
+        self: &Arc<Self>,
+        response_timeout: Option<Duration>,
+    ) -> StoreResult<MultiplexedConnection> {
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.patience.connect))
+            .set_response_timeout(response_timeout)
+            .set_pipeline_buffer_size(PIPELINE);
+        let client = self.place.client().await?;
+        // The driver's own limit does not cover every step of TLS and authentication.
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let within = self.patience.connect;
+        let mut connection = tokio::time::timeout(within, connecting)
+            .await
+            .map_err(|_| StoreError::unavailable("connecting took too long"))?
+            .map_err(|e| handshake::refusal(&e))?;
+        let verifying = handshake::verify(&mut connection, self.place.is_of_a_cluster());
+        let verified = tokio::time::timeout(within, verifying)
+            .await
+            .map_err(|_| StoreError::unavailable("the handshake took too long"))??;
+        match verified {
+            Role::Primary { replid } => {
+                let mut last = self.replid.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.as_ref().is_some_and(|last| *last != replid) {
+                    self.changes.fetch_add(1, Ordering::SeqCst);
+                }
+                *last = Some(replid);
+                Ok(connection)
+            }
+            Role::Other(role) => {
+                self.take_all_down(&role);
+                // During a failover this passes: try again.
+                Err(StoreError::unavailable(format!(
+                    "{} is a {role}, not a primary; the URL must lead to the primary",
+                    self.place
+                )))
+            }
+        }
+    }
+
+    /// Hears who has become the primary, where somebody tells, for as long as the node is there.
+    fn follow(self: &Arc<Self>) {
+        if !self.place.is_told() {
+            return;
+        }
+        let weak = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            while let Some(place) = going(&weak).map(|shared| shared.place.clone()) {
+                let moved = place.moves();
+                tokio::pin!(moved);
+                let heard = loop {
+                    tokio::select! {
+                        heard = &mut moved => break heard,
+                        () = tokio::time::sleep(BACKOFF_MOST) => if going(&weak).is_none() {
+                            return;
+                        },
+                    }
+                };
+                let Some(shared) = going(&weak) else {
+                    return;
+                };
+                if heard {
+                    shared.take_all_down("server that was the primary before");
+                } else {
+                    drop(shared);
+                    tokio::time::sleep(BACKOFF_FIRST * 5).await;
+                }
+            }
+        });
+    }
+
+    /// No lane leads to a primary any more: each has to prove itself anew.
+    fn take_all_down(self: &Arc<Self>, role: &str) {
+        for (at, lane) in self.lanes.iter().enumerate() {
+            let up = lane.up();
+            if up.is_some_and(|(generation, _)| lane.take_down(generation)) {
+                tracing::warn!(server = %self.place, role, "is not the primary any more");
+                self.reconnect(at);
+            }
+        }
+    }
+
+    /// Draws the conclusions of an answer for the lane that gave it.
+    fn judge<T>(
+        self: &Arc<Self>,
+        at: usize,
+        generation: u64,
+        got: Result<T, RedisError>,
+    ) -> Result<T, Refused> {
+        let lane = &self.lanes[at];
+        let error = match got {
+            Ok(value) => {
+                lane.timeouts.store(0, Ordering::Relaxed);
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        if error.is_timeout() {
+            let in_a_row = lane.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
+            if in_a_row >= TIMEOUTS && lane.take_down(generation) {
+                tracing::warn!(server = %self.place, in_a_row, "does not answer");
+                self.reconnect(at);
+            }
+            let what = format!("no answer within {:?}", self.patience.answer);
+            return Err(Refused::Failed(StoreError::unavailable(what)));
+        }
+        let gone =
+            error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error();
+        // A primary that became a replica: the handshake finds out when it, or another, is one again.
+        if gone || error.code() == Some("READONLY") {
+            if lane.take_down(generation) {
+                tracing::warn!(server = %self.place, %error, "connection lost");
+                self.reconnect(at);
+            }
+            return Err(Refused::Failed(StoreError::unavailable(error.to_string())));
+        }
+        Err(Refused::of(&error))
+    }
+
+    /// Reconnects a lane in the background, with jittered, growing pauses.
+    fn reconnect(self: &Arc<Self>, at: usize) {
+        if self.lanes[at].reconnecting.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let weak = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            let mut pause = BACKOFF_FIRST;
+            while let Some(attempt) = try_again(&weak, at).await {
+                if attempt {
+                    break;
+                }
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                pause = (pause * 2).min(BACKOFF_MOST);
+            }
+        });
+    }
+}
+
+fn going(weak: &Weak<Shared>) -> Option<Arc<Shared>> {
+    weak.upgrade().filter(|s| !s.closed.load(Ordering::SeqCst))
+}
+
+/// One attempt: whether it succeeded; `None` when nobody wants the node any more.
+async fn try_again(weak: &Weak<Shared>, at: usize) -> Option<bool> {
+    let shared = going(weak)?;
+    match shared.connect(Some(shared.patience.answer)).await {
+        Ok(connection) => {
+            // The mark first: a failure of the new connection must be able to start over.
+            shared.lanes[at].reconnecting.store(false, Ordering::SeqCst);
+            shared.lanes[at].take_up(connection);
+            tracing::info!(server = %shared.place, "connected again");
+            Some(true)
+        }
+        Err(error) => {
+            tracing::debug!(server = %shared.place, %error, "still not reachable");
+            Some(false)
+        }
+    }
+}

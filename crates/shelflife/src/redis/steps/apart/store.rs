@@ -1,0 +1,197 @@
+//! Fills, writes and sets, where keys lie apart.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use redis::Value;
+
+use super::super::write::{keeps, packed};
+use super::super::{RedisStore, TAG_SLACK, millis};
+use crate::epoch::Epoch;
+use crate::key::Tag;
+use crate::record::Token;
+use crate::redis::link::At;
+use crate::redis::reply::Answer;
+use crate::redis::scripts;
+use crate::store::{Call, Entry, Filled, Put, StoreError, StoreResult, Wanted};
+
+/// How long the token of a plain set holds: longer than its steps can take.
+const SETTING: Duration = Duration::from_secs(10);
+
+impl RedisStore {
+    /// PROTOCOL §4, steps 6 and 7: the tags, and only then the record, under its token.
+    pub(in crate::redis::steps) async fn fill_apart(
+        &self,
+        entry: Entry,
+        token: Token,
+    ) -> StoreResult<Filled> {
+        let (epoch, key) = (entry.meta.epoch, entry.key.clone());
+        let tags = self.tag_names(&entry.meta.tags);
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let (inc, tick) = (format!("{:016x}", epoch.inc), epoch.tick.to_string());
+        let (_, keep_tags) = keeps(&entry);
+        let args = [inc.as_bytes(), tick.as_bytes(), keep_tags.as_bytes()];
+        let ensured = self.control("ensure", &scripts::ENSURE_SINCE, &tags, &args);
+        let ensured = ensured.await?;
+        if ensured.word.as_deref() != Some("known") {
+            self.release(&key, token).await?;
+            return Ok(Filled::Overtaken(ensured.clock));
+        }
+        Ok(match self.put_entry(entry, token, "fill").await? {
+            true => Filled::Stored(ensured.clock),
+            false => Filled::LeaseLost(ensured.clock),
+        })
+    }
+
+    /// PROTOCOL §7: the tags and with them the epoch, then the token.
+    pub(in crate::redis::steps) async fn begin_write_apart(
+        &self,
+        key: &str,
+        tags: &[Tag],
+        keep: Duration,
+        wanted: Wanted,
+    ) -> StoreResult<Epoch> {
+        let names = self.tag_names(tags);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let keep = millis(keep + TAG_SLACK).to_string();
+        let args = [keep.as_bytes()];
+        let ensured = self.control("ensure", &scripts::ENSURE, &names, &args);
+        let clock = ensured.await?.clock;
+        self.steal(key, wanted).await?;
+        Ok(clock)
+    }
+
+    /// PROTOCOL §7: the record while the token stands, else nothing; then the key is logged.
+    pub(in crate::redis::steps) async fn write_apart(
+        &self,
+        entry: Entry,
+        token: Token,
+    ) -> StoreResult<(Epoch, bool)> {
+        let key = entry.key.clone();
+        let stored = self.put_entry(entry, token, "write").await?;
+        let logged = self.log_keys("k", std::iter::once(&*key)).await?;
+        Ok((logged.clock, stored))
+    }
+
+    /// PROTOCOL §7, both at once, for values that count from when the call began. First the tokens, each in the place
+    /// of what was there: what is invalidated from now on takes them away, and so does a set that comes later. What
+    /// then stands there, if a token is gone, was loaded or set after this call began, and may stay. Then the log is asked whether anything has named the entries since the
+    /// call: it has whatever took place before the tokens stood, for an invalidation announces the keys that it is
+    /// about to remove. Then the values, by their tokens, and the log.
+    pub(in crate::redis::steps) async fn set_apart(
+        &self,
+        entries: Vec<Entry>,
+        call: Call,
+    ) -> StoreResult<Put> {
+        #[cfg(test)]
+        self.probes.pause(crate::probe::Point::SetCalled).await;
+        let wanted = || Wanted {
+            token: Token::random(),
+            lease: SETTING,
+        };
+        let tokens: Vec<Wanted> = entries.iter().map(|_| wanted()).collect();
+        let places = entries.iter().zip(&tokens);
+        try_join_all(places.map(|(entry, wanted)| self.replace(&entry.key, *wanted))).await?;
+        let (epoch, may) = self.check(&entries, call).await?;
+        #[cfg(test)]
+        self.probes.pause(crate::probe::Point::SetLooked).await;
+        let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let puts = entries.into_iter().zip(tokens).zip(may);
+        let stored = try_join_all(puts.map(async |((mut entry, wanted), may)| {
+            if !may {
+                return self.release(&entry.key, wanted.token).await.map(|()| false);
+            }
+            entry.meta.epoch = epoch;
+            self.put_entry(entry, wanted.token, "set").await
+        }))
+        .await?;
+        let logged = self.log_keys("s", keys.iter().map(|key| &**key)).await?;
+        let before = logged.word.as_deref().and_then(|tick| tick.parse().ok());
+        Ok(Put {
+            epoch: logged.clock,
+            stored,
+            // Nothing was logged between the look at the log and this.
+            at_once: logged.clock.inc == epoch.inc && before == Some(epoch.tick),
+        })
+    }
+
+    /// From which epoch the values count, and of each whether it may be stored.
+    async fn check(&self, entries: &[Entry], call: Call) -> StoreResult<(Epoch, Vec<bool>)> {
+        let (mut tags, mut args) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let (_, keep_tags) = keeps(entry);
+            tags.extend(self.tag_names(&entry.meta.tags));
+            args.extend([
+                entry.meta.tags.len().to_string(),
+                keep_tags,
+                entry.key.to_string(),
+            ]);
+        }
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let ask = async |since: Epoch, which: &str| {
+            let (inc, tick) = (format!("{:016x}", since.inc), since.tick.to_string());
+            let head = [self.member(), &inc, &tick, which];
+            let args = args.iter().map(String::as_str);
+            let args: Vec<&[u8]> = head.into_iter().chain(args).map(str::as_bytes).collect();
+            self.control("check", &scripts::CHECK, &tags, &args).await
+        };
+        let known = call.known.unwrap_or(Epoch::new(0, 0));
+        let first = ask(known, "first").await?;
+        if let Some(verdicts) = verdicts(&first) {
+            return Ok((first.clock, verdicts));
+        }
+        let last = ask(self.began(&first, call), "last").await?;
+        let may = verdicts(&last).filter(|all| all.len() == entries.len());
+        let may = may.ok_or_else(|| StoreError::unavailable("set gave no answer"))?;
+        Ok((last.clock, may))
+    }
+
+    /// Whether a record was stored by its token.
+    async fn put_entry(&self, entry: Entry, token: Token, how: &str) -> StoreResult<bool> {
+        let name = self.names.entry(&entry.key);
+        let (keep, _) = keeps(&entry);
+        let record = packed(entry)?;
+        let args: [&[u8]; 4] = [token.bytes(), &record, keep.as_bytes(), how.as_bytes()];
+        Ok(self.run(&scripts::PUT, &[&name], &args).await? == Value::Int(1))
+    }
+
+    async fn steal(&self, key: &str, wanted: Wanted) -> StoreResult<()> {
+        let holds = millis(wanted.lease).to_string();
+        let record = self.lease_record(key, wanted);
+        let args: [&[u8]; 3] = [wanted.token.bytes(), holds.as_bytes(), &record];
+        self.run(&scripts::STEAL, &[&self.names.entry(key)], &args)
+            .await
+            .map(drop)
+    }
+
+    /// Puts a token where an entry is or was.
+    async fn replace(&self, key: &str, wanted: Wanted) -> StoreResult<()> {
+        let name = self.names.entry(key);
+        let mut set = redis::cmd("SET");
+        set.arg(&name).arg(self.lease_record(key, wanted));
+        set.arg("PX").arg(millis(wanted.lease));
+        self.link.call(At::Name(&name), &set).await.map(drop)
+    }
+
+    /// Logs keys, whose entries lie elsewhere: `k` as invalidated, `s` as set, `G` as about to be removed.
+    pub(super) async fn log_keys(
+        &self,
+        field: &str,
+        keys: impl Iterator<Item = &str>,
+    ) -> StoreResult<Answer> {
+        let mut args: Vec<&[u8]> = vec![b"o", self.member().as_bytes()];
+        args.extend(keys.flat_map(|key| [field.as_bytes(), key.as_bytes()]));
+        self.control("log", &scripts::LOG, &[], &args).await
+    }
+}
+
+/// Of each entry whether it may be stored; `None` when that could not be told.
+fn verdicts(answer: &Answer) -> Option<Vec<bool>> {
+    let word = answer.word.as_deref()?;
+    let one = |byte| match byte {
+        b'1' => Some(true),
+        b'0' => Some(false),
+        _ => None,
+    };
+    word.bytes().map(one).collect()
+}

@@ -1,0 +1,199 @@
+//! A cluster: nodes die and are followed, slots move under load, globs miss nothing; reads never fail meanwhile.
+
+use std::collections::BTreeSet;
+
+use shelflife::{Cache, ErrorKind, Invalidation};
+use shelflife_testkit::{Cluster, slot_of};
+
+use crate::gate::until;
+use crate::readers::{Readers, stores_again};
+
+async fn cache_of(cluster: &Cluster) -> Cache {
+    let builder = Cache::builder().url(cluster.url()).namespace("shop");
+    let builder = builder.setting("connect_timeout", "500ms");
+    builder.setting("timeout", "300ms").build().await.unwrap()
+}
+
+fn slot_of_entry(key: &str) -> u16 {
+    slot_of(format!("sl1:shop:e:{key}").as_bytes())
+}
+
+fn control_slot() -> u16 {
+    slot_of(b"sl1:{shop}:clock")
+}
+
+/// A key whose entry is on another node than the clock.
+fn elsewhere(cluster: &Cluster) -> String {
+    let control = cluster.primary_of(control_slot());
+    (0..)
+        .map(|n| format!("k{n}"))
+        .find(|key| cluster.primary_of(slot_of_entry(key)) != control)
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_spread_and_are_found_again() {
+    let cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let other = cache_of(&cluster).await;
+    let mut nodes = BTreeSet::new();
+    for n in 0..60_u32 {
+        let key = format!("user:{n}");
+        nodes.insert(cluster.primary_of(slot_of_entry(&key)));
+        cache.entry(&*key).tag("all").set(n).await.unwrap();
+    }
+    assert_eq!(nodes.len(), 3, "on every node");
+    for n in 0..60_u32 {
+        assert_eq!(other.get::<u32>(format!("user:{n}")).await, Some(n));
+    }
+    cache
+        .invalidate(Invalidation::new().tag("all"))
+        .await
+        .unwrap();
+    for n in 0..60_u32 {
+        let strict = other.entry(format!("user:{n}")).strict().get::<u32>().await;
+        assert_eq!(strict, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dies_is_followed_by_its_replica() {
+    let mut cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let key = elsewhere(&cluster);
+    cache.set(key.clone(), 1_u32).await.unwrap();
+    let readers = Readers::of(&cache);
+    let lost = cluster.primary_of(slot_of_entry(&key)).unwrap();
+    cluster.kill(lost);
+    stores_again(&cache, &key, "a node with entries killed").await;
+    assert_ne!(cluster.primary_of(slot_of_entry(&key)), Some(lost));
+    readers.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_node_of_the_clock_that_freezes_is_followed_and_not_believed_again() {
+    let mut cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    cache.entry("k").tag("t").set(1_u32).await.unwrap();
+    let readers = Readers::of(&cache);
+    let lost = cluster.primary_of(control_slot()).unwrap();
+    cluster.stop(lost);
+    stores_again(&cache, "l", "the node of the clock frozen").await;
+    until(|| async { cache.invalidate(Invalidation::new().tag("t")).await.is_ok() }).await;
+    cluster.wake(lost);
+    for _ in 0..50 {
+        assert_eq!(cache.entry("k").strict().get::<u32>().await, None);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    stores_again(&cache, "m", "it woke up").await;
+    readers.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_invalidated_before_a_node_died_is_invalidated_again() {
+    let mut cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let key = elsewhere(&cluster);
+    cache.set(key.clone(), 1_u32).await.unwrap();
+    let done = cache.invalidate(Invalidation::new().key(&*key)).await;
+    done.unwrap();
+    let before = cache.stats().invalidations_reissued;
+    let lost = cluster.primary_of(slot_of_entry(&key)).unwrap();
+    cluster.kill(lost);
+    // The clock's own node is well: that another has taken over is known from the map.
+    until(|| async { cache.stats().invalidations_reissued > before }).await;
+    assert_eq!(cache.entry(&*key).strict().get::<u32>().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_is_found_and_removed_in_every_phase_of_its_slots_move() {
+    let cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let key = elsewhere(&cluster);
+    let slot = slot_of_entry(&key);
+    let read = async || cache.entry(&*key).strict().get::<u32>().await;
+    let to = cluster.primary_of(control_slot()).unwrap();
+    cache.set(key.clone(), 1_u32).await.unwrap();
+    let move_ = cluster.migrate(slot, to);
+    move_.open();
+    assert_eq!(read().await, Some(1), "it is still here");
+    cache.set(key.clone(), 2_u32).await.unwrap();
+    assert_eq!(read().await, Some(2));
+    cache
+        .invalidate(Invalidation::new().key(&*key))
+        .await
+        .unwrap();
+    assert_eq!(read().await, None);
+    // What is new is made there.
+    cache.set(key.clone(), 3_u32).await.unwrap();
+    assert_eq!(read().await, Some(3));
+    move_.move_keys(100);
+    assert_eq!(read().await, Some(3), "it has gone ahead");
+    cache
+        .invalidate(Invalidation::new().pattern("k*"))
+        .await
+        .unwrap();
+    assert_eq!(read().await, None, "a scan meets it on its way");
+    cache.set(key.clone(), 4_u32).await.unwrap();
+    move_.close();
+    assert_eq!(read().await, Some(4));
+    cache
+        .invalidate(Invalidation::new().key(&*key))
+        .await
+        .unwrap();
+    assert_eq!(read().await, None);
+    assert_eq!(cache.stats().store_errors, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_slot_of_the_clock_can_move_under_load() {
+    let cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    cache.entry("k").tag("t").set(1_u32).await.unwrap();
+    let readers = Readers::of(&cache);
+    let from = cluster.primary_of(control_slot()).unwrap();
+    let to = (0..cluster.nodes())
+        .find(|&n| n != from && cluster.primary_of(slot_of_entry(&elsewhere(&cluster))) == Some(n))
+        .unwrap();
+    let move_ = cluster.migrate(control_slot(), to);
+    move_.open();
+    while move_.move_keys(1) > 0 {
+        tokio::task::yield_now().await;
+    }
+    move_.close();
+    stores_again(&cache, "l", "the slot of the clock moved").await;
+    until(|| async { cache.invalidate(Invalidation::new().tag("t")).await.is_ok() }).await;
+    assert_eq!(cache.entry("k").strict().get::<u32>().await, None);
+    readers.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn globs_are_scanned_on_every_node() {
+    let cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    for n in 0..300_u32 {
+        cache.set(format!("user:{n}:name"), n).await.unwrap();
+    }
+    cache
+        .invalidate(Invalidation::new().pattern("user:*:name"))
+        .await
+        .unwrap();
+    for n in 0..300_u32 {
+        let key = format!("user:{n}:name");
+        assert_eq!(cache.entry(key).strict().get::<u32>().await, None, "{n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_taken_for_a_server_and_a_server_for_a_cluster_are_told_apart() {
+    let cluster = Cluster::start(3);
+    let url = format!("redis://{}", cluster.hosts()[0]);
+    let error = Cache::builder().url(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("redis+cluster://"), "{error}");
+    let server = shelflife_testkit::RedisServer::start();
+    let url = format!("redis+cluster://127.0.0.1:{}", server.port());
+    let error = Cache::builder().url(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("redis://"), "{error}");
+}

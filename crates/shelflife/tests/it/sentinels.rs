@@ -1,0 +1,102 @@
+//! Sentinels: the primary changes, by death, by frost, by hand, and the cache follows; reads never fail meanwhile.
+
+use std::time::Duration;
+
+use shelflife::{Cache, ErrorKind, Invalidation};
+use shelflife_testkit::Group;
+
+use crate::gate::until;
+use crate::readers::{Readers, stores_again};
+
+async fn cache_of(group: &Group) -> Cache {
+    let builder = Cache::builder().url(group.url());
+    let builder = builder.setting("connect_timeout", "500ms");
+    builder.setting("timeout", "200ms").build().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_dies_is_followed_by_its_replica() {
+    let mut group = Group::start(1, 3);
+    let cache = cache_of(&group).await;
+    cache.set("k", 1_u32).await.unwrap();
+    cache
+        .invalidate(Invalidation::new().key("k"))
+        .await
+        .unwrap();
+    let readers = Readers::of(&cache);
+    // One of those who watch goes as well: two are enough.
+    group.sentinel_mut(0).kill();
+    let old = group.primary();
+    group.kill(old);
+    stores_again(&cache, "l", "a primary killed").await;
+    assert_ne!(group.next_primary(old), old);
+    assert_eq!(cache.entry("k").strict().get::<u32>().await, None);
+    readers.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_froze_is_not_believed_when_it_wakes_up() {
+    let mut group = Group::start(1, 3);
+    let cache = cache_of(&group).await;
+    cache.set("k", 1_u32).await.unwrap();
+    let readers = Readers::of(&cache);
+    let old = group.primary();
+    group.stop(old);
+    stores_again(&cache, "l", "a primary frozen").await;
+    let new = group.next_primary(old);
+    until(|| async {
+        let receipt = cache.invalidate(Invalidation::new().key("k")).await;
+        receipt.is_ok()
+    })
+    .await;
+    group.wake(old);
+    for _ in 0..50 {
+        let found = cache.entry("k").strict().get::<u32>().await;
+        assert_eq!(found, None, "what the old primary still had");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stores_again(&cache, "m", "it woke up").await;
+    assert_eq!(group.primary(), new);
+    readers.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_by_hand_is_heard_of() {
+    let group = Group::start(1, 1);
+    let cache = cache_of(&group).await;
+    cache.set("k", 1_u32).await.unwrap();
+    let readers = Readers::of(&cache);
+    let old = group.primary();
+    group.switch();
+    assert_ne!(group.next_primary(old), old);
+    stores_again(&cache, "k", "a switch by hand").await;
+    readers.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_sentinel_will_do() {
+    let mut group = Group::start(1, 3);
+    group.sentinel_mut(0).kill();
+    group.sentinel_mut(1).stop();
+    let cache = cache_of(&group).await;
+    cache.set("k", 1_u32).await.unwrap();
+    assert_eq!(cache.get::<u32>("k").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_sentinel_knows_says_so() {
+    let group = Group::start(1, 1);
+    let url = group.url().replace(group.name(), "other");
+    let error = Cache::builder().url(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("\"other\""), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_taken_for_a_server_is_told_apart() {
+    let group = Group::start(1, 1);
+    let url = format!("redis://{}", group.hosts()[0]);
+    let error = Cache::builder().url(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("redis+sentinel://"), "{error}");
+}
