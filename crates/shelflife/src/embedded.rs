@@ -207,7 +207,10 @@ impl Embedded {
         let before = control.clock;
         let mut stored = Vec::with_capacity(values.len());
         let watched = control.log.is_watched();
-        let named = values.iter().filter(|_| watched).map(|(entry, _)| &entry.key);
+        let named = values
+            .iter()
+            .filter(|_| watched)
+            .map(|(entry, _)| &entry.key);
         let named = named.map(|key| Key::from_canonical(key.to_string()));
         let what = Invalidation::new().keys(named);
         for (mut entry, call) in values {
