@@ -201,17 +201,20 @@ impl Embedded {
         Ok(Filled::Stored(clock))
     }
 
-    pub(crate) fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
+    pub(crate) fn set(&self, values: Vec<(Entry, Call)>) -> StoreResult<Put> {
         let now = self.now_ms();
         let mut control = self.changing();
-        let epoch = control.clock;
-        let since = call.known.unwrap_or(epoch);
-        let mut stored = Vec::with_capacity(entries.len());
+        let before = control.clock;
+        let mut stored = Vec::with_capacity(values.len());
         let watched = control.log.is_watched();
-        let named = entries.iter().filter(|_| watched).map(|entry| &entry.key);
+        let named = values
+            .iter()
+            .filter(|_| watched)
+            .map(|(entry, _)| &entry.key);
         let named = named.map(|key| Key::from_canonical(key.to_string()));
         let what = Invalidation::new().keys(named);
-        for mut entry in entries {
+        for (mut entry, call) in values {
+            let since = call.known.unwrap_or(before);
             let key = entry.key.clone();
             let named = control.recent.touched(&key, &entry.meta.tags, since);
             stored.push(named == Touched::No);
@@ -223,7 +226,7 @@ impl Embedded {
             for tag in &*entry.meta.tags {
                 control.ensure(tag, now, entry.keep);
             }
-            entry.meta.epoch = epoch;
+            entry.meta.epoch = before;
             self.shard(&key).put(entry, now);
         }
         let epoch = match watched {
@@ -231,6 +234,7 @@ impl Embedded {
             false => control.bump(now),
         };
         Ok(Put {
+            before,
             epoch,
             stored,
             at_once: true,

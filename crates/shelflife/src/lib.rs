@@ -96,6 +96,7 @@ mod server;
 mod settings;
 mod status;
 mod store;
+mod stretches;
 mod sync;
 #[cfg_attr(
     not(feature = "protocol"),
