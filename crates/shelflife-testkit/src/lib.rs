@@ -14,6 +14,7 @@
 //! This crate must not know shelflife: it is what shelflife is measured against.
 
 mod child;
+mod exposition;
 mod port;
 mod process;
 mod proxy;
@@ -22,6 +23,7 @@ mod scratch;
 mod server;
 
 pub use child::Child;
+pub use exposition::Exposition;
 pub use port::free_port;
 pub use proxy::Proxy;
 pub use resp::{Connection, Reply};

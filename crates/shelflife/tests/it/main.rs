@@ -18,6 +18,7 @@ mod gate;
 #[cfg(feature = "axum")]
 mod http;
 mod loads;
+mod metrics;
 mod paths;
 mod peers;
 mod races;
@@ -26,6 +27,7 @@ mod retry;
 mod sessions;
 mod settings;
 mod settle;
+mod spans;
 mod stale;
 mod stores;
 mod tail;
