@@ -65,6 +65,8 @@ pub(crate) struct Embedded {
     control: RwLock<Control>,
     shards: Box<[Mutex<Shard>]>,
     hasher: std::hash::RandomState,
+    #[cfg(feature = "chaos")]
+    pub(crate) faults: crate::chaos::Installed,
 }
 
 impl Embedded {
@@ -88,6 +90,8 @@ impl Embedded {
             control: RwLock::new(control),
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hasher: std::hash::RandomState::new(),
+            #[cfg(feature = "chaos")]
+            faults: crate::chaos::Installed::default(),
         }
     }
 
@@ -207,7 +211,10 @@ impl Embedded {
         let before = control.clock;
         let mut stored = Vec::with_capacity(values.len());
         let watched = control.log.is_watched();
-        let named = values.iter().filter(|_| watched).map(|(entry, _)| &entry.key);
+        let named = values
+            .iter()
+            .filter(|_| watched)
+            .map(|(entry, _)| &entry.key);
         let named = named.map(|key| Key::from_canonical(key.to_string()));
         let what = Invalidation::new().keys(named);
         for (mut entry, call) in values {

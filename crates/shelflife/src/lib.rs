@@ -32,7 +32,7 @@
 //! - [`tower::CacheLayer`](https://docs.rs/shelflife): HTTP responses, by RFC 9111 and by rules.
 //!
 //! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `tower` for the
-//! layer that caches HTTP responses, `axum` for that and the axum integration.
+//! layer that caches HTTP responses, `axum` for that and the axum integration, `chaos` for tests: faults on purpose.
 
 #![cfg_attr(
     not(feature = "redis"),
@@ -49,6 +49,8 @@ mod bare;
 pub mod binding;
 mod builder;
 mod cache;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 mod clock;
 mod codec;
 mod counters;

@@ -69,3 +69,5 @@ class ShelflifeSettings(BaseSettings):
     keepalive: _Time = None
     close_timeout: _Time = None
     handler_timeout: _Time = None
+    loads: Optional[int] = None
+    loads_waiting: Optional[int] = None

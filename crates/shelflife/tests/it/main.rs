@@ -8,6 +8,8 @@
 
 mod after_commit;
 mod cached;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod clusters;
 mod contract;
 mod cut_off;
@@ -20,6 +22,7 @@ mod gate;
 #[cfg(feature = "axum")]
 mod http;
 mod loads;
+mod overload;
 mod paths;
 mod peers;
 mod races;

@@ -36,8 +36,8 @@ impl RedisStore {
             return self.set_apart(entries, &calls, only_sets).await;
         }
         let load = self.load(entries)?;
-        let first = self.try_set(&load, &Since::known(&calls), only_sets, "first");
-        let first = first.await?;
+        let known = Since::known(&calls);
+        let first = self.try_set(&load, &known, only_sets, "first").await?;
         if let Some(put) = outcome(&first) {
             return Ok(put);
         }
