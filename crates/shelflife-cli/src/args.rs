@@ -396,7 +396,7 @@ pub(crate) struct StatsArgs {
 ///
 /// With --url it asks the page of a running process (its JSON API), whose own figures these are. With --redis it
 /// looks at the store: the log, the processes and the server, which no single process's figures are part of.
-/// Without either: SHELFLIFE_URL or REDIS_URL, else the demo's page on http://127.0.0.1:8081.
+/// Without either: SHELFLIFE_URL or REDIS_URL, else the demo's page on http://127.0.0.1:8081/_shelflife.
 ///
 /// Keys: q ends, p pauses, Tab and arrows turn to another view and scroll, ? helps.
 #[derive(Clone, Debug, Args)]

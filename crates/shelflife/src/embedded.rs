@@ -343,10 +343,13 @@ impl Embedded {
 
     /// What was invalidated in the last `since`, and what is from now on.
     pub(crate) fn watch(&self, since: Duration) -> (Vec<Told>, broadcast::Receiver<Told>) {
-        // A tick is the time in µs, or a little more.
-        let ago = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-        let since = (self.now_ms() * 1000).saturating_sub(ago);
-        self.changing().log.watch(since)
+        let from = match u64::try_from(since.as_micros()).unwrap_or(u64::MAX) {
+            // What is of this very millisecond is late, too.
+            0 => u64::MAX,
+            // A tick is the time in µs, or a little more.
+            ago => (self.now_ms() * 1000).saturating_sub(ago),
+        };
+        self.changing().log.watch(from)
     }
 
     pub(crate) fn sweep(&self) {

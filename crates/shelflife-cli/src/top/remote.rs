@@ -90,7 +90,7 @@ impl Remote {
         let request = request(&self.base, what, &self.fields)?;
         let answer = self.web.ask(request).await.map_err(|error| {
             Failure::new(format!("{} gave no answer: {error}", self.base)).hint(
-                "is the page served there? shelflife demo has it on http://127.0.0.1:8081; or look at the store: --redis",
+                "is the page served there? shelflife demo has it on http://127.0.0.1:8081/_shelflife; or look at the store: --redis",
             )
         })?;
         match answer.status {

@@ -13,7 +13,7 @@ use crate::connect::{self, Store};
 use crate::failure::Failure;
 
 /// Where a demo has its page.
-const DEMO: &str = "http://127.0.0.1:8081";
+const DEMO: &str = "http://127.0.0.1:8081/_shelflife";
 /// How far back the log is shown at first.
 const BACK: Duration = Duration::from_secs(300);
 
@@ -97,6 +97,10 @@ fn as_json(it: &impl serde::Serialize) -> Value {
     serde_json::to_value(it).unwrap_or_default()
 }
 
-async fn server(_cache: &Cache) -> Value {
-    Value::Null
+/// What the server says of itself; who does not tell is asked again at the next look.
+async fn server(cache: &Cache) -> Value {
+    match cache.server_info().await {
+        Ok(info) => as_json(&info),
+        Err(_) => Value::Null,
+    }
 }

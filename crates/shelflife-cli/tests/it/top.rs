@@ -310,3 +310,38 @@ fn who_goes_away_is_said_and_may_come_back() {
     terminal.press("q");
     terminal.assert_restored("0");
 }
+
+#[test]
+fn a_real_process_tells_its_own_figures() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let more = ["--redis", &server.url(), "--admin", "127.0.0.1:0"];
+    let mut demo = Demo::start(&scratch.path("demo.sqlite"), &more);
+    let line = demo.child.expect_line("  page", LIMIT);
+    let url = line.split_whitespace().nth(1).unwrap().to_owned();
+    let args = ["top", "--url", &url, "--json", "--every", "500ms"];
+    let mut top = Child::spawn(&mut shelflife(&args));
+    let began = Instant::now();
+    loop {
+        for _ in 0..9 {
+            assert_eq!(demo.get("/users/1").status, 200);
+        }
+        let Some(line) = top.printed_line("{") else {
+            continue;
+        };
+        let frame: Value = serde_json::from_str(&line).unwrap();
+        // The first read of all is a miss; from then on memory answers.
+        if frame["hit_ratio"].as_f64() > Some(0.99) {
+            assert_eq!(frame["members"].as_array().unwrap().len(), 1, "{frame}");
+            assert!(frame["stats"]["l1_hits"].as_u64() > Some(9), "{frame}");
+            break;
+        }
+        assert!(began.elapsed() < LIMIT, "{frame}");
+    }
+    let text = String::from_utf8(run(&["top", "--url", &url, "--once"]).stdout).unwrap();
+    assert!(
+        text.contains("in memory") && text.contains("1 process follows the log"),
+        "{text}"
+    );
+    top.interrupt();
+    assert!(top.wait(LIMIT).success());
+}
