@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use shelflife::binding::{self, Encoded, canonical_key, canonical_tag};
 use shelflife::{Cache, Entry, Invalidation, ManualClock, Outcome, Pattern, Policy, Receipt};
 
+use crate::chaos::Faults;
 use crate::error::{load_to_err, to_err};
 use crate::load::{Fault, Starter};
 use crate::mailbox::Mailbox;
@@ -106,14 +107,19 @@ fn receipt(result: Result<Receipt, shelflife::Error>) -> Answer {
 #[pymethods]
 impl Core {
     #[staticmethod]
+    #[pyo3(signature = (url, settings, environment, clock, faults=None))]
     fn open(
         py: Python<'_>,
         url: Option<String>,
         settings: &Bound<'_, PyDict>,
         environment: bool,
         clock: Option<Py<Clock>>,
+        faults: Option<Py<Faults>>,
     ) -> PyResult<Py<PyAny>> {
         let mut builder = Cache::builder();
+        if let Some(faults) = faults {
+            builder = builder.chaos(&faults.get().0);
+        }
         if environment {
             builder = builder.from_env().map_err(|error| to_err(py, &error))?;
         }

@@ -65,6 +65,8 @@ pub(crate) struct Embedded {
     control: RwLock<Control>,
     shards: Box<[Mutex<Shard>]>,
     hasher: std::hash::RandomState,
+    #[cfg(feature = "chaos")]
+    pub(crate) faults: crate::chaos::Installed,
 }
 
 impl Embedded {
@@ -88,6 +90,8 @@ impl Embedded {
             control: RwLock::new(control),
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hasher: std::hash::RandomState::new(),
+            #[cfg(feature = "chaos")]
+            faults: crate::chaos::Installed::default(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! path.rs        from a read to what the store holds: one command, or with clock and tags
 //! judge.rs       from what a store saw to what a read may have
 //! flight.rs      one load per key per process
+//! bulkhead.rs    how many loads may be under way at once, and wait
 //! load.rs        running a loader: timeouts, panics, the lease kept alive
 //! fill.rs        from a loaded value to L2 and L1
 //! many.rs        several keys at once
@@ -51,6 +52,7 @@ use crate::validity::Touched;
 pub(crate) mod ask;
 #[cfg(feature = "redis")]
 pub(crate) mod audit;
+pub(crate) mod bulkhead;
 mod due;
 pub(crate) mod events;
 mod everywhere;
@@ -97,6 +99,10 @@ pub(crate) struct Engine {
     pub(crate) server: LastSeen,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
+    pub(crate) bulkhead: bulkhead::Bulkhead,
+    /// The faults that strike loads.
+    #[cfg(feature = "chaos")]
+    befalls: crate::chaos::Installed,
     pub(crate) sets: sets::Sets,
     /// Whether the local path is likely to decide about records whose tags it doesn't know.
     guess: path::Guess,
@@ -136,6 +142,9 @@ impl Engine {
             server: LastSeen::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
+            bulkhead: bulkhead::Bulkhead::new(settings.loads, settings.loads_waiting),
+            #[cfg(feature = "chaos")]
+            befalls: settings.installed(),
             sets: sets::Sets::default(),
             guess: path::Guess::default(),
             unconfirmed: Mutex::default(),
@@ -178,6 +187,8 @@ impl Engine {
         stats.unconfirmed = self.owes() as u64;
         stats.flights = self.flights.count() as u64;
         stats.sets_waiting = self.sets.waiting() as u64;
+        stats.loads_running = self.bulkhead.running() as u64;
+        stats.loads_waiting = self.bulkhead.waiting() as u64;
         stats.timings.store = self.store.calls();
         stats
     }

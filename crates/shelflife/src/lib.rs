@@ -33,7 +33,8 @@
 //!
 //! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `tower` for the
 //! layer that caches HTTP responses, `axum` for that and the axum integration, `metrics` and `opentelemetry` for
-//! figures to a recorder or a meter (as text for Prometheus they are always there: [`metrics`]).
+//! figures to a recorder or a meter (as text for Prometheus they are always there: [`metrics`]), `chaos` for tests: faults on
+//! purpose.
 
 #![cfg_attr(
     not(feature = "redis"),
@@ -50,6 +51,8 @@ mod bare;
 pub mod binding;
 mod builder;
 mod cache;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 mod clock;
 mod codec;
 mod counters;

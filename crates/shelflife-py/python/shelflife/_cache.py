@@ -16,6 +16,7 @@ from typing import Any, cast, overload
 from . import _loop
 from ._blocking import Blocking
 from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
+from ._core import Faults as _EngineFaults
 from ._given import asked_for, options, several, setting
 from ._keys import canonical
 from ._loads import TRIES, Handling, Running, inside
@@ -52,6 +53,8 @@ class Cache:
         self._settings = {name: setting(name, value) for name, value in settings.items()}
         self._environment = False
         self._clock = clock
+        #: What a test may have the engine suffer (`shelflife.testing.faults`); nothing, elsewhere.
+        self._faults = _EngineFaults()
         self._core: Core | None = None
         #: What is asked for hits: the same, unless a test has taken it away (`shelflife.testing.faults`).
         self._near: Core | None = None
@@ -95,7 +98,7 @@ class Cache:
     # Opening and closing
 
     def _begin(self) -> Any:
-        return Core.open(self._url, self._settings, self._environment, self._clock)
+        return Core.open(self._url, self._settings, self._environment, self._clock, self._faults)
 
     async def open(self) -> Cache:
         """Connects. Raises ConfigError for a setting that can't be used, ShelflifeError for a server that refuses; one that can't

@@ -90,6 +90,12 @@ class Stats(TypedDict):
     loads: int
     #: Loads that raised or took too long.
     load_failures: int
+    #: Loads that were not begun because as many were under way as may be: a stale value was served, a refresh was dropped, or the read was refused.
+    loads_shed: int
+    #: Loads that are under way or about to be, of those that the setting `loads` bounds: now.
+    loads_running: int
+    #: Loads that wait until others have ended, of those that `loads_waiting` bounds: now.
+    loads_waiting: int
     #: Values stored.
     fills: int
     #: Values that were loaded but not stored.
@@ -144,7 +150,7 @@ def nothing_yet() -> Stats:
     """Of a cache that has not been opened."""
     never = Times(count=0, sum=0.0, p50=None, p90=None, p99=None)
     return Stats(
-        l1_hits=0, l2_hits=0, stale=0, l1_stale=0, misses=0, collapsed=0, loads=0, load_failures=0, fills=0, fills_refused=0, invalidations=0,
+        l1_hits=0, l2_hits=0, stale=0, l1_stale=0, misses=0, collapsed=0, loads=0, load_failures=0, loads_shed=0, loads_running=0, loads_waiting=0, fills=0, fills_refused=0, invalidations=0,
         invalidations_failed=0, invalidations_retried=0, invalidations_reissued=0, unconfirmed=0, events_heard=0, events_dropped=0,
         handler_failures=0, store_errors=0, l1_entries=0, l1_bytes=0, l1_limit=0, l1_evictions=0, l1_expiries=0, flights=0, sets_waiting=0, loading=0,
         leases_held=0, leases_awaited=0, reasons={},

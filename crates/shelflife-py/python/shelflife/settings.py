@@ -72,3 +72,5 @@ class ShelflifeSettings(BaseSettings):
     tls_ca: Optional[str] = None
     tls_cert: Optional[str] = None
     tls_key: Optional[str] = None
+    loads: Optional[int] = None
+    loads_waiting: Optional[int] = None

@@ -18,7 +18,9 @@ use super::ask::Ask;
 use crate::counters::{Counters, Timing, Under};
 use crate::key::Tag;
 use crate::policy::LONGEST;
+use crate::reason::Reason;
 use crate::spans;
+use crate::status::Status;
 use crate::store::Wanted;
 use crate::value::Live;
 
@@ -43,6 +45,18 @@ pub(crate) enum Failure {
     /// No flight's landing was good for this read, and it does not take a load for itself alone: the
     /// loader was not called.
     Alone,
+    /// Too many loads are under way, and too many wait: the loader was not called.
+    Overloaded,
+}
+
+impl Failure {
+    /// How a read without a value was answered.
+    pub(crate) fn status(&self) -> Status {
+        Status::miss(match self {
+            Self::Overloaded => Reason::Overloaded,
+            _ => Reason::LoadFailed,
+        })
+    }
 }
 
 /// What a loader changed about its policy from inside.
@@ -162,6 +176,8 @@ impl Engine {
         let chain = Chain::inside(std::iter::once(ask));
         let hard_timeout = ask.policy.hard_timeout;
         let load = async { loader().await };
+        #[cfg(feature = "chaos")]
+        let load = self.befalls.around_load(load);
         let span = spans::load(&ask.key, 1);
         let watched = watch(chain, load, hard_timeout, self.keep_alive(lease));
         traced(span, watched).await
@@ -183,6 +199,8 @@ impl Engine {
             std::future::pending().await
         };
         let hard_timeout = asks.first().and_then(|ask| ask.policy.hard_timeout);
+        #[cfg(feature = "chaos")]
+        let load = self.befalls.around_load(load);
         let span = spans::load(asks.first().map_or("", |ask| &ask.key), asks.len());
         let watched = watch(Chain::inside(asks.iter()), load, hard_timeout, alive);
         traced(span, watched).await

@@ -35,6 +35,8 @@ pub(crate) struct LogLine {
     patience: Duration,
     /// Counts primaries that have taken over where entries are.
     changes: Option<Arc<AtomicU64>>,
+    #[cfg(feature = "chaos")]
+    faults: crate::chaos::Installed,
     #[cfg(test)]
     probes: crate::probe::Probes,
 }
@@ -49,6 +51,8 @@ impl RedisStore {
             member: self.member().to_owned(),
             patience: self.link.timeout(),
             changes: self.link.changes(),
+            #[cfg(feature = "chaos")]
+            faults: self.faults.clone(),
             #[cfg(test)]
             probes: self.probes.clone(),
         })
@@ -140,6 +144,23 @@ fn members(value: Value) -> StoreResult<Members> {
 }
 
 impl LogLine {
+    /// A step of following, with the faults that strike it.
+    #[cfg(feature = "chaos")]
+    fn befalls<T, F>(&self, step: F) -> impl Future<Output = StoreResult<T>> + Send + use<T, F>
+    where
+        T: Send,
+        F: Future<Output = StoreResult<T>> + Send,
+    {
+        let faults = self.faults.clone();
+        async move { faults.around(crate::chaos::Target::Log, step).await }
+    }
+
+    #[cfg(not(feature = "chaos"))]
+    #[expect(clippy::unused_self, reason = "it has the faults, where there are any")]
+    fn befalls<F>(&self, step: F) -> F {
+        step
+    }
+
     /// The entries behind `after`, in order; waits up to `block` for the first. Must be polled to its
     /// end: an answer that nobody takes is lost.
     pub(crate) fn read(
@@ -152,13 +173,14 @@ impl LogLine {
         let patience = block + self.patience;
         #[cfg(test)]
         let probes = self.probes.clone();
-        async move {
+        let reading = async move {
             let answer = ask(&mut connection, &cmd, patience).await?;
             let entries = stream::of_one_stream(answer).and_then(entries);
             #[cfg(test)]
             probes.pause(crate::probe::Point::Logged).await;
             entries
-        }
+        };
+        self.befalls(reading)
     }
 
     /// Registers the member with what it has applied, and asks for the clock.
@@ -180,7 +202,7 @@ impl LogLine {
         let changes = self.changes.clone();
         #[cfg(test)]
         let probes = self.probes.clone();
-        async move {
+        let beating = async move {
             #[cfg(test)]
             probes.pause(crate::probe::Point::Beating).await;
             let with = |mut cmd: Cmd| {
@@ -204,7 +226,8 @@ impl LogLine {
                 },
                 server_ms: answer.server_ms,
             })
-        }
+        };
+        self.befalls(beating)
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod after_commit;
 mod cached;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod clusters;
 mod contract;
 mod cut_off;
@@ -22,6 +24,7 @@ mod gate;
 mod http;
 mod loads;
 mod metrics;
+mod overload;
 mod paths;
 mod peers;
 mod races;

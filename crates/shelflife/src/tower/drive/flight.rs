@@ -27,6 +27,8 @@ pub(super) enum Flown<B, E> {
     Failed,
     /// None was good enough for this request.
     Alone,
+    /// Too many loads are under way, and too many wait. The request is where it was.
+    Overloaded,
     /// It took longer than this request waits. The request is where it was.
     Slow,
 }
@@ -73,7 +75,9 @@ where
                 read = &mut landed => break read,
                 () = &mut patience, if patient => {
                     if self.slot.is_full() {
-                        return Flown::Slow;
+                        // To go to the service past all that wait for it would be what they wait for to prevent.
+                        let overloaded = self.context.config.cache.engine.bulkhead.is_full();
+                        return if overloaded { Flown::Overloaded } else { Flown::Slow };
                     }
                     // The load has this request: its response comes.
                     patient = false;
@@ -89,6 +93,7 @@ where
                 found.map_or(Flown::Alone, Flown::Landed)
             }
             Err(Failure::Alone) => Flown::Alone,
+            Err(Failure::Overloaded) => Flown::Overloaded,
             Err(_) => Flown::Failed,
         }
     }
