@@ -17,7 +17,7 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	cargo check --locked -p shelflife --no-default-features --features macros,axum
 	cargo check --locked -p shelflife --no-default-features --features tower
 	$(MAKE) --no-print-directory example-sqlx
-	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check
+	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check page
 
 ui: ## Compile what users of the macro may get wrong: each mistake has its message (builds everything once more)
 	cargo test --locked -p shelflife --all-features --test trybuild

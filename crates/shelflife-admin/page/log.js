@@ -24,9 +24,8 @@ export class Log {
     this.#pause.addEventListener("click", () => this.#toggle());
   }
 
-  /** Follows the log, if the store has one. */
-  follow(kind) {
-    if (kind === "embedded") return this.#say("The embedded store keeps no log: nobody else writes to it.");
+  /** Follows the log, anew where that was refused. */
+  follow() {
     if (this.#source && this.#source.readyState !== EventSource.CLOSED) return;
     this.#source = api.log(60);
     this.#source.addEventListener("entry", (event) => this.#entry(event));
@@ -65,13 +64,6 @@ export class Log {
 
   #note(text) {
     this.#show(h("li", { class: "note" }, h("span", {}, text)));
-  }
-
-  #say(text) {
-    say(this.#empty, text);
-    this.#empty.hidden = false;
-    this.#pause.hidden = true;
-    this.#list.parentElement.hidden = true;
   }
 
   #line(entry) {

@@ -48,7 +48,7 @@ function draw(now) {
   for (const part of [traffic, reasons, latency]) part.draw(samples);
   processes.draw(now);
   room.draw(now, samples);
-  log.follow(now.store.kind);
+  log.follow();
   at("leave").hidden = !now.token;
   const others = now.members?.all.length ?? 0;
   const away = now.store.answers ? "" : " · the store does not answer";

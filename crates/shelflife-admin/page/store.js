@@ -9,7 +9,7 @@ export class Room {
     const stats = now.stats;
     meter(at("l1"), "Memory of this process", stats.l1_bytes, stats.l1_limit, `${count(stats.l1_entries)} entries`);
     const server = now.store.server ?? {};
-    say(at("store-kind"), now.store.kind === "embedded" ? "embedded, in this process" : (now.store.at ?? "Redis or Valkey"));
+    say(at("store-kind"), now.store.kind === "embedded" ? "embedded, in this process" : [{ redis: "Redis", valkey: "Valkey" }[server.product] ?? "away", server.address].filter(Boolean).join(", "));
     if (server.used_memory != null) meter(at("store-memory"), "Memory of the server", server.used_memory, server.max_memory, server.eviction_policy ?? "");
     each(at("store"), facts(now, server, samples).filter(([, value]) => value != null), ([name]) => name,
       ([name]) => h("div", {}, h("dt", {}, name), h("dd", {})), (row, [, value]) => say(row.lastElementChild, value));
@@ -23,10 +23,12 @@ function facts(now, server, samples) {
   const late = (name) => about(samples.grown(MINUTE, (stats) => stats[name] ?? 0));
   return [
     ["Answers", now.store.answers ? "yes" : `no: ${now.store.detail}`],
-    ["Server", server.version],
-    ["Clients", server.clients == null ? null : count(server.clients)],
+    ["Version", server.version && [server.version, server.mode, server.role].filter(Boolean).join(", ")],
+    ["Clients", server.clients == null ? null : `${count(server.clients)}${server.max_clients ? ` of ${count(server.max_clients)}` : ""}`],
     ["Commands", server.commands_per_second == null ? null : `${about(server.commands_per_second)}/s`],
     ["Evicted by the server", server.evicted_keys == null ? null : count(server.evicted_keys)],
+    ["Replicas", server.replicas == null ? null : count(server.replicas)],
+    ["The log", server.log == null ? null : `${count(server.log)} entries, ${server.log_behind ? `${count(server.log_behind)} not applied yet` : "all applied"}`],
     ["Window here", following && shared ? (following.open ? "open: memory answers" : `closed for ${span(following.closed_for)}`) : null],
     ["Follows within", following && shared && following.lag != null ? span(following.lag) : null],
     ["Loads, last minute", `${late("loads")}, ${late("load_failures")} failed`],

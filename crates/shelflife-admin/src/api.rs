@@ -9,7 +9,8 @@ mod given;
 mod invalidate;
 mod keys;
 mod log;
-mod now;
+pub(crate) mod now;
+mod ranking;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -21,6 +22,8 @@ use crate::problem::Problem;
 pub(crate) fn router() -> Router<Admin> {
     Router::new()
         .route("/now", get(now::now))
+        .route("/hot", get(ranking::hot))
+        .route("/largest", get(ranking::largest))
         .route("/log", get(log::log))
         .route("/entry", get(entry::entry))
         .route("/keys", get(keys::keys))

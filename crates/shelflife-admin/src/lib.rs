@@ -33,8 +33,8 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET api/now` | `{version, now_ms, uptime_ms, namespace, token, process, stats, store, members}`, see below |
-//! | `GET api/hot?n=20` | `{keys: [..], tags: [..]}`: the names that were read most of late |
-//! | `GET api/largest?n=20` | `{entries: [..]}`: the entries that take most of this process's memory |
+//! | `GET api/hot?n=20` | [`Hottest`](shelflife::Hottest), `{keys: [..], tags: [..]}`, each `{name, reads, over, share}`: what was read most of late |
+//! | `GET api/largest?n=20` | `{entries: [..]}`, each `{key, bytes, tags}`: what takes most of this process's memory |
 //! | `GET api/log?since=60` | server-sent events `entry` ([`Logged`] and `at_ms`), `gap`, `lost` (`{detail}`), `back`; the `id` of an entry is its epoch |
 //! | `GET api/entry?key=K` | what stands under a key and why it is fresh, stale or dead |
 //! | `GET api/keys?pattern=P&limit=100&cursor=C` | `{keys: [..], cursor}`: a page of the stored keys that match; `cursor` is null at the end |
@@ -42,10 +42,11 @@
 //!
 //! `api/now`:
 //!
-//! - `stats`: [`Stats`], of this process.
+//! - `stats`: [`Stats`], of this process. Each histogram of its `timings` has `counts` as well, one for each bucket; `timings.bounds`
+//!   are their upper bounds in seconds, without that of the last, which has none.
 //! - `process`: `{pid}`. `token`: whether one is asked for.
-//! - `store`: `{kind: "embedded" | "redis", answers: bool, detail}`; `detail` says why it does not answer. With
-//!   Redis or Valkey `server` beside it has what the server says of itself, null when it did not say.
+//! - `store`: `{kind: "embedded" | "redis", answers: bool, detail, server}`; `detail` says why it does not answer.
+//!   `server` is what it says of itself ([`ServerInfo`](shelflife::ServerInfo)), at most 1 s old, or null.
 //! - `members`: `{clock, now, all: [MemberState]}`, the processes that follow the log; null when the store does
 //!   not answer. With the embedded store `all` is empty.
 //!
@@ -85,6 +86,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::Gate;
 pub use crate::access::{Access, AccessError};
+use crate::api::now::Server;
 
 /// Logs that are watched at once: each holds a connection to the server.
 const WATCHERS: usize = 8;
@@ -105,6 +107,7 @@ pub fn router(cache: &Cache, access: Access) -> Result<Router, AccessError> {
         cache: cache.clone(),
         gate: Arc::new(access.check()?),
         since: Instant::now(),
+        server: Arc::default(),
         watchers: Arc::new(Semaphore::new(WATCHERS)),
         scans: Arc::new(Semaphore::new(SCANS)),
     };
@@ -122,6 +125,8 @@ pub(crate) struct Admin {
     pub(crate) cache: Cache,
     pub(crate) gate: Arc<Gate>,
     pub(crate) since: Instant,
+    /// What the server said last.
+    pub(crate) server: Arc<Server>,
     /// One permit for each log that may be watched.
     pub(crate) watchers: Arc<Semaphore>,
     /// One permit for each scan that may be under way.

@@ -29,7 +29,11 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     Members(MembersArgs),
     Audit(AuditArgs),
+    Doctor(DoctorArgs),
     Stats(StatsArgs),
+    Top(TopArgs),
+    Warm(WarmArgs),
+    Bench(BenchArgs),
     Explain(ExplainArgs),
     Proxy(ProxyArgs),
 }
@@ -307,6 +311,76 @@ pub(crate) struct AuditArgs {
     pub(crate) operator: OperatorArgs,
 }
 
+/// Check a server and a namespace for what bites a cache, and say how to mend it.
+///
+/// Asks the server about memory, eviction, persistence, replicas, rights, encryption, latency, slow commands
+/// and connections; looks at names, a page at a time, for what never expires, can't be read, is too large or
+/// too many. Nothing is written. What may not be asked is told as `unchecked`, with the reason.
+///
+/// Each finding comes with its consequence and the lines for a shell that mend it. Ends with 0 when nothing is
+/// as bad as --fail-on, with 1 when something is, with 2 when the server could not be checked.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife doctor --redis redis://127.0.0.1:6379
+  shelflife doctor --fail-on error --ignore snapshots     for CI
+  shelflife doctor --names all --rate 2000                every name, gently
+  shelflife doctor --json | jq -r '.findings[] | select(.severity == \"warning\").mend[]'
+
+The lines use redis-cli, which takes a password from REDISCLI_AUTH. What CONFIG SET and ACL SETUSER change lasts
+until the server starts anew: `CONFIG REWRITE` and `ACL SAVE` keep it.")]
+pub(crate) struct DoctorArgs {
+    /// From which severity on it ends with 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Warning, value_name = "SEVERITY")]
+    pub(crate) fail_on: FailOn,
+
+    /// Leave out a check, by its name; may be repeated.
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) ignore: Vec<String>,
+
+    /// How many names to pass at most, or `all`.
+    #[arg(long, value_name = "N|all", default_value = "200000", value_parser = most)]
+    pub(crate) names: u64,
+
+    /// Names a second; each one of the namespace costs the server four small commands.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) rate: u32,
+
+    /// How many pings to measure, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) pings: u32,
+
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
+
+/// How bad a finding must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FailOn {
+    /// Anything at all.
+    Info,
+    /// What could not be checked, or worse.
+    Unchecked,
+    /// What costs, or will.
+    Warning,
+    /// What breaks something now, or at the next incident.
+    Error,
+    /// Nothing.
+    Never,
+}
+
+/// A number, or `all`.
+fn most(text: &str) -> Result<u64, String> {
+    match text {
+        "all" => Ok(u64::MAX),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| "expected a number from 1 on, or all".to_owned()),
+    }
+}
+
 /// Show what the store holds, and how the server is doing.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -316,6 +390,193 @@ Examples:
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) operator: OperatorArgs,
+}
+
+/// Show live what a cache does: reads by tier, times, what is hot, the log, processes, the server.
+///
+/// With --url it asks the page of a running process (its JSON API), whose own figures these are. With --redis it
+/// looks at the store: the log, the processes and the server, which no single process's figures are part of.
+/// Without either: SHELFLIFE_URL or REDIS_URL, else the demo's page on http://127.0.0.1:8081/_shelflife.
+///
+/// Keys: q ends, p pauses, Tab and arrows turn to another view and scroll, ? helps.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife top                                            the demo on this machine
+  shelflife top --url http://127.0.0.1:8080/_shelflife --token-file token
+  shelflife top --redis redis://127.0.0.1:6379
+  shelflife top --once                                     one frame as text, for a script or a bug report
+  shelflife top --json | jq -c '{hit_ratio, reads: .rates.reads}'")]
+pub(crate) struct TopArgs {
+    /// Where the page of a process is.
+    #[arg(long, value_name = "URL", conflicts_with = "redis")]
+    pub(crate) url: Option<String>,
+
+    /// What the page asks for. Others on this machine can read it here: see --token-file.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+
+    /// A file that holds the token.
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
+    /// Between two looks.
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    pub(crate) every: String,
+
+    /// Print one frame as text, after two looks, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Print a JSON document at each look; with --once a single one.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Fill a cache by asking for what clients will ask for.
+///
+/// Sends a GET for each URL of a list, through the proxy or to the application that caches, and counts what the
+/// cache says that it did (Cache-Status). Nothing is stored by hand: what may not be stored is not. Ctrl-C ends
+/// it with the sum. Ends with 0 when every URL was answered, with 1 when some failed, with 2 when it was
+/// interrupted or could not begin.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife warm paths.txt --base http://127.0.0.1:8080      one path or URL a line, # begins a comment
+  shelflife warm --sitemap https://shop.example/sitemap.xml --base http://127.0.0.1:8080 --keep-host
+  seq 1 1000 | shelflife warm --url 'http://127.0.0.1:8080/users/{}' --rate 50
+  psql -Atc 'select id from users' | shelflife warm --url 'http://127.0.0.1:8080/users/{}' --resume done.txt
+  shelflife warm paths.txt --base http://127.0.0.1:8080 -H 'Accept-Language: de' --json | jq .served
+
+A response that differs by request fields (Vary) is stored for those that are sent here: give with -H what
+clients send. A cache that keys by host needs the host that clients name: --keep-host.")]
+pub(crate) struct WarmArgs {
+    /// The list, one a line; stdin without it, or as `-`.
+    #[arg(value_name = "FILE", conflicts_with = "sitemap")]
+    pub(crate) list: Option<PathBuf>,
+
+    /// A sitemap, as a URL or a file; an index brings the sitemaps that it names.
+    #[arg(long, value_name = "URL|FILE", conflicts_with = "url")]
+    pub(crate) sitemap: Option<String>,
+
+    /// Lines are ids or keys: {} in this URL stands for each, percent-encoded.
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) url: Option<String>,
+
+    /// Where requests are sent: needed for paths; of URLs it replaces scheme and host.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base: Option<String>,
+
+    /// With --base: name the host of each URL in the request, as its clients do.
+    #[arg(long, requires = "base")]
+    pub(crate) keep_host: bool,
+
+    /// A field of each request; may be repeated.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+
+    /// Requests under way at once.
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) concurrency: u16,
+
+    /// Requests under way at one host [default: as --concurrency].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) per_host: Option<u16>,
+
+    /// Requests a second, repeated ones included [default: as fast as they are answered].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: Option<u32>,
+
+    /// How often a request is repeated that got no answer, 408, 429 or 5xx; after a growing pause, or Retry-After.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) retries: u32,
+
+    /// How long an answer may take, its content included.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) timeout: String,
+
+    /// Note in this file what is done, and leave out what it notes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Print the sum as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Measure what answers take under load: of a URL, of two in turns, or of the cache itself.
+///
+/// With a URL it sends GETs on connections that stay open. Without --rate each connection sends when it has its
+/// answer (a closed loop: a server that stalls is asked less). With --rate so many requests a second are due,
+/// answers or not, and each counts from when it was due: what waits is in the figures.
+///
+/// With --redis, and no URL, the cache's own steps are measured in a namespace of their own, which is removed
+/// at the end. Ends with 1 when requests failed or were answered with errors.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shelflife bench http://127.0.0.1:8080/users/1
+  shelflife bench http://127.0.0.1:8080/users/1 --rate 2000 --duration 30s
+  shelflife bench http://127.0.0.1:9000/items --versus http://127.0.0.1:8080/items    the origin, and the proxy before it
+  shelflife bench --redis redis://127.0.0.1:6379 --size 2048
+  shelflife bench http://127.0.0.1:8080/users/1 --json | jq '.sides[0].latency_us'")]
+pub(crate) struct BenchArgs {
+    /// The URL, http or https.
+    pub(crate) url: Option<String>,
+
+    /// A second URL, loaded in turns with the first, a quarter of a second each.
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub(crate) versus: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
+    /// Connections to each side; with --redis callers.
+    #[arg(short, long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) connections: u16,
+
+    /// How long each side is loaded.
+    #[arg(short, long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) duration: String,
+
+    /// How many requests each side is sent at most.
+    #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) requests: u64,
+
+    /// Requests a second that are due on each side, whether answers come or not.
+    #[arg(long, value_name = "N", requires = "url", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: Option<u32>,
+
+    /// How long before that, without being counted.
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    pub(crate) warmup: String,
+
+    /// After which time an answer counts as failed.
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) timeout: String,
+
+    /// A field of each request; may be repeated.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+
+    /// With --redis: bytes of a value.
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    pub(crate) size: u64,
+
+    /// It is really meant, though it is not this machine.
+    #[arg(long)]
+    pub(crate) yes: bool,
+
+    /// Draw with letters instead of blocks.
+    #[arg(long)]
+    pub(crate) ascii: bool,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Send a request, and say step by step why its answer may or may not be stored, and from where it was served.

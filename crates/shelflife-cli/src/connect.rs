@@ -55,6 +55,38 @@ impl Store {
             .map_err(|error| self.cannot_open(&error))
     }
 
+    /// A cache of another namespace on the same server, built a little differently; it must answer.
+    pub(crate) async fn named(
+        &self,
+        namespace: &str,
+        how: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Cache, Failure> {
+        let cache = self
+            .build(how(self.builder()?.namespace(namespace)))
+            .await?;
+        cache
+            .ping()
+            .await
+            .map_err(|error| self.cannot_open(&error))?;
+        Ok(cache)
+    }
+
+    /// Host and port of the server, no host for a socket of this machine; nothing where there is no server.
+    pub(crate) fn place(&self) -> Option<(Option<String>, u16)> {
+        let url = self.url.as_deref().filter(|_| self.is_shared())?;
+        let shown = without_secrets(url);
+        let (scheme, rest) = shown.split_once("://")?;
+        if scheme.contains("unix") {
+            return Some((None, 0));
+        }
+        let place = rest.split('/').next().unwrap_or_default();
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(6379)),
+            _ => (place, 6379),
+        };
+        Some((Some(host.to_owned()), port))
+    }
+
     /// Whether other processes can share it.
     pub(crate) fn is_shared(&self) -> bool {
         self.url
@@ -62,7 +94,7 @@ impl Store {
             .is_some_and(|url| !url.starts_with("memory:"))
     }
 
-    fn cannot_open(&self, error: &Error) -> Failure {
+    pub(crate) fn cannot_open(&self, error: &Error) -> Failure {
         let failure = Failure::new(format!("cannot use {self}: {error}"));
         match error.kind() {
             ErrorKind::Unavailable => {
@@ -105,14 +137,26 @@ pub(crate) async fn member(args: &StoreArgs) -> Result<Cache, Failure> {
     answering(args, |builder| builder).await
 }
 
-async fn answering(args: &StoreArgs, how: fn(Builder) -> Builder) -> Result<Cache, Failure> {
+/// The same, of a server that may be in such a state that it answers next to nothing.
+pub(crate) async fn ailing(args: &StoreArgs) -> Result<(Cache, Store), Failure> {
+    let store = named(args)?;
+    let cache = store.build(store.builder()?.without_tail()).await?;
+    Ok((cache, store))
+}
+
+fn named(args: &StoreArgs) -> Result<Store, Failure> {
     let store = Store::new(args);
-    if !store.is_shared() {
-        return Err(Failure::new(
+    match store.is_shared() {
+        true => Ok(store),
+        false => Err(Failure::new(
             "no server is named, and another process's own memory cannot be looked into",
         )
-        .hint("name it with --redis redis://127.0.0.1:6379, or in SHELFLIFE_URL or REDIS_URL"));
+        .hint("name it with --redis redis://127.0.0.1:6379, or in SHELFLIFE_URL or REDIS_URL")),
     }
+}
+
+async fn answering(args: &StoreArgs, how: fn(Builder) -> Builder) -> Result<Cache, Failure> {
+    let store = named(args)?;
     let cache = store.build(how(store.builder()?)).await?;
     // Opening does not insist on an answer, an operator does.
     cache
@@ -138,6 +182,24 @@ pub(crate) fn duration(option: &str, text: &str) -> Result<Duration, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_found_in_urls() {
+        let place = |url: &str| {
+            let store = Store {
+                url: Some(url.to_owned()),
+                namespace: None,
+            };
+            store.place()
+        };
+        let at = |host: &str, port| Some((Some(host.to_owned()), port));
+        assert_eq!(place("redis://ada:s:e@h:7000/2?timeout=1s"), at("h", 7000));
+        assert_eq!(place("rediss://h"), at("h", 6379));
+        assert_eq!(place("redis://[::1]:7000"), at("[::1]", 7000));
+        assert_eq!(place("redis://[::1]"), at("[::1]", 6379));
+        assert_eq!(place("unix:///run/r.sock"), Some((None, 0)));
+        assert_eq!(place("memory://"), None);
+    }
 
     #[test]
     fn urls_are_shown_without_their_secrets() {

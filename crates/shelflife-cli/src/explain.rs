@@ -16,12 +16,13 @@ mod told;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::http::Method;
 use serde::Serialize;
 use shelflife_http::{Policy, Reason, Request, Reuse, explain_store, may_look_up, reuse, url_key};
 
 use crate::args::{ExplainArgs, PolicyName};
 use crate::failure::Failure;
+use crate::web;
 use fetch::{Fetcher, Reply};
 
 /// Everything that was found out.
@@ -78,21 +79,12 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
 }
 
 async fn explain(args: &ExplainArgs) -> Result<Explanation, Failure> {
-    let uri: Uri = args.url.parse().map_err(|error| {
-        Failure::new(format!("{} is no URL: {error}", args.url))
-            .hint("as in http://127.0.0.1:8080/users/42")
-    })?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
-        return Err(
-            Failure::new(format!("{} is no http or https URL", args.url))
-                .hint("as in http://127.0.0.1:8080/users/42"),
-        );
-    }
+    let uri = web::url("URL", &args.url)?;
     let policy = match args.policy {
         PolicyName::Proxy => Policy::proxy(),
         PolicyName::Application => Policy::application(),
     };
-    let (method, headers) = (Method::from(args.method), fields(&args.header)?);
+    let (method, headers) = (Method::from(args.method), web::fields(&args.header)?);
     let request = Request {
         method: &method,
         uri: &uri,
@@ -153,22 +145,6 @@ fn used(reuse: Reuse) -> Told {
         answer: format!("{answer} {}", reason.sentence()),
         refused: None,
     }
-}
-
-/// `Name: value` lines as fields.
-fn fields(lines: &[String]) -> Result<HeaderMap, Failure> {
-    let mut fields = HeaderMap::new();
-    for line in lines {
-        let wrong = || {
-            Failure::new(format!("--header {line:?} is no field"))
-                .hint("as in --header 'Accept-Language: de'")
-        };
-        let (name, value) = line.split_once(':').ok_or_else(wrong)?;
-        let name = HeaderName::try_from(name.trim()).map_err(|_| wrong())?;
-        let value = HeaderValue::try_from(value.trim()).map_err(|_| wrong())?;
-        fields.append(name, value);
-    }
-    Ok(fields)
 }
 
 fn now() -> u64 {

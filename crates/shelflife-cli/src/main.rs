@@ -9,6 +9,8 @@
 //! commands know of it they know through the library's public face.
 
 mod args;
+mod bench;
+mod cache_status;
 mod connect;
 mod demo;
 mod explain;
@@ -17,6 +19,10 @@ mod operate;
 mod output;
 mod proxy;
 mod signals;
+mod top;
+mod units;
+mod warm;
+mod web;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -56,7 +62,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Watch(args) => operate::watch::run(args).await,
             Command::Members(args) => operate::members::run(args).await,
             Command::Audit(args) => operate::audit::run(args).await,
+            Command::Doctor(args) => operate::doctor::run(args).await,
             Command::Stats(args) => operate::stats::run(args).await,
+            Command::Top(args) => top::run(args).await,
+            Command::Warm(args) => warm::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Proxy(args) => proxy::run(args).await,
         }

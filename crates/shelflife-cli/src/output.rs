@@ -7,7 +7,8 @@
 //! quietly, as it does for every other Unix tool.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -39,6 +40,82 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(document)
         .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
     write_line(&mut io::stdout().lock(), &text)
+}
+
+/// How a piece of a line is shown, where colours are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Strong,
+    Dim,
+    Good,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Tone::Plain => "0",
+            Tone::Strong => "1",
+            Tone::Dim => "2",
+            Tone::Good => "32",
+            Tone::Warning => "33",
+            Tone::Bad => "31",
+        }
+    }
+}
+
+/// Whether stdout shows colours: a terminal, and nobody has set `NO_COLOR` (no-color.org).
+pub(crate) fn has_colours() -> bool {
+    static COLOURS: OnceLock<bool> = OnceLock::new();
+    *COLOURS.get_or_init(|| {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+        !refused && !dumb && io::stdout().is_terminal()
+    })
+}
+
+/// One line of pieces, each in its tone.
+pub(crate) fn toned(pieces: &[(Tone, &str)]) -> Result<(), Failure> {
+    let colours = has_colours();
+    let mut text = String::new();
+    for (tone, piece) in pieces {
+        match *tone {
+            tone if !colours || tone == Tone::Plain => text.push_str(&harmless(piece)),
+            tone => {
+                text.push_str(&format!("\x1b[{}m{}\x1b[0m", tone.code(), harmless(piece)));
+            }
+        }
+    }
+    write_line(&mut io::stdout().lock(), text.trim_end())
+}
+
+/// How many columns a line has: the terminal's, or 100 where there is none.
+pub(crate) fn width() -> usize {
+    let columns = io::stdout()
+        .is_terminal()
+        .then(|| crossterm::terminal::size().ok())
+        .flatten();
+    columns.map_or(100, |(columns, _)| usize::from(columns).clamp(40, 160))
+}
+
+/// The text as lines that are not longer than `width`, broken between words.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(last) = lines.last_mut() else { break };
+        let taken = last.chars().count();
+        if taken > 0 && taken + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if taken > 0 {
+            last.push(' ');
+        }
+        last.push_str(word);
+    }
+    lines
 }
 
 /// Begins a new screen, where stdout is one.
@@ -98,6 +175,13 @@ pub(crate) fn table(rows: &[Vec<String>], right: &[usize]) -> Result<(), Failure
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable x", 4), ["unbreakable", "x"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
 
     #[test]
     fn what_would_speak_to_the_terminal_is_written_out() {

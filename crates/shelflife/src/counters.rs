@@ -171,6 +171,7 @@ impl Counters {
             l1_evictions: 0,
             l1_expiries: 0,
             flights: 0,
+            sets_waiting: 0,
             loading: self.loading.now(),
             leases_held: self.leases_held.now(),
             leases_awaited: self.leases_awaited.now(),

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+
 use crate::clock::{Clock, Moment};
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
@@ -25,8 +27,11 @@ use crate::store::{
 use crate::validity::{TagRecord, Touched};
 
 mod shard;
+mod told;
 
 use shard::{Place, Shard};
+use told::Log;
+pub(crate) use told::Told;
 
 const SHARDS: usize = 16;
 /// How many names a set that is under way is compared with; of more, it counts as overtaken.
@@ -39,6 +44,8 @@ struct Control {
     /// What was invalidated of late: what a set asks that began before it. Plain sets are not in it: of
     /// those the last one stays.
     recent: Memory,
+    /// The same for who looks on.
+    log: Log,
     tags: HashMap<Tag, TagLife>,
     /// The most tags it keeps; beyond, those invalidated longest ago are forgotten (entries that carry
     /// them are then dead).
@@ -70,6 +77,7 @@ impl Embedded {
         let control = Control {
             clock: clock_at_start,
             recent,
+            log: Log::default(),
             tags: HashMap::new(),
             room: usize::try_from(limit / 512).unwrap_or(usize::MAX).max(1024),
         };
@@ -193,13 +201,17 @@ impl Embedded {
         Ok(Filled::Stored(clock))
     }
 
-    pub(crate) fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
+    pub(crate) fn set(&self, values: Vec<(Entry, Call)>) -> StoreResult<Put> {
         let now = self.now_ms();
         let mut control = self.changing();
-        let epoch = control.clock;
-        let since = call.known.unwrap_or(epoch);
-        let mut stored = Vec::with_capacity(entries.len());
-        for mut entry in entries {
+        let before = control.clock;
+        let mut stored = Vec::with_capacity(values.len());
+        let watched = control.log.is_watched();
+        let named = values.iter().filter(|_| watched).map(|(entry, _)| &entry.key);
+        let named = named.map(|key| Key::from_canonical(key.to_string()));
+        let what = Invalidation::new().keys(named);
+        for (mut entry, call) in values {
+            let since = call.known.unwrap_or(before);
             let key = entry.key.clone();
             let named = control.recent.touched(&key, &entry.meta.tags, since);
             stored.push(named == Touched::No);
@@ -211,11 +223,15 @@ impl Embedded {
             for tag in &*entry.meta.tags {
                 control.ensure(tag, now, entry.keep);
             }
-            entry.meta.epoch = epoch;
+            entry.meta.epoch = before;
             self.shard(&key).put(entry, now);
         }
-        let epoch = control.bump(now);
+        let epoch = match watched {
+            true => control.bump_and_tell(now, &Arc::new(what), None),
+            false => control.bump(now),
+        };
         Ok(Put {
+            before,
             epoch,
             stored,
             at_once: true,
@@ -252,17 +268,17 @@ impl Embedded {
         } else {
             shard.remove(&key);
         }
-        let epoch = control.bump(now);
         let key = Key::from_canonical(key.to_string());
-        let what = Invalidation::new().key(key);
-        control.recent.note(epoch, &Arc::new(what));
+        let what = Arc::new(Invalidation::new().key(key));
+        let epoch = control.bump_and_tell(now, &what, None);
+        control.recent.note(epoch, &what);
         Ok((epoch, stored))
     }
 
     pub(crate) fn invalidate(
         &self,
         what: &Arc<Invalidation>,
-        _event: Option<&LoggedEvent>,
+        event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
         let now = self.now_ms();
         let mut control = self.changing();
@@ -282,7 +298,7 @@ impl Embedded {
                 shard.keep_if(|key, _| !what.patterns.iter().any(|p| p.matches(key)));
             }
         }
-        let epoch = control.bump(now);
+        let epoch = control.bump_and_tell(now, what, event);
         control.recent.note(epoch, what);
         for tag in &what.tags {
             control.invalidate_tag(tag, what.soft);
@@ -316,6 +332,17 @@ impl Embedded {
             .collect();
         let next = (at + 1 < self.shards.len()).then_some(cursor + 1);
         Ok((names, next))
+    }
+
+    /// What was invalidated in the last `since`, and what is from now on.
+    pub(crate) fn watch(&self, since: Duration) -> (Vec<Told>, broadcast::Receiver<Told>) {
+        let from = match u64::try_from(since.as_micros()).unwrap_or(u64::MAX) {
+            // What is of this very millisecond is late, too.
+            0 => u64::MAX,
+            // A tick is the time in µs, or a little more.
+            ago => (self.now_ms() * 1000).saturating_sub(ago),
+        };
+        self.changing().log.watch(from)
     }
 
     pub(crate) fn sweep(&self) {
@@ -363,6 +390,23 @@ impl Control {
     fn bump(&mut self, now_ms: u64) -> Epoch {
         self.clock.tick = (self.clock.tick + 1).max(now_ms * 1000);
         self.clock
+    }
+
+    fn bump_and_tell(
+        &mut self,
+        now_ms: u64,
+        what: &Arc<Invalidation>,
+        event: Option<&LoggedEvent>,
+    ) -> Epoch {
+        let prev = self.clock;
+        let epoch = self.bump(now_ms);
+        self.log.add(Told {
+            epoch,
+            prev,
+            what: what.clone(),
+            event: event.cloned(),
+        });
+        epoch
     }
 
     /// Creates a missing record at the current tick, without a bump, and extends its life.

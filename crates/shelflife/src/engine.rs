@@ -14,6 +14,7 @@
 //! fill.rs        from a loaded value to L2 and L1
 //! many.rs        several keys at once
 //! write.rs       set
+//! sets.rs        plain sets that wait go as one
 //! invalidate.rs  invalidations, and what this process does about its own
 //! owed.rs        what has not been confirmed, and what was confirmed of late
 //! retry.rs       asking for those again
@@ -70,6 +71,7 @@ mod path;
 pub(crate) mod read;
 mod resync;
 mod retry;
+mod sets;
 #[cfg(feature = "redis")]
 pub(crate) mod tail;
 mod throttle;
@@ -94,6 +96,7 @@ pub(crate) struct Engine {
     pub(crate) server: LastSeen,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
+    pub(crate) sets: sets::Sets,
     /// Whether the local path is likely to decide about records whose tags it doesn't know.
     guess: path::Guess,
     /// What has not been confirmed. Held to add or to take.
@@ -132,6 +135,7 @@ impl Engine {
             server: LastSeen::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
+            sets: sets::Sets::default(),
             guess: path::Guess::default(),
             unconfirmed: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),
@@ -172,6 +176,7 @@ impl Engine {
         stats.l1_expiries = self.local.expiries();
         stats.unconfirmed = self.owes() as u64;
         stats.flights = self.flights.count() as u64;
+        stats.sets_waiting = self.sets.waiting() as u64;
         stats.timings.store = self.store.calls();
         stats
     }

@@ -42,6 +42,8 @@
 mod after_commit;
 #[cfg(feature = "redis")]
 mod audit;
+#[cfg(feature = "redis")]
+mod bare;
 #[cfg(feature = "binding")]
 #[doc(hidden)]
 pub mod binding;
@@ -50,6 +52,8 @@ mod cache;
 mod clock;
 mod codec;
 mod counters;
+#[cfg(feature = "redis")]
+mod doctor;
 mod duration;
 mod embedded;
 mod engine;
@@ -92,6 +96,7 @@ mod server;
 mod settings;
 mod status;
 mod store;
+mod stretches;
 mod sync;
 #[cfg_attr(
     not(feature = "protocol"),
@@ -124,6 +129,8 @@ pub use cache::{Cache, Invalidate};
 pub use clock::ManualClock;
 pub use codec::{Codec, Compression};
 pub use counters::{Following, Histogram, Stats, Step, StepStats, Timings};
+#[cfg(feature = "redis")]
+pub use doctor::{Checkup, CheckupPlan, CheckupProgress, Diagnosis, Severity, Vitals};
 pub use duration::duration;
 pub use engine::events::{Event, HandlerError};
 pub use engine::load::{CurrentLoad, current_load};

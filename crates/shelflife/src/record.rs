@@ -46,6 +46,9 @@ pub(crate) const HEADER: usize = 128;
 const HAS_VALUE: u8 = 1;
 const KEY_IS_DIGEST: u8 = 2;
 
+/// Where the length of the value stands.
+const LEN: usize = 120;
+
 /// Where the scripts find the parts that change in place.
 pub(crate) mod offset {
     pub(crate) const TOKEN: usize = 8;
@@ -216,6 +219,36 @@ fn checksum(bytes: &[u8]) -> u64 {
         .try_into()
         .map_or(0, u64::from_be_bytes);
     xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[offset::FILL..], head)
+}
+
+/// What the fixed head of a record says by itself: whether its rest is whole can't be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Whether there is a value; else it is a lease.
+    pub has_value: bool,
+    /// How long the value is when decompressed.
+    pub len: u32,
+}
+
+/// Reads the first [`HEADER`] bytes of a record.
+///
+/// # Errors
+///
+/// The reason why these bytes are no head of this version.
+pub(crate) fn peek(head: &[u8]) -> Result<Head, Reason> {
+    let mut reader = Reader { bytes: head, at: 0 };
+    if reader.array::<3>()? != MAGIC {
+        return Err(Reason::Malformed);
+    }
+    if reader.u8()? != WIRE_VERSION {
+        return Err(Reason::WrongVersion);
+    }
+    let flags = reader.u8()?;
+    reader.at = LEN;
+    Ok(Head {
+        has_value: flags & HAS_VALUE != 0,
+        len: reader.u32()?,
+    })
 }
 
 /// Parses the record of `key`. The payload shares the bytes.
@@ -397,6 +430,19 @@ mod tests {
         assert_eq!(reparse(&record, "users:42").as_ref(), Ok(&record));
         let long = "k".repeat(IN_FULL + 1);
         assert_eq!(reparse(&record, &long).as_ref(), Ok(&record));
+    }
+
+    #[test]
+    fn a_head_tells_what_it_holds() {
+        let bytes = encode(&example(), "k");
+        let head = Head {
+            has_value: true,
+            len: 13,
+        };
+        assert_eq!(peek(&bytes[..HEADER]), Ok(head));
+        assert_eq!(peek(&bytes[..HEADER - 8]), Err(Reason::Malformed));
+        assert_eq!(peek(b"SLF\x02 and more"), Err(Reason::WrongVersion));
+        assert_eq!(peek(b"garbage"), Err(Reason::Malformed));
     }
 
     #[test]

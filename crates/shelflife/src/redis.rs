@@ -6,6 +6,7 @@
 //! reply.rs    from replies to facts
 //! scripts.rs  the atomic steps, in Lua
 //! log.rs      the log as a follower reads it, beats, members
+//! doctor.rs   what is wrong with a server for a cache: pure
 //! watch.rs    the log and the members as an onlooker reads them
 //! link.rs     connections: from a command to the node that it is for; health, failover, clusters
 //! address.rs  URLs
@@ -14,6 +15,7 @@
 //! Must not: judge validity, know flights or L1.
 
 mod address;
+mod doctor;
 mod link;
 mod log;
 mod names;
@@ -24,6 +26,7 @@ mod stream;
 mod watch;
 
 pub(crate) use address::Address;
+pub(crate) use doctor::{Facts, Survey};
 pub(crate) use log::LogLine;
-pub(crate) use steps::{Examined, Named, RedisStore, Stood};
+pub(crate) use steps::{Examined, Named, RedisStore, Stood, Surveyed};
 pub(crate) use watch::LogView;

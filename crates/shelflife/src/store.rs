@@ -24,6 +24,7 @@ use crate::reason::Reason;
 use crate::record::{Lease, Payload, Token};
 #[cfg(feature = "redis")]
 pub(crate) use crate::redis::LogLine;
+use crate::stretches::Stretches;
 use crate::validity::{Meta, TagRecord};
 use crate::value::{Kind, Live};
 
@@ -185,7 +186,7 @@ pub(crate) struct Entry {
 /// How many entries one step stores.
 pub(crate) const SET_AT_ONCE: usize = 200;
 
-/// When the caller of a set handed its values over: from then on they count.
+/// When the caller of a set handed its value over: from then on it counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) at: Moment,
@@ -198,6 +199,8 @@ pub(crate) struct Call {
 /// What a set did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Put {
+    /// The clock before it: between the two there was nothing.
+    pub(crate) before: Epoch,
     /// The epoch of the invalidation that it is.
     pub(crate) epoch: Epoch,
     /// Of each entry whether it stands now; else nothing does.
@@ -227,6 +230,8 @@ pub(crate) struct LogEntry {
     pub(crate) event: Option<LoggedEvent>,
     /// Whether somebody waits until everyone has applied it.
     pub(crate) awaited: bool,
+    /// Whether it names nothing but keys that were set, of which other sets take no notice.
+    pub(crate) only_sets: bool,
     /// Why the clock jumped or began anew: `jump`, `new`.
     pub(crate) note: Option<String>,
 }
@@ -456,9 +461,21 @@ impl Store {
     }
 
     /// Stores up to [`SET_AT_ONCE`] values whatever is there, each as an invalidation of its key; not those
-    /// that something has named since the call began.
-    pub(crate) async fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
-        each_noted!(self, Step::Write, s => s.set(entries, call))
+    /// that something has named since their call began. No two have the same key. Where the log is known to hold
+    /// sets only, it need not be looked at.
+    pub(crate) async fn set(
+        &self,
+        values: Vec<(Entry, Call)>,
+        only_sets: &Stretches,
+    ) -> StoreResult<Put> {
+        match self {
+            Self::Embedded(s) => {
+                let _ = only_sets;
+                s.set(values)
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis(s) => s.calls.note(Step::Write, s.set(values, only_sets)).await,
+        }
     }
 
     /// Places a write token, stealing any lease; gives the epoch from which the value counts.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::cache::Cache;
 use crate::epoch::Epoch;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::key::{Key, Tag, all_tags};
 use crate::pattern::Pattern;
 use crate::store::Store;
@@ -177,6 +177,8 @@ impl Cache {
     /// Watches the log of the namespace: what was written in the last `since`, then what is written,
     /// as it is written, until it is dropped. It takes no part: it is no member, and writes nothing.
     ///
+    /// The embedded store tells what this process invalidates, and goes back some 256 invalidations at most.
+    ///
     /// ```no_run
     /// # async fn watch(cache: shelflife::Cache) -> Result<(), shelflife::Error> {
     /// use std::time::Duration;
@@ -193,21 +195,60 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When the store can't be reached now, or is the embedded one, which has no log to look at.
+    /// When the store can't be reached now.
     pub async fn watch(&self, since: Duration) -> Result<Watch, Error> {
         match &self.engine.store {
-            Store::Embedded(_) => {
-                let _ = since;
-                Err(Error::new(
-                    ErrorKind::Unsupported,
-                    "the embedded store has no log: nobody else writes to it",
-                ))
-            }
+            Store::Embedded(store) => Ok(Watch {
+                seen: inside::start(store, since),
+            }),
             #[cfg(feature = "redis")]
             Store::Redis(store) => Ok(Watch {
                 seen: onlooker::start(self.engine.clone(), store, since).await?,
             }),
         }
+    }
+}
+
+mod inside {
+    //! The task that passes on what the embedded store tells.
+
+    use std::time::Duration;
+
+    use tokio::sync::broadcast::error::RecvError;
+    use tokio::sync::mpsc;
+
+    use super::Watched;
+    use crate::embedded::{Embedded, Told};
+
+    /// How much may be seen ahead of who watches.
+    const AHEAD: usize = 256;
+
+    pub(super) fn start(store: &Embedded, since: Duration) -> mpsc::Receiver<Watched> {
+        let (late, mut told) = store.watch(since);
+        let (tell, seen) = mpsc::channel(AHEAD);
+        let entry = |told: &Told| Watched::Entry(Box::new(told.logged()));
+        tokio::spawn(async move {
+            for told in &late {
+                if tell.send(entry(told)).await.is_err() {
+                    return;
+                }
+            }
+            loop {
+                let next = tokio::select! {
+                    () = tell.closed() => return,
+                    next = told.recv() => next,
+                };
+                let seen = match next {
+                    Ok(told) => entry(&told),
+                    Err(RecvError::Lagged(_)) => Watched::Gap,
+                    Err(RecvError::Closed) => return,
+                };
+                if tell.send(seen).await.is_err() {
+                    return;
+                }
+            }
+        });
+        seen
     }
 }
 
@@ -388,6 +429,43 @@ mod tests {
                 "origin": "7-aa@1000", "keys": ["users:1"], "soft_tags": ["user:1"],
                 "patterns": ["a*b*"], "event": "user_updated", "payload": "{}",
             })
+        );
+    }
+
+    #[tokio::test]
+    async fn the_embedded_store_tells_what_this_process_invalidates() {
+        use crate::invalidation::Invalidation;
+
+        let cache = Cache::memory();
+        cache
+            .invalidate(Invalidation::new().tag("late"))
+            .await
+            .unwrap();
+        let mut nothing_late = cache.watch(Duration::ZERO).await.unwrap();
+        let mut watch = cache.watch(Duration::from_secs(60)).await.unwrap();
+        let soft = Invalidation::new().tag("user:1").key("users:1").soft();
+        let receipt = cache.invalidate(soft).await.unwrap();
+        cache
+            .invalidate(Invalidation::new().pattern("a*b"))
+            .await
+            .unwrap();
+        cache.set("k", 1).await.unwrap();
+        let mut next = async || match watch.next().await {
+            Some(Watched::Entry(entry)) => entry,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(next().await.tags, ["late"]);
+        let softly = next().await;
+        assert_eq!(softly.epoch, receipt.epoch());
+        assert_eq!(
+            (softly.soft_tags, softly.soft_keys),
+            (vec!["user:1".to_owned()], vec!["users:1".to_owned()])
+        );
+        assert!(softly.tags.is_empty() && softly.keys.is_empty());
+        assert_eq!(next().await.patterns, ["a*b"]);
+        assert_eq!(next().await.keys, ["k"]);
+        assert!(
+            matches!(nothing_late.next().await, Some(Watched::Entry(entry)) if entry.soft_tags == ["user:1"])
         );
     }
 

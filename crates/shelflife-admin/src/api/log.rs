@@ -7,12 +7,12 @@ use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
-use shelflife::{Epoch, ErrorKind, Logged, Watch, Watched};
+use shelflife::{Epoch, Logged, Watch, Watched};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -52,14 +52,8 @@ pub(crate) async fn log(
     let permit =
         permit.map_err(|_| Problem::busy("as many logs as may be are watched: close one"))?;
     let since = left_at(&headers).unwrap_or(Duration::from_secs(since));
-    let watch = admin
-        .cache
-        .watch(since)
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::Unsupported => Problem::new(StatusCode::NOT_IMPLEMENTED, error.to_string()),
-            _ => Problem::store("the log is out of reach", &error),
-        })?;
+    let watch = admin.cache.watch(since).await;
+    let watch = watch.map_err(|error| Problem::store("the log is out of reach", &error))?;
     let events = events(Watching {
         watch,
         until: Instant::now() + LIFE,

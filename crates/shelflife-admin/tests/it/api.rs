@@ -24,7 +24,40 @@ on_both_stores! {
         let kind = if cache.redis().is_some() { "redis" } else { "embedded" };
         assert_eq!(now["store"]["kind"], kind);
         assert_eq!(now["members"]["all"].as_array().unwrap().len(), usize::from(kind == "redis"));
+        assert_eq!(now["store"]["server"]["product"], kind);
         assert_eq!(now["token"], false);
+    }
+
+    async fn times_are_told_by_buckets(cache: &Cache) {
+        let _: Result<i32, _> = cache.get_or_load("k", || async { Ok::<_, std::io::Error>(1) }).await;
+        let timings = get(&local(cache), "api/now").await.json()["stats"]["timings"].take();
+        let bounds = timings["bounds"].as_array().unwrap();
+        let counts = timings["loads"]["counts"].as_array().unwrap();
+        assert_eq!(counts.len(), bounds.len() + 1);
+        assert_eq!(counts.iter().map(|n| n.as_u64().unwrap()).sum::<u64>(), 1);
+        assert_eq!(timings["loads"]["count"], 1);
+        if cache.redis().is_some() {
+            assert!(timings["store"]["read"]["time"]["counts"].is_array(), "{timings}");
+        }
+    }
+
+    async fn what_is_read_most_and_what_is_largest_is_named(cache: &Cache) {
+        let app = local(cache);
+        for key in ["small", "large", "hot"] {
+            let value = if key == "large" { "x".repeat(10_000) } else { String::new() };
+            cache.entry(key).tag("t").set(value).await.unwrap();
+        }
+        for _ in 0..50 {
+            let _ = cache.get::<String>("hot").await;
+        }
+        let _ = (cache.get::<String>("small").await, cache.get::<String>("large").await);
+        let hot = get(&app, "api/hot?n=2").await.json();
+        assert_eq!(hot["keys"][0]["name"], "hot");
+        assert!(hot["keys"].as_array().unwrap().len() <= 2 && hot["tags"][0]["name"] == "t", "{hot}");
+        let largest = get(&app, "api/largest?n=1").await.json();
+        let entries = largest["entries"].as_array().unwrap();
+        assert_eq!((entries.len(), &entries[0]["key"]), (1, &"large".into()), "{largest}");
+        assert!(entries[0]["bytes"].as_u64().unwrap() > 10_000);
     }
 
     async fn an_entry_says_why_it_is_as_it_is(cache: &Cache) {
@@ -98,6 +131,8 @@ on_both_stores! {
             ("api/keys?limit=x", "invalid digit"),
             ("api/keys?cursor=x", "cursor"),
             ("api/log?since=999999", "since"),
+            ("api/hot?n=0", "n: from 1 to 100"),
+            ("api/largest?n=101", "n: from 1 to 100"),
         ] {
             let answer = get(&app, path).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}: {answer:?}");

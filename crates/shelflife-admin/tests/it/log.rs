@@ -124,13 +124,20 @@ async fn only_so_many_watch_at_once() {
 }
 
 #[tokio::test]
-async fn the_embedded_store_has_no_log_and_says_so() {
-    let answer = get(&local(&Cache::memory()), "api/log").await;
-    assert_eq!(answer.status, StatusCode::NOT_IMPLEMENTED);
-    assert!(
-        answer.json()["detail"]
-            .as_str()
-            .unwrap()
-            .contains("embedded")
-    );
+async fn the_embedded_store_tells_what_this_process_invalidates() {
+    let cache = Cache::memory();
+    cache
+        .invalidate(Invalidation::new().tag("late"))
+        .await
+        .unwrap();
+    let mut stream = Stream::open(&local(&cache), "api/log?since=60", None).await;
+    cache
+        .invalidate(Invalidation::new().tag("now").soft())
+        .await
+        .unwrap();
+    let (late, now) = (stream.next().await.2, stream.next().await.2);
+    assert_eq!(late["tags"], serde_json::json!(["late"]));
+    assert_eq!(now["soft_tags"], serde_json::json!(["now"]));
+    assert_eq!(now["prev"], late["epoch"]);
+    assert!(now["at_ms"].as_u64().unwrap() > 1_600_000_000_000, "{now}");
 }

@@ -2,6 +2,7 @@
 
 use super::fetch::Reply;
 use super::{Explanation, told};
+use crate::cache_status::members;
 use crate::failure::Failure;
 use crate::output;
 
@@ -83,7 +84,7 @@ fn reply(reply: &Reply) -> Result<(), Failure> {
         .filter(|(name, _)| name == "cache-status")
         .map(|(_, value)| value.as_str())
         .collect();
-    for member in told::members(&lines) {
+    for member in members(&lines) {
         output::line(format!("  → {}", told::sentence(member.trim())))?;
     }
     Ok(())

@@ -2,16 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod audit;
+mod bench;
 mod demo;
+mod doctor;
 mod errors;
 mod explain;
 mod gone;
 mod http;
 mod operate;
+mod origin;
 mod proxy;
 #[path = "../../src/demo/scratch.rs"]
 mod scratch;
 mod shared;
 mod shelflife;
+mod top;
 mod tour;
+mod warm;
 mod watch;

@@ -120,6 +120,8 @@ class Stats(TypedDict):
     l1_expiries: int
     #: Keys that are being looked for or loaded: now.
     flights: int
+    #: Values of plain sets that are being stored or wait for it: now.
+    sets_waiting: int
     #: Loads under way: now.
     loading: int
     #: Leases held by loads of this process: now.
@@ -140,7 +142,7 @@ def nothing_yet() -> Stats:
     return Stats(
         l1_hits=0, l2_hits=0, stale=0, l1_stale=0, misses=0, collapsed=0, loads=0, load_failures=0, fills=0, fills_refused=0, invalidations=0,
         invalidations_failed=0, invalidations_retried=0, invalidations_reissued=0, unconfirmed=0, events_heard=0, events_dropped=0,
-        handler_failures=0, store_errors=0, l1_entries=0, l1_bytes=0, l1_limit=0, l1_evictions=0, l1_expiries=0, flights=0, loading=0,
+        handler_failures=0, store_errors=0, l1_entries=0, l1_bytes=0, l1_limit=0, l1_evictions=0, l1_expiries=0, flights=0, sets_waiting=0, loading=0,
         leases_held=0, leases_awaited=0, reasons={},
         following=Following(open=False, closed_for=0.0, closed_total=0.0, closings=0, lag=None, applied=0, resyncs=0),
         timings=Timings(loads=never, fills=never, invalidations=never, lease_waits=never, log_delay=never, store={}),

@@ -66,6 +66,8 @@ pub struct Stats {
     pub l1_expiries: u64,
     /// Flights under way.
     pub flights: u64,
+    /// Values of plain sets that are being stored or wait for it.
+    pub sets_waiting: u64,
     /// Loads under way.
     pub loading: u64,
     /// Leases held by loads of this process.

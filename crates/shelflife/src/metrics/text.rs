@@ -7,7 +7,7 @@ use crate::counters::Histogram;
 
 /// One text of the metrics of several caches, each under its namespace: all values of a metric stand
 /// together, as the format asks.
-pub(super) fn text<'a>(caches: &[(&'a str, Vec<Family>)]) -> String {
+pub(super) fn text(caches: &[(&str, Vec<Family>)]) -> String {
     let mut text = Text(String::with_capacity(16 << 10));
     // Every cache has the same ones in the same order, but for what its server does not tell.
     let mut told: Vec<&'static str> = Vec::new();

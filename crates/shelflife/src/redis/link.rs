@@ -16,10 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
 
 use super::address::{Address, Topology};
+use super::doctor::Place as Seat;
+use crate::error::ErrorKind;
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult};
 
@@ -54,6 +56,7 @@ pub(super) enum At<'a> {
 pub(super) struct Link {
     nodes: Nodes,
     timeout: Duration,
+    connect_timeout: Duration,
     /// How often another primary was met, or took over, than was known.
     changes: Arc<AtomicU64>,
 }
@@ -103,6 +106,7 @@ impl Link {
         Ok(Self {
             nodes,
             timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout,
             changes,
         })
     }
@@ -136,6 +140,56 @@ impl Link {
         match &self.nodes {
             Nodes::One(node) => node.dedicated().await,
             Nodes::Many(cluster) => cluster.dedicated().await,
+        }
+    }
+
+    /// Where it leads, and as whom: to who has the control keys.
+    pub(super) fn place(&self) -> Seat {
+        let info = self.info();
+        let own = info.redis_settings();
+        Seat {
+            address: info.addr().clone(),
+            shown: info.addr().to_string(),
+            db: own.db(),
+            user: own.username().unwrap_or("default").to_owned(),
+            has_secret: own.password().is_some(),
+        }
+    }
+
+    /// Whether the server lets in who names no user and no password.
+    pub(super) async fn lets_in_anybody(&self) -> StoreResult<bool> {
+        let info = self.info();
+        if info.redis_settings().password().is_none() {
+            return Ok(true);
+        }
+        let nobody = redis::RedisConnectionInfo::default();
+        let client = redis::Client::open(info.set_redis_settings(nobody))
+            .map_err(|e| handshake::refusal(&e))?;
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.timeout));
+        let asking = async {
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            connection
+                .req_packed_command(&redis::cmd("PING"))
+                .await
+                .and_then(Value::extract_error)
+        };
+        let said = tokio::time::timeout(self.connect_timeout, asking).await;
+        let said = said.map_err(|_| StoreError::unavailable("connecting took too long"))?;
+        match said.map_err(|error| handshake::refusal(&error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn info(&self) -> redis::ConnectionInfo {
+        match &self.nodes {
+            Nodes::One(node) => node.info(),
+            Nodes::Many(cluster) => cluster.info(),
         }
     }
 

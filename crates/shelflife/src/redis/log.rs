@@ -256,6 +256,7 @@ fn entries(listed: Vec<Value>) -> StoreResult<Vec<LogEntry>> {
             origin: None,
             event: None,
             awaited: false,
+            only_sets: false,
             note: None,
         }));
     }
@@ -281,6 +282,9 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
     let (mut inc, mut prev) = (None, None);
     let (mut origin, mut name, mut payload, mut note) = (None, None, None, None);
     let mut awaited = false;
+    let only_sets =
+        |pair: &[String]| matches!(pair[0].as_str(), "i" | "p" | "o" | "s" | "e" | "d" | "a");
+    let only_sets = fields.chunks_exact(2).all(only_sets);
     for pair in fields.chunks_exact(2) {
         let (field, text) = (pair[0].as_str(), pair[1].clone());
         match field {
@@ -313,6 +317,7 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
             payload: payload.unwrap_or_default(),
         }),
         awaited,
+        only_sets,
         note,
     })
 }

@@ -36,6 +36,13 @@ impl Names {
         format!("{}{tag}", self.tag_prefix)
     }
 
+    /// The namespace.
+    pub(super) fn namespace(&self) -> &str {
+        let prefix = self.namespace_prefix();
+        let name = prefix.strip_prefix("sl1:").unwrap_or(prefix);
+        name.strip_suffix(':').unwrap_or(name)
+    }
+
     /// How the names of all control keys begin.
     pub(super) fn control_prefix(&self) -> &str {
         self.clock.strip_suffix("clock").unwrap_or(&self.clock)
@@ -67,5 +74,6 @@ mod tests {
         assert_eq!(names.key_of("other"), None);
         assert_eq!(names.control_prefix(), "sl1:{shop}:");
         assert_eq!(names.namespace_prefix(), "sl1:shop:");
+        assert_eq!(names.namespace(), "shop");
     }
 }

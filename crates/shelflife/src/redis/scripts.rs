@@ -71,4 +71,5 @@ scripts! { ["scripts/entry.lua"]:
 }
 
 pub(super) static RENOUNCE: Script = Script::new(include_str!("scripts/renounce.lua"));
+pub(super) static RIGHTS: Script = Script::new(include_str!("scripts/rights.lua"));
 pub(super) static READ_MANY: Script = Script::new(include_str!("scripts/read_many.lua"));

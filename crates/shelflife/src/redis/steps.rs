@@ -25,6 +25,8 @@ use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult, Wanted};
 
 mod apart;
+mod ask;
+mod bare;
 mod examine;
 mod invalidate;
 mod lease;
@@ -33,6 +35,7 @@ mod read;
 mod scan;
 mod server;
 mod set;
+mod survey;
 mod write;
 
 /// How much longer than its entries the record of a tag is kept.
@@ -43,12 +46,13 @@ const ANOTHER_CLOCK_MS: i64 = 100;
 const BATCH: usize = 200;
 
 pub(crate) use examine::{Examined, Named, Stood};
+pub(crate) use survey::Surveyed;
 
 pub(crate) struct RedisStore {
     pub(super) link: Link,
     pub(super) names: Names,
     /// What it was asked, and how that went.
-    pub(crate) calls: Calls,
+    pub(crate) calls: Box<Calls>,
     clock: Clock,
     /// Server ms minus the process's ms, as of the last answer that told the time.
     offset_ms: AtomicI64,
@@ -72,7 +76,7 @@ impl RedisStore {
             address: address.shown(),
             member: member_name(settings.window),
             awaited: Arc::default(),
-            calls: Calls::default(),
+            calls: Box::default(),
             link: Link::open(address, settings, &names.clock).await?,
             names,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
@@ -134,7 +138,7 @@ impl RedisStore {
         Ok(all)
     }
 
-    async fn info(&self, at: At<'_>) -> StoreResult<String> {
+    pub(super) async fn info(&self, at: At<'_>) -> StoreResult<String> {
         let got = self.link.call(at, &redis::cmd("INFO")).await?;
         redis::FromRedisValue::from_redis_value(got)
             .map_err(|e| StoreError::new(ErrorKind::Store, format!("INFO gave no text: {e}")))

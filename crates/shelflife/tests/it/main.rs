@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub
 )]
@@ -28,6 +29,7 @@ mod refused;
 mod retry;
 mod sentinels;
 mod sessions;
+mod sets;
 mod settings;
 mod settle;
 mod stale;

@@ -94,7 +94,7 @@ on_both_stores! {
         cache.entry("short").tag("t").ttl(Duration::from_millis(1)).set(2_u32).await.unwrap();
         let load = cache.entry("shorter").tag("t").ttl(Duration::from_millis(1));
         load.get_or_load(Gate::open().loader(3_u32)).await.unwrap();
-        if bench.is_shared() {
+        if bench.has_server() {
             let left: i64 = bench.server().cli(&["PTTL", "sl1:{test}:t:t"]).parse().unwrap();
             assert!(left > 3_000_000, "{left}");
         }
@@ -137,7 +137,7 @@ on_both_stores! {
         }
         let overview = cache.overview().await.unwrap();
         assert_eq!((overview.entries, overview.tags), (200, 3));
-        if bench.is_shared() {
+        if bench.has_server() {
             let bytes: u64 = bench.server().cli(&["MEMORY", "USAGE", "sl1:{test}:t:t"]).parse().unwrap();
             assert!(bytes < 256, "{bytes}");
         }
@@ -289,7 +289,7 @@ on_both_stores! {
         let cache = bench.cache().await;
         cache.set("k", 1_u32).await.unwrap();
         assert!(cache.ttl("k").await.unwrap() <= Duration::from_secs(60));
-        if bench.is_shared() {
+        if bench.has_server() {
             let left: i64 = bench.server().cli(&["PTTL", "sl1:test:e:k"]).parse().unwrap();
             assert!((1..=60_000).contains(&left), "{left}");
         }

@@ -384,7 +384,7 @@ on_both_stores! {
     }
 
     async fn a_read_that_an_own_invalidation_overtakes_gives_nothing_older(bench) {
-        if !bench.is_shared() { return; }
+        if !bench.has_server() { return; }
         let writer = bench.cache().await;
         let proxy = Proxy::start(bench.server().address()).await;
         for what in hard() {

@@ -49,6 +49,11 @@ impl Bench {
         self.server.as_mut().expect("this store has a server")
     }
 
+    /// Whether it is one server, that can be asked or done something to.
+    pub fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Whether other processes may use it too.
     pub fn is_shared(&self) -> bool {
         self.server.is_some() || self.cluster.is_some()

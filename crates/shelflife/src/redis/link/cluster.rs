@@ -227,6 +227,12 @@ impl Cluster {
         got
     }
 
+    /// How who has the control keys is connected to.
+    pub(super) fn info(&self) -> ConnectionInfo {
+        self.node(At::Control)
+            .map_or_else(|_| self.shared.template.clone(), |node| node.info())
+    }
+
     pub(super) fn primaries(&self) -> usize {
         self.shared.map().nodes.len()
     }

@@ -130,6 +130,10 @@ impl Node {
         }
     }
 
+    pub(super) fn info(&self) -> redis::ConnectionInfo {
+        self.shared.place.info()
+    }
+
     /// Waits until it is up, as long as it takes to connect; whether it is.
     pub(super) async fn comes_up(&self) -> bool {
         let until = Instant::now() + self.shared.patience.connect;

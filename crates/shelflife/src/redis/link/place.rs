@@ -55,6 +55,17 @@ impl Place {
         )
     }
 
+    /// How it is connected to, as far as is known.
+    pub(super) fn info(&self) -> ConnectionInfo {
+        match self {
+            Self::Fixed { client, .. } => client.get_connection_info().clone(),
+            Self::Told(told) => match told.last() {
+                Some(place) => moved(&told.template, place),
+                None => told.template.clone(),
+            },
+        }
+    }
+
     /// Whether somebody tells when the place changes.
     pub(super) fn is_told(&self) -> bool {
         matches!(self, Self::Told(_))

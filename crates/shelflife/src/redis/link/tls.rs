@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::Path;
 
+use rustls::crypto::CryptoProvider;
+
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use crate::error::ErrorKind;
@@ -21,11 +23,16 @@ pub(super) fn with_certificates(
     info: ConnectionInfo,
     settings: &Settings,
 ) -> StoreResult<ConnectionInfo> {
+    let encrypted = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+    if encrypted && CryptoProvider::get_default().is_none() {
+        // The driver takes what the process has chosen. Where it has chosen nothing: who came first has chosen.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
     let (ca, cert, key) = (&settings.tls_ca, &settings.tls_cert, &settings.tls_key);
     if ca.is_none() && cert.is_none() && key.is_none() {
         return Ok(info);
     }
-    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+    if !encrypted {
         return Err(bad(
             "tls_ca, tls_cert and tls_key are for rediss:// or valkeys://, which speak TLS",
         ));

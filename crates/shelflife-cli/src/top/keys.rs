@@ -1,0 +1,140 @@
+//! What is looked at, and what a key does to that.
+//!
+//! Must not: draw, or read a terminal.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::figures::Figures;
+
+/// What fills the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Panel {
+    /// A little of all.
+    #[default]
+    All,
+    Hot,
+    Log,
+    Processes,
+}
+
+impl Panel {
+    pub(super) const ALL: [Self; 4] = [Self::All, Self::Hot, Self::Log, Self::Processes];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Hot => "hot",
+            Self::Log => "log",
+            Self::Processes => "processes",
+        }
+    }
+
+    fn beside(self, step: usize) -> Self {
+        let at = Self::ALL.iter().position(|it| *it == self).unwrap_or(0);
+        Self::ALL[(at + step) % Self::ALL.len()]
+    }
+}
+
+/// How it is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) panel: Panel,
+    /// How many lines of a list are above the first one that is shown.
+    pub(super) above: usize,
+    pub(super) paused: bool,
+    pub(super) help: bool,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pressed {
+    GoOn,
+    Quit,
+}
+
+impl View {
+    pub(super) fn press(&mut self, key: KeyEvent, figures: &Figures) -> Pressed {
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c' | 'd') if is_control => return Pressed::Quit,
+            KeyCode::Char('q') => return Pressed::Quit,
+            KeyCode::Esc if self.help => self.help = false,
+            KeyCode::Esc => return Pressed::Quit,
+            KeyCode::Char('p' | ' ') => self.paused = !self.paused,
+            KeyCode::Char('?' | 'h') => self.help = !self.help,
+            KeyCode::Tab | KeyCode::Right => self.turn_to(self.panel.beside(1)),
+            KeyCode::BackTab | KeyCode::Left => {
+                self.turn_to(self.panel.beside(Panel::ALL.len() - 1))
+            }
+            KeyCode::Down | KeyCode::Char('j') => self.scroll(1, figures),
+            KeyCode::PageDown => self.scroll(10, figures),
+            KeyCode::Up | KeyCode::Char('k') => self.above = self.above.saturating_sub(1),
+            KeyCode::PageUp => self.above = self.above.saturating_sub(10),
+            KeyCode::Home => self.above = 0,
+            _ => {}
+        }
+        Pressed::GoOn
+    }
+
+    fn turn_to(&mut self, panel: Panel) {
+        self.panel = panel;
+        self.above = 0;
+    }
+
+    fn scroll(&mut self, by: usize, figures: &Figures) {
+        let look = figures.look.as_ref();
+        let listed = match self.panel {
+            Panel::All | Panel::Log => figures.log.len(),
+            Panel::Hot => look.and_then(|it| it.hot_keys.as_ref()).map_or(0, Vec::len),
+            Panel::Processes => look.map_or(0, |it| it.members.len()),
+        };
+        self.above = (self.above + by).min(listed.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::log::Line;
+
+    fn press(view: &mut View, figures: &Figures, code: KeyCode) -> Pressed {
+        view.press(KeyEvent::new(code, KeyModifiers::NONE), figures)
+    }
+
+    #[test]
+    fn keys_choose_pause_scroll_and_quit() {
+        let mut figures = Figures::new(String::new());
+        for n in 0..3 {
+            figures.log.push_front(Line::remark(n.to_string()));
+        }
+        let mut view = View::default();
+        for (code, panel) in [
+            (KeyCode::Tab, Panel::Hot),
+            (KeyCode::Right, Panel::Log),
+            (KeyCode::BackTab, Panel::Hot),
+            (KeyCode::Left, Panel::All),
+            (KeyCode::Left, Panel::Processes),
+            (KeyCode::Tab, Panel::All),
+        ] {
+            assert_eq!(press(&mut view, &figures, code), Pressed::GoOn);
+            assert_eq!(view.panel, panel);
+        }
+        for _ in 0..9 {
+            press(&mut view, &figures, KeyCode::Down);
+        }
+        assert_eq!(view.above, 2, "not past the end");
+        press(&mut view, &figures, KeyCode::PageUp);
+        assert_eq!(view.above, 0);
+        press(&mut view, &figures, KeyCode::Char('p'));
+        press(&mut view, &figures, KeyCode::Char('?'));
+        assert!(view.paused && view.help);
+        assert_eq!(press(&mut view, &figures, KeyCode::Esc), Pressed::GoOn);
+        assert!(!view.help);
+        assert_eq!(
+            press(&mut view, &figures, KeyCode::Char('q')),
+            Pressed::Quit
+        );
+        let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(view.press(control_c, &figures), Pressed::Quit);
+    }
+}

@@ -1,0 +1,557 @@
+//! `shelflife doctor`: each thing that is wrong is told, the lines that mend it do, and what may not be asked
+//! is said.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use shelflife_testkit::{Proxy, RedisServer, Scratch};
+
+use crate::shelflife::{run, shelflife, stderr};
+
+/// As deploy/redis/redis.conf has it, where that matters.
+const WELL: [&str; 8] = [
+    "--maxmemory",
+    "256mb",
+    "--maxmemory-policy",
+    "volatile-lru",
+    "--lazyfree-lazy-eviction",
+    "yes",
+    "--lazyfree-lazy-expire",
+    "yes",
+];
+/// What is to be said of any server that a test has to itself.
+const ALWAYS: [&str; 2] = ["open_server", "rights_excess"];
+
+fn well_with(more: &[&str]) -> RedisServer {
+    RedisServer::start_with(&[&WELL, more].concat())
+}
+
+/// What the doctor finds, whatever it is.
+fn findings(url: &str, more: &[&str]) -> Vec<Value> {
+    let args = [
+        &[
+            "doctor",
+            "--json",
+            "--pings",
+            "20",
+            "--fail-on",
+            "never",
+            "--redis",
+            url,
+        ],
+        more,
+    ];
+    let output = run(&args.concat());
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    report["findings"].as_array().unwrap().clone()
+}
+
+fn names(findings: &[Value]) -> BTreeSet<&str> {
+    findings
+        .iter()
+        .map(|it| it["check"].as_str().unwrap())
+        .collect()
+}
+
+fn find<'a>(findings: &'a [Value], check: &str) -> &'a Value {
+    let found = findings.iter().find(|it| it["check"] == check);
+    found.unwrap_or_else(|| panic!("{check} among {findings:?}"))
+}
+
+/// Runs the lines that mend a finding, in one shell, as a person would; gives what they print.
+fn mend(finding: &Value) -> String {
+    let lines: Vec<&str> = finding["mend"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_str().unwrap())
+        .collect();
+    let beside = Path::new(env!("CARGO_BIN_EXE_shelflife")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new("sh")
+        .args(["-ec", &lines.join("\n")])
+        .env("PATH", format!("{}:{path}", beside.display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    // redis-cli ends well when the server refuses.
+    let refused = said.contains("ERR ") || said.contains("NOPERM");
+    assert!(
+        output.status.success() && !refused,
+        "{lines:#?}: {output:?}"
+    );
+    said
+}
+
+/// A busy server for so many ms.
+const BUSY: &str = "local t = redis.call('TIME') local e = t[1] * 1000000 + t[2] + ARGV[1] * 1000 \
+                    repeat t = redis.call('TIME') until t[1] * 1000000 + t[2] > e";
+
+/// Fills the namespace as an application does.
+fn fill(url: &str, value: usize) {
+    let filling = async {
+        let cache = ::shelflife::Cache::builder()
+            .url(url)
+            .without_tail()
+            .build()
+            .await
+            .unwrap();
+        for id in 1..=3 {
+            let value = "x".repeat(value);
+            cache
+                .entry(format!("users:{id}"))
+                .tag(format!("user:{id}"))
+                .set(value)
+                .await
+                .unwrap();
+        }
+        cache.close().await;
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(filling);
+}
+
+#[test]
+fn each_setting_that_bites_is_told_and_mended_by_its_own_lines() {
+    type SetUp = fn(&RedisServer);
+    let cases: &[(&str, &str, SetUp)] = &[
+        ("maxmemory", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+        }),
+        ("eviction_policy", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+        }),
+        ("eviction_policy", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+        }),
+        ("memory_full", "info", |s| {
+            let info = s.cli(&["INFO", "memory"]);
+            let used = info.lines().find_map(|l| l.strip_prefix("used_memory:"));
+            s.cli(&["CONFIG", "SET", "maxmemory", used.unwrap().trim()]);
+        }),
+        ("lazy_free", "info", |s| {
+            s.cli(&["CONFIG", "SET", "lazyfree-lazy-expire", "no"]);
+        }),
+        ("snapshots", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "save", "3600 1"]);
+        }),
+        ("append_only", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "appendonly", "yes"]);
+        }),
+        ("too_few_replicas", "error", |s| {
+            s.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        }),
+        ("slow_commands", "info", |s| {
+            s.cli(&["EVAL", BUSY, "0", "15"]);
+        }),
+        ("slow_commands", "warning", |s| {
+            s.cli(&["EVAL", BUSY, "0", "120"]);
+        }),
+        ("idle_timeout", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "timeout", "300"]);
+        }),
+        ("keepalive", "warning", |s| {
+            s.cli(&["CONFIG", "SET", "tcp-keepalive", "0"]);
+        }),
+        ("clients", "error", |s| {
+            s.cli(&["CONFIG", "SET", "maxclients", "4"]);
+        }),
+        ("keyspace_events", "info", |s| {
+            s.cli(&["CONFIG", "SET", "notify-keyspace-events", "KEA"]);
+        }),
+    ];
+    let server = well_with(&[]);
+    let url = server.url();
+    fill(&url, 10);
+    let always = BTreeSet::from(ALWAYS);
+    assert_eq!(names(&findings(&url, &[])), always, "nothing else is wrong");
+    for (check, severity, set_up) in cases {
+        set_up(&server);
+        let found = findings(&url, &[]);
+        let mut expected = always.clone();
+        expected.insert(check);
+        assert_eq!(names(&found), expected, "{check}");
+        assert_eq!(find(&found, check)["severity"], *severity, "{found:?}");
+        mend(find(&found, check));
+        assert_eq!(names(&findings(&url, &[])), always, "{check} is mended");
+    }
+}
+
+#[test]
+fn what_is_stored_in_bad_order_is_told_and_mended_by_its_own_lines() {
+    type SetUp = fn(&RedisServer);
+    let cases: &[(&str, SetUp)] = &[
+        ("endless_entries", |s| {
+            s.cli(&["PERSIST", "sl1:default:e:users:1"]);
+        }),
+        ("endless_leases", |s| {
+            let lease = [b"SLF\x01".as_slice(), &[0; 124]].concat();
+            s.command(&[b"SET", b"sl1:default:e:users:9", &lease]);
+        }),
+        ("bad_entries", |s| {
+            s.cli(&[
+                "SET",
+                "sl1:default:e:users:1",
+                "garbage, and it's quoted",
+                "EX",
+                "600",
+            ]);
+            s.cli(&["RPUSH", "sl1:default:e:a list $HOME 'x'", "1"]);
+        }),
+        ("huge_entries", |s| fill(&s.url(), 2 << 20)),
+        ("endless_tags", |s| {
+            s.cli(&["PERSIST", "sl1:{default}:t:user:2"]);
+        }),
+        ("bad_tags", |s| {
+            s.cli(&["SET", "sl1:{default}:t:user:3", "garbage", "EX", "600"]);
+            s.cli(&["RPUSH", "sl1:{default}:t:list", "1"]);
+        }),
+        ("many_tags", |s| {
+            let many = "local t = redis.call('GET', 'sl1:{default}:t:user:1') \
+                        for i = 1, 10001 do redis.call('SET', 'sl1:{default}:t:r:' .. i, t, 'EX', 600) end";
+            s.cli(&["EVAL", many, "0"]);
+        }),
+        ("unknown_names", |s| {
+            s.cli(&["SET", "sl1:{default}:other", "1"]);
+            s.cli(&["SET", "sl1:default:x:1", "1"]);
+        }),
+        ("abandoned_namespaces", |s| {
+            s.cli(&["SET", "sl1:{old}:clock", "1"]);
+            s.cli(&["XADD", "sl1:{old}:log", "1-0", "i", "1"]);
+        }),
+        ("long_log", |s| {
+            let last = s.cli(&["XREVRANGE", "sl1:{default}:log", "+", "-", "COUNT", "1"]);
+            assert!(!last.is_empty());
+            let many = "for i = 1, 33000 do redis.call('XADD', KEYS[1], '*', 'i', '1') end";
+            s.cli(&["EVAL", many, "1", "sl1:{default}:log"]);
+        }),
+        ("silent_members", |s| {
+            s.cli(&["ZADD", "sl1:{default}:members:applied", "1", "77-dead@1000"]);
+            s.cli(&["ZADD", "sl1:{default}:members:beats", "1", "77-dead@1000"]);
+        }),
+    ];
+    for (check, set_up) in cases {
+        let server = well_with(&["--slowlog-log-slower-than", "-1"]);
+        let url = server.url();
+        fill(&url, 10);
+        set_up(&server);
+        let always = BTreeSet::from(ALWAYS);
+        let found = findings(&url, &[]);
+        let mut expected = always.clone();
+        expected.insert(check);
+        assert_eq!(names(&found), expected, "{check}");
+        mend(find(&found, check));
+        assert_eq!(names(&findings(&url, &[])), always, "{check} is mended");
+    }
+}
+
+#[test]
+fn a_failed_snapshot_that_stops_all_writes_is_an_error() {
+    let gone = Scratch::new();
+    let server = well_with(&["--dir", gone.path().to_str().unwrap(), "--save", "3600 1"]);
+    let url = server.url();
+    fill(&url, 10);
+    std::fs::remove_dir_all(gone.path()).unwrap();
+    server.cli(&["BGSAVE"]);
+    wait_until(|| {
+        server
+            .cli(&["INFO", "persistence"])
+            .contains("rdb_last_bgsave_status:err")
+    });
+    let found = findings(&url, &[]);
+    assert_eq!(find(&found, "writes_refused")["severity"], "error");
+    let refused = run(&["invalidate", "--redis", &url, "--key", "a"]);
+    assert_eq!(refused.status.code(), Some(2), "it is one: {refused:?}");
+    mend(find(&found, "writes_refused"));
+    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+}
+
+#[test]
+fn replicas_without_a_rule_for_a_split_are_told() {
+    let server = well_with(&["--repl-diskless-sync-delay", "0"]);
+    let url = server.url();
+    fill(&url, 10);
+    let port = server.port().to_string();
+    let _replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {port}")]);
+    wait_until(|| {
+        server
+            .cli(&["INFO", "replication"])
+            .contains("state=online")
+    });
+    let found = findings(&url, &[]);
+    mend(find(&found, "split_brain"));
+    wait_until(|| {
+        server
+            .cli(&["INFO", "replication"])
+            .contains("min_slaves_good_slaves:1")
+    });
+    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+}
+
+#[test]
+fn a_user_of_its_own_shuts_everybody_else_out() {
+    let server = well_with(&[]);
+    let url = server.url();
+    fill(&url, 10);
+    let found = findings(&url, &[]);
+    let said = mend(find(&found, "open_server"));
+    let own = said
+        .lines()
+        .find_map(|l| l.strip_prefix("SHELFLIFE_URL="))
+        .unwrap();
+    let refused = run(&["doctor", "--redis", &url]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let found = findings(own, &[]);
+    // It may not ask for those, and says so.
+    assert_eq!(names(&found), BTreeSet::from(["settings", "slow_commands"]));
+    assert!(
+        found.iter().all(|it| it["severity"] == "unchecked"),
+        "{found:?}"
+    );
+    // And it may do all that there is to do.
+    let done = run(&["invalidate", "--all", "--redis", own]);
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_and_what_may_not_be_asked_too() {
+    let server = well_with(&[]);
+    fill(&server.url(), 10);
+    let all = findings(&server.url(), &[]);
+    let rules = find(&all, "rights_excess")["mend"][1]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (_, rules) = rules.split_once("resetchannels").unwrap();
+    let rules: Vec<String> = rules
+        .split_whitespace()
+        .map(|r| r.trim_matches('\'').to_owned())
+        .collect();
+    let url = format!("redis://ada:secret@127.0.0.1:{}", server.port());
+    for (left_out, lacks) in [
+        ("+xadd", "+xadd"),
+        ("~sl1:{default}:log", "~sl1:{default}:log"),
+    ] {
+        let rules = rules
+            .iter()
+            .map(String::as_str)
+            .filter(|rule| *rule != left_out);
+        let words: Vec<&str> = ["ACL", "SETUSER", "ada", "reset", "on", ">secret"]
+            .into_iter()
+            .chain(rules)
+            .collect();
+        server.cli(&words);
+        let found = findings(&url, &[]);
+        let missing = find(&found, "rights_missing");
+        assert!(
+            missing["found"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("lacks {lacks}")),
+            "{missing}"
+        );
+        mend(missing);
+        let rest = findings(&url, &["--ignore", "log", "--ignore", "members"]);
+        assert_eq!(
+            names(&rest),
+            BTreeSet::from(["open_server", "settings", "slow_commands"]),
+            "{left_out}"
+        );
+        for check in ["settings", "slow_commands"] {
+            let it = find(&rest, check);
+            assert!(
+                it["consequence"].as_str().unwrap().contains("permissions"),
+                "{it}"
+            );
+            mend(it);
+        }
+        assert_eq!(names(&findings(&url, &[])), BTreeSet::from(["open_server"]));
+    }
+    // Who may do anything by another name is told so, and the lines take it away.
+    server.cli(&[
+        "ACL", "SETUSER", "ada", "reset", "on", ">secret", "~*", "+@all",
+    ]);
+    let found = findings(&url, &[]);
+    mend(find(&found, "rights_excess"));
+    assert_eq!(
+        names(&findings(&url, &[])),
+        BTreeSet::from(["open_server", "settings", "slow_commands"])
+    );
+}
+
+#[test]
+fn no_rights_at_all_are_told_and_not_passed_over() {
+    let server = well_with(&[]);
+    fill(&server.url(), 10);
+    server.cli(&[
+        "ACL", "SETUSER", "guest", "on", ">secret", "+ping", "+info", "+time",
+    ]);
+    let url = format!("redis://guest:secret@127.0.0.1:{}", server.port());
+    let found = findings(&url, &[]);
+    let unchecked: BTreeSet<&str> = found
+        .iter()
+        .filter(|it| it["severity"] == "unchecked")
+        .map(|it| it["check"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        unchecked,
+        BTreeSet::from([
+            "settings",
+            "rights",
+            "slow_commands",
+            "log",
+            "members",
+            "stored"
+        ])
+    );
+    let output = run(&[
+        "doctor",
+        "--redis",
+        &url,
+        "--fail-on",
+        "unchecked",
+        "--ignore",
+        "open_server",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("to be mended: settings"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_slow_way_to_the_server_is_told() {
+    let server = well_with(&["--disable-thp", "no"]);
+    fill(&server.url(), 10);
+    // The wire lives on this runtime, whose threads go on while the command is waited for.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let proxy = runtime.block_on(Proxy::start(server.address()));
+    proxy.delay(Duration::from_millis(5));
+    let found = findings(&proxy.url(), &[]);
+    assert_eq!(find(&found, "latency")["severity"], "warning");
+    // Only seen where it is so: all other servers here were started without.
+    assert_eq!(find(&found, "huge_pages")["severity"], "info");
+}
+
+#[test]
+fn hot_keys_are_told_where_the_server_counts() {
+    let server = well_with(&[
+        "--maxmemory-policy",
+        "volatile-lfu",
+        "--lfu-log-factor",
+        "0",
+    ]);
+    fill(&server.url(), 10);
+    let mut connection = server.connect().unwrap();
+    for _ in 0..300 {
+        connection
+            .command(&[b"GET", b"sl1:default:e:users:2"])
+            .unwrap();
+    }
+    let found = findings(&server.url(), &[]);
+    let hot = find(&found, "hot_keys")["found"].as_str().unwrap();
+    assert!(hot.contains("users:2") && !hot.contains("users:1"), "{hot}");
+}
+
+#[test]
+fn the_exit_code_is_for_machines_and_the_text_for_people() {
+    let server = well_with(&["--maxmemory", "0"]);
+    let url = server.url();
+    fill(&url, 10);
+    let code = |more: &[&str]| {
+        let output = run(&[&["doctor", "--pings", "5", "--redis", &url], more].concat());
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            stderr_of(&output.stderr),
+        )
+    };
+    let (bad, text, said) = code(&[]);
+    assert_eq!(bad, Some(1));
+    for part in [
+        "warning  maxmemory",
+        "→ the cache grows",
+        "CONFIG SET maxmemory",
+        "namespace default: 3 entries",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(
+        said.contains("to be mended: maxmemory") && said.contains("CONFIG REWRITE"),
+        "{said}"
+    );
+    assert!(
+        !text.contains('\x1b'),
+        "no colours where there is no terminal: {text}"
+    );
+    assert_eq!(code(&["--fail-on", "error"]).0, Some(0));
+    assert_eq!(code(&["--ignore", "maxmemory"]).0, Some(0));
+    assert_eq!(code(&["--fail-on", "info"]).0, Some(1));
+    let part = findings(&url, &["--names", "1"]);
+    assert!(
+        !names(&part).contains("stored"),
+        "one page is all of it: {part:?}"
+    );
+    let empty = findings(&url, &["--namespace", "nobody"]);
+    let empty = find(&empty, "empty_namespace");
+    assert!(
+        empty["found"]
+            .as_str()
+            .unwrap()
+            .contains("there are default"),
+        "{empty}"
+    );
+    assert_eq!(
+        run(&["doctor"]).status.code(),
+        Some(2),
+        "no server is named"
+    );
+    assert_eq!(
+        shelflife(&["doctor", "--redis", "redis://127.0.0.1:1"])
+            .output()
+            .unwrap()
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn the_doctor_leaves_no_trace() {
+    let server = well_with(&[]);
+    findings(&server.url(), &[]);
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
+#[test]
+fn a_scan_that_was_cut_short_says_so() {
+    let server = well_with(&[]);
+    fill(&server.url(), 10);
+    let many = "for i = 1, 2000 do redis.call('SET', 'other:' .. i, 1) end";
+    server.cli(&["EVAL", many, "0"]);
+    let found = findings(&server.url(), &["--names", "250"]);
+    let it = find(&found, "stored");
+    assert_eq!(it["severity"], "unchecked");
+    assert!(
+        it["mend"][0].as_str().unwrap().ends_with("--names all"),
+        "{it}"
+    );
+    assert!(!names(&findings(&server.url(), &["--names", "all"])).contains("stored"));
+}
+
+fn stderr_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "not within 30 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

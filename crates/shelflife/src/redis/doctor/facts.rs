@@ -1,0 +1,213 @@
+//! What was asked of a server, and what was seen in a namespace.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use redis::ConnectionAddr;
+
+use super::Rights;
+use crate::store::Member;
+
+/// An answer, or why there is none.
+pub(crate) type Asked<T> = Result<T, String>;
+
+/// Everything that was asked and seen.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) place: Place,
+    pub(crate) namespace: String,
+    /// How long an application waits for an answer, by this process's setting.
+    pub(crate) patience: Duration,
+    /// The fields of `INFO`.
+    pub(crate) info: HashMap<String, String>,
+    /// Parameters, by `CONFIG GET`.
+    pub(crate) config: Asked<HashMap<String, String>>,
+    /// Whether a connection without a password was let in.
+    pub(crate) open: Asked<bool>,
+    pub(crate) rights: Asked<Rights>,
+    /// How long each ping took, in µs, sorted.
+    pub(crate) pings: Vec<u64>,
+    pub(crate) ahead_ms: Option<i64>,
+    pub(crate) slow: Asked<Vec<Slow>>,
+    /// Entries of the log.
+    pub(crate) log: Asked<u64>,
+    /// Who follows it.
+    pub(crate) members: Asked<Vec<Member>>,
+    /// The server's time in ms, as of the list of members.
+    pub(crate) now: u64,
+    pub(crate) survey: Asked<Survey>,
+}
+
+/// Where the server is, and as whom it was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) address: ConnectionAddr,
+    pub(crate) shown: String,
+    pub(crate) db: i64,
+    pub(crate) user: String,
+    pub(crate) has_secret: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            address: ConnectionAddr::Tcp("127.0.0.1".to_owned(), 6379),
+            shown: "127.0.0.1:6379".to_owned(),
+            db: 0,
+            user: "default".to_owned(),
+            has_secret: false,
+        }
+    }
+}
+
+impl Place {
+    /// Whether the way there stays on this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        let host = match &self.address {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+            ConnectionAddr::Unix(_) => return true,
+            _ => return false,
+        };
+        let ip: Option<std::net::IpAddr> = host.parse().ok();
+        host == "localhost" || ip.is_some_and(|ip| ip.is_loopback())
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self.address, ConnectionAddr::TcpTls { .. })
+    }
+}
+
+/// A command that took long.
+#[derive(Clone, Debug)]
+pub(crate) struct Slow {
+    /// How long ago, in s.
+    pub(crate) ago_s: u64,
+    pub(crate) took_us: u64,
+    /// The command's name.
+    pub(crate) command: String,
+}
+
+/// What the names of a database are, as far as a scan came.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    pub(crate) looked_at: u64,
+    /// Whether the scan came to its end.
+    pub(crate) complete: bool,
+    /// The namespaces that were met, this one too.
+    pub(crate) spaces: BTreeMap<String, Space>,
+    /// Of this namespace: entries, leases without a value, records of tags.
+    pub(crate) entries: u64,
+    pub(crate) leases: u64,
+    pub(crate) tags: u64,
+    /// By their keys.
+    pub(crate) endless_entries: Samples,
+    /// By their names in the server, as all that follow.
+    pub(crate) endless_leases: Samples,
+    pub(crate) bad_entries: Samples,
+    pub(crate) endless_tags: Samples,
+    pub(crate) bad_tags: Samples,
+    pub(crate) unknown: Samples,
+    /// Values of a size that hurts, by their keys.
+    pub(crate) huge: Samples,
+    /// The largest of them, in bytes.
+    pub(crate) largest: u64,
+    /// The keys that are read most of what was met, by the server's own count.
+    pub(crate) hot: Vec<Hot>,
+}
+
+/// A namespace that was met.
+#[derive(Debug, Default)]
+pub(crate) struct Space {
+    /// Entries and records of tags.
+    pub(crate) stored: u64,
+    /// Names of its clock, its log, its lists.
+    pub(crate) control: Vec<String>,
+}
+
+/// How many there are, and the first of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples {
+    pub(crate) count: u64,
+    pub(crate) names: Vec<String>,
+}
+
+impl Samples {
+    /// How many are kept: what is to be mended by one line has to fit on it.
+    const KEPT: usize = 50;
+
+    pub(crate) fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.names.len() < Self::KEPT {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    /// `3 entries: a, b, c`, with at most three of them.
+    pub(crate) fn told(&self, one: &str, many: &str) -> String {
+        let shown: Vec<_> = self.names.iter().take(3).map(String::as_str).collect();
+        let more = if self.count > 3 { ", …" } else { "" };
+        let what = if self.count == 1 { one } else { many };
+        format!("{} {what}: {}{more}", self.count, shown.join(", "))
+    }
+
+    /// What a line that mends only the first of them has to say.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        match self.count > self.names.len() as u64 {
+            false => Vec::new(),
+            true => vec![format!(
+                "# that are the first {}: run the doctor again for the rest",
+                self.names.len()
+            )],
+        }
+    }
+}
+
+/// A key and how often it is read: the logarithmic counter of an LFU policy, 0 to 255.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hot {
+    pub(crate) count: u64,
+    pub(crate) key: String,
+}
+
+impl Facts {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.info.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.field(name)?.parse().ok()
+    }
+
+    /// A parameter, where parameters could be asked for.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.config.as_ref().ok()?.get(name).map(String::as_str)
+    }
+
+    /// A parameter that is a number.
+    pub(crate) fn limit(&self, name: &str) -> Option<u64> {
+        self.parameter(name)?.parse().ok()
+    }
+
+    /// Names in the database.
+    pub(crate) fn names(&self) -> u64 {
+        let listed = self.field(&format!("db{}", self.place.db));
+        let keys = listed.and_then(|text| text.split(',').find_map(|f| f.strip_prefix("keys=")));
+        keys.and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn version(&self) -> String {
+        match (self.field("valkey_version"), self.field("redis_version")) {
+            (Some(version), _) => format!("Valkey {version}"),
+            (None, Some(version)) => format!("Redis {version}"),
+            (None, None) => "unknown".to_owned(),
+        }
+    }
+
+    /// How long a ping took that so many thousandths of all did not exceed, in µs.
+    pub(crate) fn ping_at(&self, thousandths: usize) -> u64 {
+        let last = self.pings.len().saturating_sub(1);
+        let at = (self.pings.len() * thousandths).div_ceil(1000);
+        let at = at.saturating_sub(1).min(last);
+        self.pings.get(at).copied().unwrap_or(0)
+    }
+}

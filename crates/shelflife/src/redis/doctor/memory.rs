@@ -1,0 +1,158 @@
+//! Memory: the limit, what happens at it, and what the allocator makes of it.
+
+use super::mend::Mend;
+use super::{Facts, diagnosis, size};
+use crate::doctor::{Diagnosis, Severity};
+
+const MIB: u64 = 1 << 20;
+/// Below this, ratios of memory say nothing.
+const TELLING: u64 = 64 * MIB;
+
+pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
+    found.extend(limit(facts, mend));
+    found.extend(policy(facts, mend));
+    found.extend(full(facts, mend));
+    found.extend(resident(facts, mend));
+    found.extend(huge_pages(facts));
+    found.extend(lazy(facts, mend));
+}
+
+fn limit(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    (facts.number("maxmemory")? == 0).then(|| {
+        let used = facts.number("used_memory").unwrap_or(0);
+        let half = facts.number("total_system_memory").unwrap_or(0) / 2;
+        let limit = half.max(used * 2).max(256 * MIB) / MIB;
+        diagnosis(
+            "maxmemory",
+            Severity::Warning,
+            "the server's memory has no limit (maxmemory 0)",
+            "the cache grows until the machine has no memory left and the kernel kills the server, or another process",
+            vec![
+                "# half of the machine's memory: less where others live there, or in a container".to_owned(),
+                mend.set("maxmemory", &format!("{limit}mb")),
+            ],
+        )
+    })
+}
+
+fn policy(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let (severity, consequence) = match facts.field("maxmemory_policy")? {
+        "volatile-lru" => return None,
+        "noeviction" => (
+            Severity::Warning,
+            "nothing makes room: the server grows beyond maxmemory, because what invalidates must work when memory is short, and stores by the same right; whatever else writes there is refused",
+        ),
+        policy if policy.starts_with("allkeys-") => (
+            Severity::Warning,
+            "the clock and the log may be evicted, too: without its clock, everything that is stored is dead at once",
+        ),
+        "volatile-lfu" | "volatile-ttl" => (
+            Severity::Info,
+            "leases are the first to go: loads lose theirs, and what they bring is not stored",
+        ),
+        _ => (
+            Severity::Info,
+            "what is used often goes as soon as what is not",
+        ),
+    };
+    let policy = facts.field("maxmemory_policy")?;
+    Some(diagnosis(
+        "eviction_policy",
+        severity,
+        format!("maxmemory-policy is {policy}"),
+        consequence,
+        vec![mend.set("maxmemory-policy", "volatile-lru")],
+    ))
+}
+
+fn full(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let (used, most) = (facts.number("used_memory")?, facts.number("maxmemory")?);
+    if most == 0 || used < most / 100 * 95 {
+        return None;
+    }
+    let evicted = facts.number("evicted_keys").unwrap_or(0);
+    Some(diagnosis(
+        "memory_full",
+        Severity::Info,
+        format!(
+            "{} of {} are used, {evicted} keys have been evicted since the server started",
+            size(used),
+            size(most)
+        ),
+        "a full cache is as it should be; where evicted_keys rises faster than expired_keys, entries go before they are used again",
+        vec![mend.set(
+            "maxmemory",
+            &format!("{}mb", (used.max(most) * 2).div_ceil(MIB)),
+        )],
+    ))
+}
+
+/// What the machine gives beside what is used.
+fn resident(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let used = facts
+        .number("used_memory")
+        .filter(|used| *used >= TELLING)?;
+    let resident = facts.number("used_memory_rss").filter(|rss| *rss > 0)?;
+    if resident > used / 2 * 3 {
+        return Some(diagnosis(
+            "fragmentation",
+            Severity::Warning,
+            format!(
+                "{} are taken from the machine for {} that are used",
+                size(resident),
+                size(used)
+            ),
+            "the rest is lost between values; maxmemory does not count it, so the machine runs out before the limit is reached",
+            vec![
+                mend.server(["MEMORY", "PURGE"]),
+                mend.set("activedefrag", "yes"),
+            ],
+        ));
+    }
+    (resident < used / 10 * 8).then(|| {
+        diagnosis(
+            "swapped",
+            Severity::Error,
+            format!(
+                "only {} of {} are in memory: the rest is swapped out",
+                size(resident),
+                size(used)
+            ),
+            "a read of what is swapped out waits for a disk, and everybody waits with it",
+            vec![mend.set("maxmemory", &format!("{}mb", (resident / MIB).max(1)))],
+        )
+    })
+}
+
+fn huge_pages(facts: &Facts) -> Option<Diagnosis> {
+    (facts.parameter("disable-thp")? == "no").then(|| {
+        diagnosis(
+            "huge_pages",
+            Severity::Info,
+            "disable-thp is no: the kernel may give the server transparent huge pages",
+            "after a fork, every small write copies 2 MiB: latency and memory jump; it can only be set at the start",
+            vec![
+                "# as root, in the server's configuration, then start it anew".to_owned(),
+                "echo 'disable-thp yes' >> /etc/redis/redis.conf".to_owned(),
+                "systemctl restart redis-server".to_owned(),
+            ],
+        )
+    })
+}
+
+fn lazy(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let names = ["lazyfree-lazy-eviction", "lazyfree-lazy-expire"];
+    let off = names
+        .into_iter()
+        .filter(|name| facts.parameter(name) == Some("no"));
+    let off: Vec<&str> = off.collect();
+    (!off.is_empty()).then(|| {
+        diagnosis(
+            "lazy_free",
+            Severity::Info,
+            format!("{} no", off.join(" and ")),
+            "values are freed by the thread that answers: a large one holds up everybody for a moment",
+            off.iter().map(|name| mend.set(name, "yes")).collect(),
+        )
+    })
+}

@@ -1,0 +1,319 @@
+//! Rights: those that shelflife needs, and those that a cache should not have.
+
+use super::mend::Mend;
+use super::{Facts, diagnosis};
+use crate::doctor::{Diagnosis, Severity};
+use crate::redis::names::Names;
+
+/// Stands for a key in the words of a command.
+const KEY: &str = "KEY";
+/// A key of somebody else.
+const OTHERS: &str = "shelflife-doctor:a-key-of-somebody-else";
+
+/// Kinds of keys, as rights tell them apart.
+const CLOCK: usize = 0;
+const LOG: usize = 1;
+const MEMBERS: usize = 2;
+const TAGS: usize = 3;
+const ENTRIES: usize = 4;
+const KINDS: usize = 5;
+
+/// What is needed: the rule that grants it, the command, the kinds of keys that it is run on. The same as
+/// deploy/redis/users.acl gives to applications.
+const NEEDED: &[(&str, &[&str], &[usize])] = &[
+    (
+        "client|setinfo",
+        &["CLIENT", "SETINFO", "lib-name", "x"],
+        &[],
+    ),
+    ("info", &["INFO"], &[]),
+    ("ping", &["PING"], &[]),
+    ("time", &["TIME"], &[]),
+    ("eval", &["EVAL", "return 1", "0"], &[]),
+    ("evalsha", &["EVALSHA", "x", "0"], &[]),
+    ("scan", &["SCAN", "0"], &[]),
+    ("type", &["TYPE", KEY], &[MEMBERS, ENTRIES]),
+    ("exists", &["EXISTS", KEY], &[MEMBERS]),
+    ("pttl", &["PTTL", KEY], &[TAGS, ENTRIES]),
+    ("pexpire", &["PEXPIRE", KEY, "1"], &[TAGS, ENTRIES]),
+    ("persist", &["PERSIST", KEY], &[ENTRIES]),
+    ("unlink", &["UNLINK", KEY], &[ENTRIES]),
+    ("del", &["DEL", KEY], &[LOG, MEMBERS]),
+    ("get", &["GET", KEY], &[CLOCK, MEMBERS, TAGS, ENTRIES]),
+    ("getrange", &["GETRANGE", KEY, "0", "1"], &[ENTRIES]),
+    ("mget", &["MGET", KEY], &[CLOCK, MEMBERS, TAGS, ENTRIES]),
+    ("set", &["SET", KEY, "x"], &[CLOCK, MEMBERS, TAGS, ENTRIES]),
+    ("setrange", &["SETRANGE", KEY, "0", "x"], &[ENTRIES]),
+    ("xadd", &["XADD", KEY, "*", "f", "v"], &[LOG]),
+    ("xlen", &["XLEN", KEY], &[LOG]),
+    ("xrange", &["XRANGE", KEY, "-", "+"], &[LOG]),
+    ("xread", &["XREAD", "STREAMS", KEY, "0"], &[LOG]),
+    ("xrevrange", &["XREVRANGE", KEY, "+", "-"], &[LOG]),
+    ("zadd", &["ZADD", KEY, "1", "x"], &[MEMBERS]),
+    ("zrange", &["ZRANGE", KEY, "0", "1"], &[MEMBERS]),
+    (
+        "zrangebyscore",
+        &["ZRANGEBYSCORE", KEY, "0", "1"],
+        &[MEMBERS],
+    ),
+    ("zrem", &["ZREM", KEY, "x"], &[MEMBERS]),
+    ("zscore", &["ZSCORE", KEY, "x"], &[MEMBERS]),
+];
+
+/// What would empty the server, stop it, hold it up, or hand it over.
+const DANGEROUS: &[(&str, &[&str])] = &[
+    ("flushall", &["FLUSHALL"]),
+    ("flushdb", &["FLUSHDB"]),
+    ("swapdb", &["SWAPDB", "0", "1"]),
+    ("keys", &["KEYS", "*"]),
+    ("monitor", &["MONITOR"]),
+    ("shutdown", &["SHUTDOWN"]),
+    ("debug", &["DEBUG", "SLEEP", "0"]),
+    ("config|set", &["CONFIG", "SET", "x", "x"]),
+    ("acl|setuser", &["ACL", "SETUSER", "x"]),
+    ("replicaof", &["REPLICAOF", "NO", "ONE"]),
+    ("module|load", &["MODULE", "LOAD", "x"]),
+    ("script|flush", &["SCRIPT", "FLUSH"]),
+];
+
+/// What is asked about, and how the answers are read.
+#[derive(Debug)]
+pub(in crate::redis) struct Checks {
+    patterns: [String; KINDS],
+    names: [String; KINDS],
+}
+
+/// What the user may do, and may not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rights {
+    /// Rules that grant what is needed, as far as the server knows it.
+    pub(crate) needed: Vec<&'static str>,
+    /// Those of them that are not granted.
+    pub(crate) missing: Vec<&'static str>,
+    /// Patterns of keys that are out of reach.
+    pub(crate) unreachable: Vec<String>,
+    /// Patterns of all keys that are needed.
+    pub(crate) patterns: Vec<String>,
+    pub(crate) dangerous: Vec<&'static str>,
+    /// Whether other keys than shelflife's are in reach.
+    pub(crate) reaches_others: bool,
+}
+
+impl Checks {
+    pub(in crate::redis) fn of(names: &Names) -> Self {
+        let control = names.control_prefix();
+        Self {
+            patterns: [
+                format!("~{}", names.clock),
+                format!("~{}", names.log),
+                format!("~{control}members:*"),
+                format!("~{}*", names.tag_prefix),
+                format!("~{}*", names.entry_prefix),
+            ],
+            names: [
+                names.clock.clone(),
+                names.log.clone(),
+                names.members_beats.clone(),
+                names.tag("shelflife-doctor"),
+                names.entry("shelflife-doctor"),
+            ],
+        }
+    }
+
+    /// The commands that are asked about, each as its words.
+    pub(in crate::redis) fn commands(&self) -> Vec<Vec<&str>> {
+        let with = |words: &'static [&'static str], key| {
+            let word = |word: &'static str| if word == KEY { key } else { word };
+            words.iter().copied().map(word).collect::<Vec<&str>>()
+        };
+        let needed = NEEDED.iter().flat_map(|(_, words, kinds)| {
+            // A command without a key is asked about once.
+            let times = if kinds.is_empty() { 1 } else { KINDS };
+            (0..times).map(move |kind| with(words, &self.names[kind]))
+        });
+        let dangerous = DANGEROUS.iter().map(|(_, words)| words.to_vec());
+        needed
+            .chain(dangerous)
+            .chain([vec!["GET", OTHERS]])
+            .collect()
+    }
+
+    /// What the answers to these say; `None` when they are not as many.
+    pub(in crate::redis) fn read(&self, answers: &str) -> Option<Rights> {
+        let mut answers = answers.bytes();
+        let mut rights = Rights {
+            patterns: self.patterns.to_vec(),
+            ..Rights::default()
+        };
+        let mut out_of_reach = [false; KINDS];
+        for (rule, _, kinds) in NEEDED {
+            let times = if kinds.is_empty() { 1 } else { KINDS };
+            let said: Vec<u8> = answers.by_ref().take(times).collect();
+            if said.len() < times {
+                return None;
+            }
+            if said.contains(&b'?') {
+                continue;
+            }
+            rights.needed.push(rule);
+            if !said.contains(&b'y') {
+                rights.missing.push(rule);
+                continue;
+            }
+            for &kind in *kinds {
+                out_of_reach[kind] |= said[kind] != b'y';
+            }
+        }
+        // Where no command is granted on any key, the keys are what is missing, too.
+        let keyed = NEEDED.iter().filter(|(.., kinds)| !kinds.is_empty());
+        let none = keyed
+            .clone()
+            .all(|(rule, ..)| rights.missing.contains(rule));
+        let missed = self.patterns.iter().zip(out_of_reach);
+        rights.unreachable = missed
+            .filter(|(_, missed)| *missed || none)
+            .map(|(pattern, _)| pattern.clone())
+            .collect();
+        for (rule, _) in DANGEROUS {
+            if answers.next()? == b'y' {
+                rights.dangerous.push(rule);
+            }
+        }
+        rights.reaches_others = answers.next()? == b'y';
+        Some(rights)
+    }
+}
+
+impl Rights {
+    /// The rules that give a user what is needed, and no more.
+    fn rules(&self) -> Vec<String> {
+        let mut rules = vec!["resetchannels".to_owned(), "resetkeys".to_owned()];
+        rules.extend(self.patterns.iter().cloned());
+        rules.push("-@all".to_owned());
+        rules.extend(self.needed.iter().map(|rule| format!("+{rule}")));
+        rules
+    }
+}
+
+pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
+    if let Ok(rights) = &facts.rights {
+        found.extend(missing(facts, rights, mend));
+        found.extend(too_many(facts, rights, mend));
+    }
+    found.extend(open(facts, mend));
+}
+
+fn missing(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
+    if rights.missing.is_empty() && rights.unreachable.is_empty() {
+        return None;
+    }
+    let user = facts.place.user.as_str();
+    let grants: Vec<String> = rights.missing.iter().map(|r| format!("+{r}")).collect();
+    let words: Vec<&str> = ["ACL", "SETUSER", user]
+        .into_iter()
+        .chain(rights.unreachable.iter().map(String::as_str))
+        .chain(grants.iter().map(String::as_str))
+        .collect();
+    let lacks: Vec<&str> = words.get(3..).unwrap_or_default().to_vec();
+    Some(diagnosis(
+        "rights_missing",
+        Severity::Error,
+        format!("the user {user} lacks {}", lacks.join(" ")),
+        "what needs them is denied: nothing is stored, or no invalidation is confirmed, or no process can follow the log",
+        vec![ADMIN.to_owned(), mend.admin(words)],
+    ))
+}
+
+const ADMIN: &str = "# as a user who may change users:";
+
+fn too_many(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
+    if rights.dangerous.is_empty() && !rights.reaches_others {
+        return None;
+    }
+    let user = facts.place.user.as_str();
+    let mut may = Vec::new();
+    if !rights.dangerous.is_empty() {
+        may.push(format!("run {}", rights.dangerous.join(", ")));
+    }
+    if rights.reaches_others {
+        may.push("touch keys that are not shelflife's".to_owned());
+    }
+    let mends = match user {
+        "default" => own_user(facts, rights, mend),
+        user => {
+            let rules = rights.rules();
+            let words = ["ACL", "SETUSER", user].into_iter();
+            let line = mend.admin(words.chain(rules.iter().map(String::as_str)));
+            vec![ADMIN.to_owned(), line]
+        }
+    };
+    Some(diagnosis(
+        "rights_excess",
+        match facts.place.is_here() {
+            true => Severity::Info,
+            false => Severity::Warning,
+        },
+        format!("the user {user} may {}", may.join(", and ")),
+        "an application that is taken over, or a mistake in it, can do that to everybody who uses this server",
+        mends,
+    ))
+}
+
+/// Makes a user of shelflife's own, and tells its URL.
+fn own_user(facts: &Facts, rights: &Rights, mend: &Mend) -> Vec<String> {
+    let rules = rights.rules();
+    let rules: Vec<String> = rules.iter().map(|rule| super::mend::quoted(rule)).collect();
+    let scheme = if facts.place.is_encrypted() {
+        "rediss"
+    } else {
+        "redis"
+    };
+    vec![
+        format!("PASSWORD=$({} ACL GENPASS)", mend.cli()),
+        format!(
+            "{} ACL SETUSER shelflife on \">$PASSWORD\" {}",
+            mend.cli(),
+            rules.join(" ")
+        ),
+        format!(
+            "echo \"SHELFLIFE_URL={scheme}://shelflife:$PASSWORD@{}/{}\"",
+            facts.place.shown, facts.place.db
+        ),
+    ]
+}
+
+fn open(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    if facts.open != Ok(true) {
+        return None;
+    }
+    let bound = facts.parameter("bind").unwrap_or("127.0.0.1");
+    let is_loopback = |host: &str| {
+        let host = host.trim_start_matches('-');
+        host.starts_with("127.") || host == "::1"
+    };
+    let protected = facts.parameter("protected-mode") != Some("no");
+    let contained =
+        facts.place.is_here() && (protected || bound.split_whitespace().all(is_loopback));
+    let mut mends = Vec::new();
+    if !facts.place.has_secret {
+        let empty = Rights::default();
+        let rights = facts.rights.as_ref().unwrap_or(&empty);
+        if !rights.needed.is_empty() {
+            mends.extend(own_user(facts, rights, mend));
+        }
+    }
+    mends.push(mend.admin(["ACL", "SETUSER", "default", "off"]));
+    Some(diagnosis(
+        "open_server",
+        match contained {
+            true => Severity::Info,
+            false => Severity::Error,
+        },
+        "the server lets in whoever names no user and no password",
+        match contained {
+            true => "every process on this machine may read, change and empty the cache",
+            false => "whoever reaches the port may read, change and empty the cache",
+        },
+        mends,
+    ))
+}

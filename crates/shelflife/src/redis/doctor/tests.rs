@@ -1,0 +1,354 @@
+//! Each rule with what it must say something about, and with what it must not.
+
+use std::collections::BTreeSet;
+
+use super::facts::Space;
+use super::*;
+use crate::store::Member;
+
+/// A server that is as it should be, with two processes.
+fn well() -> Facts {
+    let text = |pairs: &[(&str, &str)]| {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        pairs.iter().map(own).collect()
+    };
+    let mut survey = Survey {
+        complete: true,
+        entries: 10,
+        tags: 20,
+        ..Survey::default()
+    };
+    survey.spaces.insert("shop".to_owned(), Space::default());
+    Facts {
+        place: Place::default(),
+        namespace: "shop".to_owned(),
+        patience: std::time::Duration::from_millis(500),
+        info: text(&[
+            ("redis_version", "7.0.15"),
+            ("maxmemory", "268435456"),
+            ("maxmemory_policy", "volatile-lru"),
+            ("used_memory", "104857600"),
+            ("used_memory_rss", "110000000"),
+            ("aof_enabled", "0"),
+            ("rdb_last_bgsave_status", "ok"),
+            ("connected_slaves", "0"),
+            ("connected_clients", "9"),
+            ("maxclients", "2000"),
+            ("rejected_connections", "0"),
+            ("db0", "keys=40,expires=37,avg_ttl=1"),
+        ]),
+        config: Ok(text(&[
+            ("disable-thp", "yes"),
+            ("lazyfree-lazy-eviction", "yes"),
+            ("lazyfree-lazy-expire", "yes"),
+            ("min-replicas-to-write", "0"),
+            ("min-replicas-max-lag", "10"),
+            ("notify-keyspace-events", ""),
+            ("protected-mode", "yes"),
+            ("bind", "* -::*"),
+            ("save", ""),
+            ("stop-writes-on-bgsave-error", "yes"),
+            ("tcp-keepalive", "60"),
+            ("timeout", "0"),
+            ("tls-port", "0"),
+        ])),
+        open: Ok(false),
+        rights: Ok(Rights {
+            needed: vec!["get"],
+            ..Rights::default()
+        }),
+        pings: vec![100; 300],
+        ahead_ms: Some(3),
+        slow: Ok(Vec::new()),
+        log: Ok(16_400),
+        members: Ok(vec![member("1-a@1000", 19_900), member("2-b@1000", 19_950)]),
+        now: 20_000,
+        survey: Ok(survey),
+    }
+}
+
+fn member(name: &str, beat: u64) -> Member {
+    Member {
+        name: name.to_owned(),
+        window: std::time::Duration::from_secs(1),
+        applied: Some(1),
+        beat,
+    }
+}
+
+fn info(facts: &mut Facts, name: &str, value: &str) {
+    facts.info.insert(name.to_owned(), value.to_owned());
+}
+
+fn config(facts: &mut Facts, name: &str, value: &str) {
+    if let Ok(config) = &mut facts.config {
+        config.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+fn survey(facts: &mut Facts) -> &mut Survey {
+    facts.survey.as_mut().unwrap()
+}
+
+fn far(facts: &mut Facts) {
+    facts.place.address = redis::ConnectionAddr::Tcp("redis.internal".to_owned(), 6379);
+}
+
+fn slow(facts: &mut Facts, took_ms: u64, ago_s: u64) {
+    facts.slow = Ok(vec![Slow {
+        ago_s,
+        took_us: took_ms * 1000,
+        command: "KEYS".to_owned(),
+    }]);
+}
+
+#[test]
+fn of_a_server_that_is_well_there_is_nothing_to_say() {
+    assert_eq!(well().diagnose(), []);
+}
+
+#[test]
+fn each_thing_is_told_when_it_is_the_case_and_only_then() {
+    use Severity::{Error, Info, Unchecked, Warning};
+    type Change = fn(&mut Facts);
+    let cases: &[(&str, Severity, Change)] = &[
+        ("maxmemory", Warning, |f| info(f, "maxmemory", "0")),
+        ("eviction_policy", Warning, |f| {
+            info(f, "maxmemory_policy", "noeviction")
+        }),
+        ("eviction_policy", Warning, |f| {
+            info(f, "maxmemory_policy", "allkeys-lru")
+        }),
+        ("eviction_policy", Info, |f| {
+            info(f, "maxmemory_policy", "volatile-ttl")
+        }),
+        ("eviction_policy", Info, |f| {
+            info(f, "maxmemory_policy", "volatile-random")
+        }),
+        ("memory_full", Info, |f| {
+            info(f, "used_memory", "260000000");
+            info(f, "used_memory_rss", "270000000");
+        }),
+        ("fragmentation", Warning, |f| {
+            info(f, "used_memory_rss", "200000000")
+        }),
+        ("swapped", Error, |f| info(f, "used_memory_rss", "50000000")),
+        ("huge_pages", Info, |f| config(f, "disable-thp", "no")),
+        ("lazy_free", Info, |f| {
+            config(f, "lazyfree-lazy-expire", "no")
+        }),
+        ("snapshots", Warning, |f| config(f, "save", "3600 1")),
+        ("append_only", Warning, |f| info(f, "aof_enabled", "1")),
+        ("split_brain", Warning, |f| info(f, "connected_slaves", "1")),
+        ("too_few_replicas", Error, |f| {
+            config(f, "min-replicas-to-write", "1");
+            info(f, "min_slaves_good_slaves", "0");
+        }),
+        ("replica_lag", Warning, |f| {
+            info(f, "connected_slaves", "1");
+            info(f, "min_slaves_good_slaves", "1");
+            config(f, "min-replicas-to-write", "1");
+            config(f, "min-replicas-max-lag", "600");
+        }),
+        ("rights_missing", Error, |f| {
+            f.rights.as_mut().unwrap().missing.push("xadd");
+        }),
+        ("rights_excess", Info, |f| {
+            f.rights.as_mut().unwrap().dangerous.push("flushall");
+        }),
+        ("open_server", Info, |f| f.open = Ok(true)),
+        ("open_server", Error, |f| {
+            f.open = Ok(true);
+            config(f, "protected-mode", "no");
+        }),
+        ("encryption", Warning, far),
+        ("latency", Warning, |f| f.pings = vec![6_000; 300]),
+        ("latency", Error, |f| f.pings = vec![300_000; 300]),
+        ("slow_commands", Warning, |f| slow(f, 200, 60)),
+        ("slow_commands", Info, |f| slow(f, 20, 60)),
+        ("idle_timeout", Warning, |f| config(f, "timeout", "30")),
+        ("keepalive", Warning, |f| config(f, "tcp-keepalive", "0")),
+        ("clients", Error, |f| info(f, "connected_clients", "1990")),
+        ("clients", Warning, |f| info(f, "rejected_connections", "3")),
+        ("keyspace_events", Info, |f| {
+            config(f, "notify-keyspace-events", "KEA")
+        }),
+        ("clock_skew", Info, |f| f.ahead_ms = Some(-60_000)),
+        ("endless_entries", Warning, |f| {
+            survey(f).endless_entries.add("a")
+        }),
+        ("endless_leases", Warning, |f| {
+            survey(f).endless_leases.add("a")
+        }),
+        ("bad_entries", Warning, |f| survey(f).bad_entries.add("a")),
+        ("huge_entries", Warning, |f| survey(f).huge.add("a")),
+        ("endless_tags", Warning, |f| survey(f).endless_tags.add("a")),
+        ("bad_tags", Warning, |f| survey(f).bad_tags.add("a")),
+        ("many_tags", Warning, |f| survey(f).tags = 20_000),
+        ("unknown_names", Warning, |f| survey(f).unknown.add("a")),
+        ("hot_keys", Info, |f| {
+            survey(f).hot.push(Hot {
+                count: 255,
+                key: "a".to_owned(),
+            })
+        }),
+        ("empty_namespace", Info, |f| {
+            survey(f).spaces.clear();
+        }),
+        ("abandoned_namespaces", Info, |f| {
+            let mut left = Space::default();
+            left.control.push("sl1:{old}:clock".to_owned());
+            survey(f).spaces.insert("old".to_owned(), left);
+        }),
+        ("long_log", Warning, |f| f.log = Ok(40_000)),
+        ("silent_members", Info, |f| {
+            f.members.as_mut().unwrap()[0].beat = 0
+        }),
+        ("settings", Unchecked, |f| {
+            f.config = Err("NOPERM".to_owned())
+        }),
+        ("rights", Unchecked, |f| f.rights = Err("NOPERM".to_owned())),
+        ("open_server", Unchecked, |f| f.open = Err("TLS".to_owned())),
+        ("slow_commands", Unchecked, |f| {
+            f.slow = Err("NOPERM".to_owned())
+        }),
+        ("log", Unchecked, |f| f.log = Err("NOPERM".to_owned())),
+        ("members", Unchecked, |f| {
+            f.members = Err("NOPERM".to_owned())
+        }),
+        ("stored", Unchecked, |f| f.survey = Err("NOPERM".to_owned())),
+        ("stored", Unchecked, |f| survey(f).complete = false),
+    ];
+    for (at, (check, severity, change)) in cases.iter().enumerate() {
+        let mut facts = well();
+        change(&mut facts);
+        let found = facts.diagnose();
+        let told: Vec<_> = found.iter().map(|it| (it.check, it.severity)).collect();
+        assert_eq!(told, [(*check, *severity)], "case {at}");
+        let it = &found[0];
+        assert!(!it.consequence.is_empty(), "{it:?}");
+        assert!(!it.mend.is_empty(), "every finding says what to do: {it:?}");
+    }
+    let told: BTreeSet<_> = cases.iter().map(|(check, ..)| *check).collect();
+    assert_eq!(told.len(), 41, "a new check needs its case: {told:?}");
+}
+
+#[test]
+fn what_is_just_below_a_threshold_is_not_told() {
+    let changes: &[fn(&mut Facts)] = &[
+        |f| slow(f, 9, 60),
+        |f| slow(f, 500, 48 * 3600),
+        |f| f.pings = [vec![100; 297], vec![200_000; 3]].concat(),
+        |f| f.ahead_ms = Some(1_500),
+        |f| f.log = Ok(32_000),
+        |f| f.members.as_mut().unwrap()[0].beat = 11_000,
+        |f| survey(f).tags = 9_000,
+        |f| {
+            survey(f).tags = 50_000;
+            survey(f).entries = 5_000;
+        },
+        |f| {
+            survey(f).hot.push(Hot {
+                count: 100,
+                key: "a".to_owned(),
+            })
+        },
+        // Small servers: the ratios of memory say nothing.
+        |f| {
+            info(f, "used_memory", "1000000");
+            info(f, "used_memory_rss", "9000000");
+        },
+        |f| {
+            far(f);
+            f.place.address = redis::ConnectionAddr::TcpTls {
+                host: "redis.internal".to_owned(),
+                port: 6379,
+                insecure: false,
+                tls_params: None,
+            };
+        },
+        |f| {
+            info(f, "connected_slaves", "1");
+            info(f, "min_slaves_good_slaves", "1");
+            config(f, "min-replicas-to-write", "1");
+        },
+        // Another namespace that is in use.
+        |f| {
+            let used = Space {
+                stored: 1,
+                control: vec!["sl1:{b}:clock".to_owned()],
+            };
+            survey(f).spaces.insert("b".to_owned(), used);
+        },
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        let mut facts = well();
+        change(&mut facts);
+        assert_eq!(facts.diagnose(), [], "case {at}");
+    }
+}
+
+#[test]
+fn a_failed_snapshot_that_stops_writes_is_told_beside_the_snapshots() {
+    let mut facts = well();
+    config(&mut facts, "save", "60 1");
+    info(&mut facts, "rdb_last_bgsave_status", "err");
+    let told: Vec<_> = facts.diagnose().iter().map(|it| it.check).collect();
+    assert_eq!(told, ["snapshots", "writes_refused"]);
+}
+
+#[test]
+fn rights_are_read_command_by_command_and_kind_by_kind() {
+    let names = crate::redis::names::Names::of("shop");
+    let checks = Checks::of(&names);
+    let commands = checks.commands();
+    let all: String = commands.iter().map(|_| 'y').collect();
+    let none: String = commands.iter().map(|_| 'n').collect();
+    let said = |may: &dyn Fn(&[&str]) -> bool| -> String {
+        commands
+            .iter()
+            .map(|c| if may(c) { 'y' } else { 'n' })
+            .collect()
+    };
+    let everything = checks.read(&all).unwrap();
+    assert!(everything.missing.is_empty() && everything.unreachable.is_empty());
+    assert!(everything.reaches_others && everything.dangerous.contains(&"flushall"));
+    let nothing = checks.read(&none).unwrap();
+    assert_eq!(nothing.missing, nothing.needed);
+    assert_eq!(nothing.unreachable, nothing.patterns);
+    let no_set = checks.read(&said(&|c| c[0] != "SET")).unwrap();
+    assert_eq!((no_set.missing, no_set.unreachable.len()), (vec!["set"], 0));
+    let no_tags = checks
+        .read(&said(&|c| !c.iter().any(|word| word.contains(":t:"))))
+        .unwrap();
+    assert_eq!(no_tags.unreachable, ["~sl1:{shop}:t:*"]);
+    assert!(no_tags.missing.is_empty());
+    assert!(checks.read("yyy").is_none() && checks.read("").is_none());
+    // Redis 7.0 knows no CLIENT SETINFO.
+    let older = checks.read(&format!("?{}", &all[1..])).unwrap();
+    assert!(!older.needed.contains(&"client|setinfo") && older.missing.is_empty());
+}
+
+#[test]
+fn what_is_needed_is_what_the_acl_file_gives() {
+    let file = include_str!("../../../../../deploy/redis/users.acl");
+    let line = file
+        .lines()
+        .find(|line| line.starts_with("user shelflife "))
+        .unwrap();
+    let granted: BTreeSet<_> = line
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix('+'))
+        .collect();
+    let checks = Checks::of(&crate::redis::names::Names::of("shop"));
+    let all: String = checks.commands().iter().map(|_| 'y').collect();
+    let rights = checks.read(&all).unwrap();
+    let needed: BTreeSet<_> = rights.needed.into_iter().collect();
+    assert_eq!(needed, granted);
+    for pattern in rights.patterns {
+        assert!(
+            line.contains(&pattern.replace("shop", "@namespace@")),
+            "{pattern}"
+        );
+    }
+}
