@@ -34,8 +34,6 @@ use terminal::Screen;
 
 /// Looks come no closer than this, whatever is asked for.
 const LEAST: Duration = Duration::from_millis(100);
-/// How many lines `--once` prints where there is no terminal.
-const LINES: u16 = 40;
 
 pub(crate) async fn run(args: TopArgs) -> Result<(), Failure> {
     let every = connect::duration("--every", &args.every)?.max(LEAST);
@@ -79,7 +77,7 @@ async fn printed(
         match args.json {
             true => output::json(&figures.document())?,
             false => {
-                let (width, height) = (output::width(), LINES);
+                let (width, height) = (output::width(), draw::height(&figures));
                 let width = u16::try_from(width).unwrap_or(u16::MAX);
                 for line in draw::lines(&figures, &View::default(), width, height) {
                     output::line(line)?;

@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn every_time_is_in_one_row() {
+        let mut times = Times::new();
+        for us in 1..3_000 {
+            times.record(Duration::from_micros(us));
+        }
+        let counted: u64 = rows(&[&times]).iter().map(|(_, _, n)| n[0]).sum();
+        assert_eq!(counted, times.len());
+    }
+
+    #[test]
     fn letters_are_for_terminals_without_blocks() {
         assert_eq!(Ink::of(false, Some("de_DE.UTF-8")), Ink::Blocks);
         assert_eq!(Ink::of(false, Some("C")), Ink::Ascii);

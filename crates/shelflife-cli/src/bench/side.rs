@@ -61,10 +61,13 @@ impl Times {
 
     /// How many took from `from` to below `to`, in ns.
     pub(super) fn between(&self, from: u64, to: u64) -> u64 {
-        let kept = self.0.as_ref();
-        kept.map_or(0, |kept| {
-            kept.count_between(from.max(1), to.saturating_sub(1).max(1))
-        })
+        // By what is below each: times are kept to 1 %, and none may count on both sides of a bound.
+        self.below(to) - self.below(from)
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        let kept = self.0.as_ref().filter(|_| bound > 1);
+        kept.map_or(0, |kept| kept.count_between(1, bound - 1))
     }
 }
 

@@ -18,6 +18,10 @@ use crate::units;
 
 /// Below this there is room for one column only.
 const TWO_COLUMNS: u16 = 76;
+/// How high the boxes are.
+const FIRST: u16 = 8;
+const SECOND: u16 = 7;
+const HOT: u16 = 7;
 
 const HELP: &str = "\
 q, Esc, Ctrl-C   end
@@ -29,6 +33,23 @@ up, down, PgUp, PgDn, Home   scroll
 hit ratio   reads that needed no load: L1, L2, stale
 lag         how far behind the newest invalidation
 window      closed: its memory answers nothing";
+
+/// How high a frame is that shows all but the older part of the log.
+pub(super) fn height(figures: &Figures) -> u16 {
+    const LOG: usize = 12;
+    let log = figures.log.len().clamp(1, LOG);
+    let hot = if has_hot(figures) { HOT } else { 0 };
+    let log = u16::try_from(log).unwrap_or(1);
+    // Title, boxes, the log in its own, keys.
+    1 + FIRST + SECOND + hot + log + 2 + 1
+}
+
+fn has_hot(figures: &Figures) -> bool {
+    figures
+        .look
+        .as_ref()
+        .is_some_and(|it| it.hot_keys.is_some())
+}
 
 /// One frame as lines of text, without what is empty at their ends.
 pub(super) fn lines(figures: &Figures, view: &View, width: u16, height: u16) -> Vec<String> {
@@ -66,14 +87,7 @@ pub(super) fn render(figures: &Figures, view: &View, area: Rect, cells: &mut Buf
 }
 
 fn all(figures: &Figures, view: &View, area: Rect, cells: &mut Buffer) {
-    let hot_rows = match figures
-        .look
-        .as_ref()
-        .is_some_and(|it| it.hot_keys.is_some())
-    {
-        true => 7,
-        false => 0,
-    };
+    let hot_rows = if has_hot(figures) { HOT } else { 0 };
     if area.width < TWO_COLUMNS {
         let [above, below, rest] = Layout::vertical([
             Constraint::Length(7),
@@ -86,10 +100,10 @@ fn all(figures: &Figures, view: &View, area: Rect, cells: &mut Buffer) {
         return log(figures, view.above, rest, cells);
     }
     let rows = [
-        Constraint::Length(8),
-        Constraint::Length(7),
+        Constraint::Length(FIRST),
+        Constraint::Length(SECOND),
         Constraint::Length(hot_rows),
-        Constraint::Min(4),
+        Constraint::Min(3),
     ];
     let [first, second, third, rest] = Layout::vertical(rows).areas(area);
     let halves = |area: Rect| -> [Rect; 2] {
@@ -368,8 +382,8 @@ fn processes(figures: &Figures, above: usize, area: Rect, cells: &mut Buffer) {
             false => ("closed", Color::Yellow),
         };
         Text::from(vec![
-            Span::raw(format!("{:<17}{lag:<15}", it.name)),
-            Span::styled(format!("{window:<8}"), tone(colour)),
+            Span::raw(format!("{:<17}{lag:<14}", it.name)),
+            Span::styled(format!("{window:<7}"), tone(colour)),
             Span::raw(format!("{} ago", units::span(it.silent_ms * 1000))),
         ])
     };
@@ -491,7 +505,7 @@ mod tests {
             "redis 7.0.15, master",
             "1.0 MiB used, no limit",
             "1 process follows the log",
-            "up to date     open",
+            "up to date    open",
             "90.0 %      900  user:",
             "entry 2",
             "█",

@@ -477,7 +477,7 @@ fn the_exit_code_is_for_machines_and_the_text_for_people() {
         "warning  maxmemory",
         "→ the cache grows",
         "CONFIG SET maxmemory",
-        "namespace default: 3 entries",
+        "namespace default: entries 3",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

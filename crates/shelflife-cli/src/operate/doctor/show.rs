@@ -76,11 +76,12 @@ fn summary(it: &Vitals) -> Result<(), Failure> {
         format!(", up {}", units::span(s * 1_000_000))
     });
     let clock = it.clock_ahead_ms.map_or(String::new(), |ms| {
-        format!(
-            ", its clock is {} ms {} this machine's",
-            ms.unsigned_abs(),
-            if ms < 0 { "behind" } else { "ahead of" }
-        )
+        let apart = ms.unsigned_abs();
+        let side = if ms < 0 { "behind" } else { "ahead of" };
+        match apart {
+            0..5 => ", its clock agrees with this machine's".to_owned(),
+            _ => format!(", its clock is {apart} ms {side} this machine's"),
+        }
     });
     let lines = [
         format!(
@@ -94,7 +95,7 @@ fn summary(it: &Vitals) -> Result<(), Failure> {
             units::span(it.ping_max_us)
         ),
         format!(
-            "namespace {}: {} entries, {} records of tags, {} entries of the log, {} processes; {} of {} names passed",
+            "namespace {}: entries {}, records of tags {}, log {}, processes {}; {} of {} names passed",
             it.namespace,
             it.entries,
             it.tags,
