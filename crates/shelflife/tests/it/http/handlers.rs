@@ -79,7 +79,10 @@ async fn a_handler_runs_in_the_span_of_its_request() {
             let id = all.current_span().id().cloned().unwrap();
             let registry = all.downcast_ref::<Registry>().unwrap();
             let scope = registry.span(&id).unwrap().scope();
-            scope.map(|span| span.name()).collect::<Vec<_>>().join(" of ")
+            scope
+                .map(|span| span.name())
+                .collect::<Vec<_>>()
+                .join(" of ")
         });
         reply(MINUTE, inside)
     });
