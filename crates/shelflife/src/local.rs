@@ -369,7 +369,10 @@ mod tests {
             local.insert(&key.to_string().into(), &[], newcomer(1));
         }
         let left = local.len() as u64;
-        assert!(local.evictions() >= 100_001 - left && left < 100_000, "{left}");
+        assert!(
+            local.evictions() >= 100_001 - left && left < 100_000,
+            "{left}"
+        );
     }
 
     #[test]
