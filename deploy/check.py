@@ -12,7 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from checks import compose, documents, eviction, rights, told, topology
+from checks import compose, documents, eviction, metrics, rights, told, topology
 from checks.server import DEPLOY
 
 COMPOSE = {"compose.yaml": topology.to_try, "compose.production.yaml": topology.production}
@@ -26,6 +26,7 @@ def main(shelflife: str) -> int:
         scratch = Path(name)
         rights.prove(shelflife, scratch / "rights")
         eviction.makes_room(shelflife, scratch / "full")
+        metrics.speak_of_what_there_is(shelflife, scratch / "metrics")
         for file, walk in COMPOSE.items():
             made = scratch / file
             made.mkdir()

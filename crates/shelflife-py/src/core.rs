@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use shelflife::binding::{self, Encoded, canonical_key, canonical_tag};
 use shelflife::{Cache, Entry, Invalidation, ManualClock, Outcome, Pattern, Policy, Receipt};
 
@@ -405,6 +405,18 @@ impl Core {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let json = binding::stats_json(&self.cache);
         py.import("json")?.call_method1("loads", (json,))
+    }
+
+    fn prometheus(&self) -> String {
+        self.cache.prometheus()
+    }
+
+    fn scrape(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let cache = self.cache.clone();
+        begin(py, false, async move {
+            let text = cache.scrape().await;
+            Answer::new(move |py| Ok(PyString::new(py, &text).into_any().unbind()))
+        })
     }
 
     fn ping(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {

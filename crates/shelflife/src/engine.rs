@@ -32,6 +32,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::clock::Clock;
 use crate::counters::{Counters, Stats};
@@ -222,6 +223,6 @@ impl Engine {
         self: &Arc<Self>,
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
-        self.tasks.spawn(work)
+        self.tasks.spawn(work.in_current_span())
     }
 }

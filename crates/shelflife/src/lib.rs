@@ -32,7 +32,8 @@
 //! - [`tower::CacheLayer`](https://docs.rs/shelflife): HTTP responses, by RFC 9111 and by rules.
 //!
 //! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `tower` for the
-//! layer that caches HTTP responses, `axum` for that and the axum integration.
+//! layer that caches HTTP responses, `axum` for that and the axum integration, `metrics` and `opentelemetry` for
+//! figures to a recorder or a meter (as text for Prometheus they are always there: [`metrics`]).
 
 #![cfg_attr(
     not(feature = "redis"),
@@ -94,6 +95,7 @@ mod reason;
 mod record;
 mod server;
 mod settings;
+mod spans;
 mod status;
 mod store;
 mod stretches;

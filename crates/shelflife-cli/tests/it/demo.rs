@@ -4,6 +4,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use shelflife_testkit::Exposition;
+
 use crate::http;
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, demo, stderr};
@@ -45,6 +47,37 @@ fn first_read_misses_second_hits_memory_and_a_write_shows_at_once() {
     assert_eq!(after.body["city"], "London");
     assert_eq!(after.body["orders"], miss.body["orders"]);
     assert!(demo.get("/users/1").cache_status().contains("; hit"));
+}
+
+#[test]
+fn metrics_tell_what_the_api_did_and_name_nobody() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+    for path in ["/users/1", "/users/1", "/users/7"] {
+        demo.get(path);
+    }
+    demo.put("/users/1", ADA);
+    let answer = demo.get("/metrics");
+    assert_eq!(
+        answer.field("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert!(!answer.text.contains("users"), "{}", answer.text);
+    let metrics = Exposition::read(&answer.text);
+    let reads = |outcome| {
+        metrics.get(
+            "shelflife_reads_total",
+            &[("outcome", outcome), ("tier", "l1")],
+        )
+    };
+    assert_eq!(reads("hit"), Some(1.0));
+    assert_eq!(metrics.get("shelflife_loads_total", &[]), Some(2.0));
+    let confirmed = [("outcome", "confirmed")];
+    assert_eq!(
+        metrics.get("shelflife_invalidations_total", &confirmed),
+        Some(1.0)
+    );
+    assert_eq!(metrics.get("shelflife_server_up", &[]), Some(1.0));
 }
 
 #[test]

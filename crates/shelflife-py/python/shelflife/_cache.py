@@ -475,6 +475,16 @@ class Cache:
         """What this process's cache has done so far, and what it holds."""
         return cast(Stats, self._core.stats()) if self._core is not None else nothing_yet()
 
+    def prometheus(self) -> str:
+        """The metrics of this process's cache, as Prometheus reads them (`METRICS_CONTENT_TYPE`): of the server what `scrape` found last. Nothing
+        before the cache is opened."""
+        return self._core.prometheus() if self._core is not None else ""
+
+    async def scrape(self) -> str:
+        """Asks the server how it is, then gives `prometheus()`: the answer of `GET /metrics`. A server that does not answer is told as down."""
+        core = await self._opened()
+        return cast(str, await _loop.wait(core.scrape()))
+
     async def ping(self) -> None:
         """Raises Unavailable if the store does not answer."""
         core = await self._opened()

@@ -282,6 +282,12 @@ class Core:
         "all": bool, "soft": bool}), None)` or `load.fail(error)`."""
 
     def stats(self) -> dict[str, Any]: ...
+    def prometheus(self) -> str:
+        """The metrics, as Prometheus reads them; of the server what was found last."""
+
+    def scrape(self) -> str | Step:
+        """The same, after asking the server how it is."""
+
     def ping(self) -> None | Step: ...
     def close(self) -> None | Step: ...
     @staticmethod

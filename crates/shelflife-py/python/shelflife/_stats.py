@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TypedDict
 
 
+#: The content type of what `cache.scrape()` and `cache.prometheus()` give.
+METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
 class Times(TypedDict):
     """How long something took, each time it happened: in seconds."""
 

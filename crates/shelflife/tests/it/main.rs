@@ -21,6 +21,7 @@ mod gate;
 #[cfg(feature = "axum")]
 mod http;
 mod loads;
+mod metrics;
 mod paths;
 mod peers;
 mod races;
@@ -32,6 +33,7 @@ mod sessions;
 mod sets;
 mod settings;
 mod settle;
+mod spans;
 mod stale;
 mod stores;
 mod tail;

@@ -54,6 +54,7 @@ where
         };
         let engine = self.context.config.cache.engine.clone();
         let ask = self.ask(wanted.takes, wanted.replace);
+        let (reading, key, tags) = (engine.clone(), ask.key.clone(), ask.tags.clone());
         let mut landed = pin!(engine.read(ask, load.into_loader()));
         let mut patience = pin!(tokio::time::sleep(self.context.plan.collapse_wait));
         let (mut may_come, mut patient) = (true, true);
@@ -61,7 +62,11 @@ where
             tokio::select! {
                 biased;
                 came = &mut handed, if may_come => match came {
-                    Ok(handed) => return Flown::Handed(handed),
+                    Ok(handed) => {
+                        // The read goes unfinished: nobody else counts it.
+                        reading.answered(&key, &tags, &handed.counts_as());
+                        return Flown::Handed(handed);
+                    }
                     // The load is over without a word, or there never was one of ours.
                     Err(_) => may_come = false,
                 },
