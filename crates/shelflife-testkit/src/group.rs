@@ -214,7 +214,7 @@ impl Group {
     ///
     /// # Panics
     ///
-    /// When they have no user of their own ([`Access::peers`]).
+    /// When they have no user of their own.
     pub fn cut_off(&self, server: usize) {
         let peers = self.peers();
         self.servers[server].cli(&["ACL", "SETUSER", peers, "off"]);

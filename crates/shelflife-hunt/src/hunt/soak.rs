@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn what_grows_slowly_is_found_whatever_it_is() {
-        let grows: [(&str, fn(f64) -> Gauge); 4] = [
+        type Grown = fn(f64) -> Gauge;
+        let grows: [(&str, Grown); 4] = [
             ("memory", |s| Gauge {
                 rss: 1e8 + s * 3e5,
                 ..flat(s)
