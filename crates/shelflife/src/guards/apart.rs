@@ -83,6 +83,8 @@ async fn primaries_of_entries_are_looked_at_again() {
     let replica = cluster.replicas_of(primary)[0];
     cluster.promote(replica);
     until(async || cluster.primary_of(slot_of(ENTRY.as_bytes())) == Some(replica)).await;
+    let old = || cluster.node(primary).cli(&["INFO", "replication"]);
+    until(async || old().contains("role:slave")).await;
     removed.go();
     invalidated.await.unwrap();
     let there = cluster.node(replica).cli(&["EXISTS", ENTRY]);

@@ -257,14 +257,21 @@ impl Cluster {
         }
         let mut info = redis::cmd("INFO");
         info.arg("replication");
-        try_join_all(wanted.into_iter().map(async |((host, port), node)| {
+        let all = try_join_all(wanted.into_iter().map(async |((host, port), node)| {
             let got = node.ask(&info, false).await?;
             let text: String = redis::FromRedisValue::from_redis_value(got)
                 .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
-            let replid = handshake::field(&text, "master_replid").unwrap_or_default();
-            Ok((format!("{host}:{port}"), replid.to_owned()))
-        }))
-        .await
+            let field = |name| handshake::field(&text, name).unwrap_or_default();
+            // One that has become a replica may go by its old id for a while.
+            let life = format!("{} {}", field("role"), field("master_replid"));
+            Ok((format!("{host}:{port}"), life))
+        }));
+        let all: Vec<(String, String)> = all.await?;
+        if all.iter().any(|(_, life)| !life.starts_with("master ")) {
+            // Who asks again is to ask others.
+            let _ = self.shared.refresh().await;
+        }
+        Ok(all)
     }
 
     /// Asks every primary whether a slot of its own is on its way; only it knows.
