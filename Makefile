@@ -49,7 +49,7 @@ page: ## Test the page of the figures in a real browser, on a running demo (ARGS
 	./tools/page-venv
 	$(THE_COMMAND)
 	CHROMIUM=$$(./tools/need-chromium) && cd crates/shelflife-admin/browser && $(VENV)-page/bin/python -m pytest -q -p no:cacheprovider \
-	  --command $(CURDIR)/target/debug/shelflife --chromium $$CHROMIUM $(ARGS)
+	  --command=$(CURDIR)/target/debug/shelflife --chromium=$$CHROMIUM $(ARGS)
 
 deploy-check: python-built ## Check what is in deploy/: its files, its Redis and the rights of its users, its services as processes
 	$(VENV)/bin/python deploy/check.py target/debug/shelflife

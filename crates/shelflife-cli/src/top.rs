@@ -16,7 +16,6 @@ mod remote;
 mod source;
 mod terminal;
 
-use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 

@@ -85,7 +85,7 @@ impl Soak {
         };
         let last = &after[last..];
         let each = self.processes as f64;
-        let kinds: [(&str, fn(&Gauge) -> f64, f64); 4] = [
+        let kinds: [(&str, Reading, f64); 4] = [
             ("memory", |g| g.rss, BYTES * each),
             ("tasks", |g| g.tasks, CHANCE * each),
             ("files", |g| g.files, CHANCE * each),
@@ -110,7 +110,10 @@ impl Soak {
     }
 }
 
-fn middle(gauges: &[Gauge], of: fn(&Gauge) -> f64) -> f64 {
+/// One of the figures of a gauge.
+type Reading = fn(&Gauge) -> f64;
+
+fn middle(gauges: &[Gauge], of: Reading) -> f64 {
     let mut values: Vec<f64> = gauges.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -240,6 +240,7 @@ async fn traced<T>(
         Err(Failure::TimedOut(_)) => "timed_out",
         Err(Failure::Panicked(_)) => "panicked",
         Err(Failure::Alone) => "alone",
+        Err(Failure::Overloaded) => "overloaded",
     };
     spans::ended(&span, outcome);
     ended
