@@ -167,6 +167,11 @@ fn loads(all: &mut Families, stats: &Stats) {
         "Flights under way now: keys that are being looked for or loaded.",
         stats.flights as f64,
     );
+    all.count(
+        "shelflife_loads_shed_total",
+        "Loads that were not begun because as many were under way as may be.",
+        stats.loads_shed,
+    );
     all.gauge(
         "shelflife_loads_waiting",
         "Loads that wait now until others have ended, because as many are under way as may be (loads).",
