@@ -16,7 +16,6 @@ mod remote;
 mod source;
 mod terminal;
 
-use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -121,16 +120,14 @@ async fn live(
 }
 
 /// A look, when its time has come; never while it is paused.
-fn next<'a>(
-    source: &'a mut Source,
-    turns: &'a mut Interval,
+async fn next(
+    source: &mut Source,
+    turns: &mut Interval,
     paused: bool,
-) -> impl Future<Output = Result<figures::Look, Failure>> + 'a {
-    async move {
-        if paused {
-            return std::future::pending().await;
-        }
-        turns.tick().await;
-        source.look().await
+) -> Result<figures::Look, Failure> {
+    if paused {
+        return std::future::pending().await;
     }
+    turns.tick().await;
+    source.look().await
 }
