@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
+.PHONY: help demo test lint bench chaos soak guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,7 +17,7 @@ test: lint ## Everything that must pass: format, lints, all tests on real server
 	cargo check --locked -p shelflife --no-default-features --features macros,axum
 	cargo check --locked -p shelflife --no-default-features --features tower
 	$(MAKE) --no-print-directory example-sqlx
-	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check
+	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check page
 
 ui: ## Compile what users of the macro may get wrong: each mistake has its message (builds everything once more)
 	cargo test --locked -p shelflife --all-features --test trybuild
@@ -49,7 +49,7 @@ page: ## Test the page of the figures in a real browser, on a running demo (ARGS
 	./tools/page-venv
 	$(THE_COMMAND)
 	CHROMIUM=$$(./tools/need-chromium) && cd crates/shelflife-admin/browser && $(VENV)-page/bin/python -m pytest -q -p no:cacheprovider \
-	  --command $(CURDIR)/target/debug/shelflife --chromium $$CHROMIUM $(ARGS)
+	  --command=$(CURDIR)/target/debug/shelflife --chromium=$$CHROMIUM $(ARGS)
 
 deploy-check: python-built ## Check what is in deploy/: its files, its Redis and the rights of its users, its services as processes
 	$(VENV)/bin/python deploy/check.py target/debug/shelflife
@@ -77,9 +77,15 @@ bench-python: ## Measure the Python package beside its peers (ARGS="--only web",
 	PYTHONPATH=$(PACKAGE) $(VENV)-bench/bin/python -m bench $(ARGS)
 
 MINUTES ?= 2
-chaos: ## Hunt for broken promises among processes while everything is killed (MINUTES=10, ARGS="--seed 7")
+TOPOLOGIES ?= single sentinel cluster
+chaos: ## Hunt for broken promises while everything is killed, on one server, with sentinels, in a cluster (MINUTES=10 each, TOPOLOGIES=sentinel, ARGS="--seed 7")
 	./tools/need-redis
-	cargo run --release --locked -p shelflife-hunt -- --minutes $(MINUTES) $(ARGS)
+	set -e; for topology in $(TOPOLOGIES); do \
+	  cargo run --release --locked -p shelflife-hunt -- --topology $$topology --minutes $(MINUTES) $(ARGS); done
+
+soak: ## Full load without faults: memory, connections and tasks must not grow (MINUTES=30, ARGS="--topology cluster")
+	./tools/need-redis
+	cargo run --release --locked -p shelflife-hunt -- --soak $(MINUTES) $(ARGS)
 
 guards: ## Remove each guard of the protocol, one at a time: its test has to fail (ARGS="--json FILE")
 	./tools/need-redis
@@ -101,6 +107,6 @@ consistency: ## Run model, guards and a hunt (MINUTES=10), and put their figures
 	mkdir -p $(FIGURES)
 	$(MAKE) --no-print-directory model ARGS="--json $(FIGURES)/model.json"
 	$(MAKE) --no-print-directory guards ARGS="--json $(FIGURES)/guards.json"
-	$(MAKE) --no-print-directory chaos ARGS="--json $(FIGURES)/hunt.json"
+	$(MAKE) --no-print-directory chaos TOPOLOGIES=single ARGS="--json $(FIGURES)/hunt.json"
 	cargo run --release --locked -q -p shelflife-hunt --bin shelflife-consistency -- --model $(FIGURES)/model.json \
 	  --guards $(FIGURES)/guards.json --hunt $(FIGURES)/hunt.json --into docs/consistency.md

@@ -1,4 +1,4 @@
-"""Checks what is in deploy/. Usage: check.py PATH-OF-SHELFLIFE
+"""Checks what is in deploy/. Usage: check.py PATH-OF-SHELFLIFE [COMPOSE-FILE, which alone is checked then]
 
 Starts each Redis and each service for real, and drives shelflife on them. Ends with 1 if anything is wrong; what could not be checked here is told.
 """
@@ -12,30 +12,41 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from checks import compose, documents, eviction, rights, told, topology
+from checks import compose, documents, eviction, formations, metrics, rights, told, topology
 from checks.server import DEPLOY
 
-COMPOSE = {"compose.yaml": topology.to_try, "compose.production.yaml": topology.production}
+COMPOSE = {
+    "compose.yaml": topology.to_try,
+    "compose.production.yaml": topology.production,
+    "compose.sentinel.yaml": formations.sentinel,
+    "compose.cluster.yaml": formations.cluster,
+}
 
 
-def main(shelflife: str) -> int:
+def main(shelflife: str, only: str = "") -> int:
     absent = [program for program in ("redis-server", "redis-cli", "openssl", "bash") if not shutil.which(program)]
     if absent:
         sys.exit(f"the check of deploy/ needs {', '.join(absent)}: apt-get install redis-server openssl bash")
     with tempfile.TemporaryDirectory(prefix="shelflife-deploy-") as name:
         scratch = Path(name)
-        rights.prove(shelflife, scratch / "rights")
-        eviction.makes_room(shelflife, scratch / "full")
+        if not only:
+            rights.prove(shelflife, scratch / "rights")
+            eviction.makes_room(shelflife, scratch / "full")
+            metrics.speak_of_what_there_is(shelflife, scratch / "metrics")
         for file, walk in COMPOSE.items():
+            if only not in file:
+                continue
             made = scratch / file
             made.mkdir()
-            subprocess.run([DEPLOY / "passwords", "init"], env={**os.environ, "DEPLOY": str(made)}, check=True)
+            for words in ([DEPLOY / "passwords", "init"], [DEPLOY / "certificates", "init", "localhost", "127.0.0.1"]):
+                subprocess.run(words, env={**os.environ, "DEPLOY": str(made)}, check=True)
             content = compose.look(DEPLOY / file, made)
             with ExitStack() as started:
                 walk(started, content, made, shelflife)
-        documents.dockerfiles()
-        documents.kubernetes(scratch / "pod", shelflife)
-        documents.systemd(scratch / "host", shelflife)
+        if not only:
+            documents.dockerfiles()
+            documents.kubernetes(scratch / "pod", shelflife)
+            documents.systemd(scratch / "host", shelflife)
     told.left_out("the images", "they need a container engine: `docker compose -f deploy/compose.yaml up --build`")
     return told.end()
 
@@ -43,4 +54,4 @@ def main(shelflife: str) -> int:
 if __name__ == "__main__":
     # What was started is ended then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    sys.exit(main(str(Path(sys.argv[1]).resolve())))
+    sys.exit(main(str(Path(sys.argv[1]).resolve()), *sys.argv[2:3]))

@@ -18,10 +18,11 @@ HEALTH = {"test", "interval", "timeout", "start_period", "retries"}
 RESTART = {"no", "always", "on-failure", "unless-stopped"}
 #: Made by those who deploy, as the file says at its top.
 THEIRS = {"certificate.pem", "key.pem"}
+ONCE = "service_completed_successfully"
 
 
 def look(path: Path, made: Path) -> dict[str, Any]:
-    """Checks a file; `made` is where `passwords init` has made secrets/ and .env. Gives its content."""
+    """Checks a file; `made` is where `passwords init` and `certificates init` have made secrets/ and .env. Gives its content."""
     title(f"{path.name}, as a document")
     text = path.read_text()
     content: dict[str, Any] = yaml.safe_load(text)
@@ -35,7 +36,7 @@ def look(path: Path, made: Path) -> dict[str, Any]:
     check(asked <= env, f"what it takes from the environment is in .env: {', '.join(sorted(asked)) or 'nothing'}", asked - env)
     files = {name: path.parent / given["file"] for name, given in content.get("secrets", {}).items()}
     lost = [name for name, file in files.items() if name not in THEIRS and not (made / "secrets" / file.name).is_file()]
-    check(not lost, f"{len(files)} secrets: `passwords init` makes them, or the file says who does", lost)
+    check(not lost, f"{len(files)} secrets: `passwords init` and `certificates init` make them, or the file says who does", lost)
     return content
 
 
@@ -45,8 +46,11 @@ def mistakes(content: dict[str, Any], service: dict[str, Any], home: Path) -> li
     wrong += [f"port {port} is not on 127.0.0.1" for port in service.get("ports", []) if not re.fullmatch(r"127\.0\.0\.1:\d+:\d+", str(port))]
     wrong += ["no restart"] * (service.get("restart") not in RESTART)
     health = service.get("healthcheck", {})
+    # Who ends when it is done has no health.
+    once = [name for name, other in content["services"].items() if other is service and any(one.get("depends_on", {}).get(name) == {"condition": ONCE} for one in content["services"].values())]
     form = health.get("test", [""])[0] in ("CMD", "CMD-SHELL") and set(health) <= HEALTH
-    wrong += ["no health check, or of another form"] * (not form)
+    wrong += ["no health check, or of another form"] * (not form and not once)
+    wrong += ["it ends, and would be started again for ever"] * (bool(once) and service.get("restart") != "on-failure")
     times = [health.get(key) for key in HEALTH - {"test", "retries"}] + [service.get("stop_grace_period")]
     wrong += [f"{time} is no time" for time in times if time is not None and not re.fullmatch(r"(\d+m)?(\d+s)?", time)]
     for key in ("command", "entrypoint"):
@@ -64,7 +68,7 @@ def mistakes(content: dict[str, Any], service: dict[str, Any], home: Path) -> li
     for kind in ("networks", "secrets"):
         wrong += [f"{kind}: no {name}" for name in service.get(kind, []) if name not in content.get(kind, {})]
     for other, how in service.get("depends_on", {}).items():
-        wrong += [f"depends on {other}: {how}"] * (other not in content["services"] or how != {"condition": "service_healthy"})
+        wrong += [f"depends on {other}: {how}"] * (other not in content["services"] or how not in ({"condition": "service_healthy"}, {"condition": ONCE}))
     return wrong
 
 

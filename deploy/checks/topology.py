@@ -63,15 +63,29 @@ class Topology:
         command = [self.here(name, word) for word in self.entrypoint(service) + service.get("command", [])]
         environment = {key: self.here(name, value) for key, value in service.get("environment", {}).items()}
         if service["image"].startswith("redis:"):
-            command += ["--port", str(self.port(name, "6379")), "--bind", "127.0.0.1", "--dir", str(self.scratch)]
-            environment |= {"SECRETS": str(self.scratch / "secrets"), "ACL_FILE": str(self.scratch / "users.acl")}
+            command, environment = self.as_redis(name, command, environment)
         log = (self.scratch / f"{name}.log").open("w")
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log, cwd=self.scratch, start_new_session=True)
         self.started.callback(process.wait)
         self.started.callback(lambda: os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None)
         self.processes[name] = process
+        if "healthcheck" not in service:
+            ended = until(lambda: process.poll() is not None, 90)
+            return check(ended and process.returncode == 0, f"{name} does what it is for, and ends", (self.scratch / f"{name}.log").read_text()[-500:])
         healthy = until(lambda: process.poll() is None and self.is_healthy(name, service))
         return check(healthy, f"{name} starts, and is healthy by its own health check", (self.scratch / f"{name}.log").read_text()[-500:])
+
+    def as_redis(self, name: str, command: list[str], environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        """A server, a sentinel or a command for them, with a directory and a port of its own."""
+        home = self.scratch / name
+        home.mkdir(exist_ok=True)
+        environment |= {"SECRETS": str(self.scratch / "secrets"), "ACL_FILE": str(home / "users.acl"), "SENTINEL_FILE": str(home / "sentinel.conf")}
+        if command[0].endswith("form.sh"):
+            return command, environment
+        environment["PORT"] = str(self.port(name, "26379" if command[0].endswith("sentinel.sh") else "6379"))
+        plain = [] if environment.get("TLS") == "yes" else ["--port", environment["PORT"]]
+        bus = ["--cluster-port", str(free_port())] if environment.get("CLUSTER") == "yes" else []
+        return [*command, *plain, *bus, "--bind", "127.0.0.1", "--dir", str(home)], environment
 
     def entrypoint(self, service: dict[str, Any]) -> list[str]:
         if "entrypoint" in service:
@@ -86,13 +100,14 @@ class Topology:
     def is_healthy(self, name: str, service: dict[str, Any]) -> bool:
         how, *words = service["healthcheck"]["test"]
         words = [self.here(name, word) for word in words]
+        environment = {**os.environ, "SECRETS": str(self.scratch / "secrets"), **service.get("environment", {})}
         redis_cli = f"redis-cli -p {self.port(name, '6379')}" if service["image"].startswith("redis:") else "redis-cli"
         if how == "CMD-SHELL":
             words = ["sh", "-c", words[0].replace("redis-cli", redis_cli)]
         else:
             programs = {"healthy": [str(DEPLOY / "docker/healthy")], "python": [sys.executable], "redis-cli": redis_cli.split()}
-            words[:1] = programs[words[0]]
-        return subprocess.run(words, capture_output=True, timeout=10, check=False).returncode == 0
+            words[:1] = programs.get(words[0], words[:1])
+        return subprocess.run(words, env=environment, capture_output=True, timeout=10, check=False).returncode == 0
 
     def port(self, name: str, port: str) -> int:
         # In a pod, or on a host, all have one loopback.

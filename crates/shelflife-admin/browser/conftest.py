@@ -56,7 +56,7 @@ def opened(browser: Browser, url: str, forgiven: tuple[str, ...] = (), **options
     options.setdefault("viewport", {"width": 1280, "height": 900})
     context = browser.new_context(**options)
     complaints: list[str] = []
-    context.expose_function("complain", complaints.append)
+    context.expose_function("complain", lambda text: complaints.append(text))
     context.add_init_script(
         "addEventListener('securitypolicyviolation', (e) => complain(`CSP: ${e.violatedDirective} ${e.blockedURI}`))"
     )

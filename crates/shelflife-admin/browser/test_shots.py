@@ -29,7 +29,7 @@ def full(page) -> None:
 
 
 def test_pictures_on_a_desk(world: World, browser: Browser) -> None:
-    with opened(browser, world.demo.page, device_scale_factor=1.5) as page:
+    with opened(browser, world.demo.page) as page:
         full(page)
         page.screenshot(path=IMAGES / "page-light.png", full_page=True)
         page.emulate_media(color_scheme="dark")
@@ -51,6 +51,6 @@ def test_pictures_on_a_desk(world: World, browser: Browser) -> None:
 
 def test_pictures_on_a_phone(world: World, browser: Browser) -> None:
     phone = {"width": 360, "height": 740}
-    with opened(browser, world.demo.page, viewport=phone, device_scale_factor=2, has_touch=True) as page:
+    with opened(browser, world.demo.page, viewport=phone, device_scale_factor=1.5, has_touch=True) as page:
         full(page)
         page.screenshot(path=IMAGES / "page-phone.png", full_page=True)

@@ -44,7 +44,7 @@ export class Areas {
     const plot = h("div", { class: "plot" }, this.#svg, this.#top, this.#middle);
     const axis = h("p", { class: "axis", "aria-hidden": "true" }, this.#from, h("span", {}, "now"));
     figure.append(plot, axis, this.#readout);
-    plot.addEventListener("pointermove", (event) => this.#point(event, plot));
+    plot.addEventListener("pointermove", (event) => this.#point(event));
     plot.addEventListener("pointerleave", () => this.#unpoint());
   }
 
@@ -70,8 +70,8 @@ export class Areas {
     this.#svg.setAttribute("aria-label", label);
   }
 
-  #point(event, plot) {
-    const box = plot.getBoundingClientRect();
+  #point(event) {
+    const box = this.#svg.getBoundingClientRect();
     const at = (1 - (event.clientX - box.left) / box.width) * this.#all;
     const nearest = this.#points.reduce((best, p) => (best && Math.abs(best.at - at) <= Math.abs(p.at - at) ? best : p), null);
     if (!nearest) return;

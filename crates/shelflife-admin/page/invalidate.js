@@ -7,7 +7,7 @@ import { count, many, span } from "./format.js";
 const KINDS = {
   key: { label: "Key", hint: "The entry of this key.", field: "keys" },
   tag: { label: "Tag", hint: "Every entry that carries this tag.", field: "tags" },
-  pattern: { label: "Pattern", hint: "Every key that matches: * any run, ? one character, [ab] one of a set. users:* costs nothing, others are a scan.", field: "patterns" },
+  pattern: { label: "Pattern", hint: "Every key that matches: * any run, ? one character, [ab] one of a set. A level, like users:*, is one step; others are a scan.", field: "patterns" },
   all: { label: "Everything", hint: "Every entry of this namespace." },
 };
 

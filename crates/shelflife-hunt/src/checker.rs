@@ -17,11 +17,16 @@
 //! invalidation was called: what is reported here is always a broken promise. A soft invalidation binds
 //! only answers that do not say of themselves that they are stale.
 //!
+//! What Redis itself may have lost is told to it, and excuses what the protocol excepts ([`crate::excuse`]): a read that breaks no promise
+//! but those that rest on what may be lost. It is counted, and is no violation.
+//!
 //! Must not: wait, read a clock or do I/O.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::Serialize;
+
+use crate::excuse::{Exception, Excuse};
 
 use crate::record::{Confirmed, Held, Level, Process, Read};
 use crate::stamp::Stamp;
@@ -69,6 +74,8 @@ pub struct Kept {
     pub binding: bool,
     /// It saw what is older than the newest confirmed, as its level allows.
     pub lagging: bool,
+    /// It saw what is older than it should, and Redis may have lost what should have kept it from that.
+    pub excused: Option<Exception>,
 }
 
 /// The least version that may be seen.
@@ -82,6 +89,8 @@ pub struct Floor {
     pub by: Process,
     /// When it was confirmed: with the process, its name.
     pub confirmed: Stamp,
+    /// When it was asked for.
+    pub called: Stamp,
 }
 
 impl Floor {
@@ -128,6 +137,7 @@ struct Remembered {
     inc: u64,
     tick: u64,
     soft: bool,
+    everywhere: bool,
     floor: Floor,
 }
 
@@ -148,6 +158,8 @@ pub struct Checker {
     keys: Vec<Key>,
     own: HashMap<(Process, u8), Floors>,
     due: VecDeque<Due>,
+    /// By the number of the fault.
+    excuses: BTreeMap<u32, Vec<Excuse>>,
 }
 
 impl Checker {
@@ -160,7 +172,13 @@ impl Checker {
             keys: (0..KEYS).map(|_| Key::default()).collect(),
             own: HashMap::new(),
             due: VecDeque::new(),
+            excuses: BTreeMap::new(),
         }
+    }
+
+    /// What a fault excuses, as far as it is known by now; it is told again when more is.
+    pub fn excuse(&mut self, fault: u32, excuses: Vec<Excuse>) {
+        self.excuses.insert(fault, excuses);
     }
 
     /// An invalidation was confirmed. Reads that began at that very moment come before it.
@@ -171,6 +189,7 @@ impl Checker {
                 since: what.confirmed,
                 by: process,
                 confirmed: what.confirmed,
+                called: what.called,
             };
             let Some(state) = self.keys.get_mut(usize::from(key)) else {
                 continue;
@@ -190,6 +209,7 @@ impl Checker {
                 inc: what.inc,
                 tick: what.tick,
                 soft: what.soft,
+                everywhere: what.everywhere,
                 floor,
             });
             self.due.push_back(Due {
@@ -224,17 +244,61 @@ impl Checker {
         if read.of != read.key {
             return broken(Promise::RightKey, Floor::default());
         }
-        let mut binding = false;
+        let (mut binding, mut excused) = (false, None);
         for (promise, floor) in self.promises(process, read, state).into_iter().flatten() {
             if read.version < floor.version {
-                return broken(promise, floor);
+                match self.judge(process, read, state, promise, floor) {
+                    Ok(exception) => excused = excused.max(Some(exception)),
+                    Err(floor) => return broken(promise, floor),
+                }
             }
             binding |= floor.version > 0 && read.began.saturating_sub(floor.since) < self.young;
         }
         Ok(Kept {
             binding,
             lagging: read.version < state.strict.of(read).version,
+            excused,
         })
+    }
+
+    /// By which exception a broken promise is excused; else the floor that nothing excuses.
+    fn judge(
+        &self,
+        process: Process,
+        read: &Read,
+        state: &Key,
+        promise: Promise,
+        floor: Floor,
+    ) -> Result<Exception, Floor> {
+        let floor = match (promise, read.held) {
+            // The receipt does not tell when it was asked for.
+            (Promise::Receipt, Some(held)) => state.of_receipt(held).unwrap_or(floor),
+            _ => floor,
+        };
+        let exception = self.excused(promise, &floor, read).ok_or(floor)?;
+        // What was confirmed at another time binds all the same.
+        let rest = state.latest.iter().filter(|r| {
+            let binds = match promise {
+                Promise::Bound => r.floor.confirmed + self.delta < read.began,
+                Promise::Everywhere => r.everywhere,
+                Promise::Own => r.floor.by == process,
+                Promise::Strict => true,
+                Promise::UpToReceipt => read.held.is_some_and(|held| r.is_up_to(held)),
+                // It is about one alone.
+                Promise::Receipt | Promise::RightKey => false,
+            };
+            binds && !(r.soft && read.stale) && self.excused(promise, &r.floor, read).is_none()
+        });
+        match rest.map(|r| r.floor).max_by_key(|floor| floor.version) {
+            Some(rest) if read.version < rest.version => Err(rest),
+            _ => Ok(exception),
+        }
+    }
+
+    fn excused(&self, promise: Promise, floor: &Floor, read: &Read) -> Option<Exception> {
+        let covers = |excuse: &&Excuse| excuse.covers(promise, floor, read, self.delta);
+        let all = self.excuses.values().flatten().filter(covers);
+        all.map(|excuse| excuse.exception).min()
     }
 
     /// What a read must see, promise by promise.
@@ -273,9 +337,25 @@ impl Key {
     fn up_to(&self, read: &Read, held: Held) -> Option<Floor> {
         self.latest
             .iter()
-            .filter(|r| r.inc == held.inc && r.tick <= held.tick && !(r.soft && read.stale))
+            .filter(|r| r.is_up_to(held) && !(r.soft && read.stale))
             .map(|r| r.floor)
             .max_by_key(|floor| floor.version)
+    }
+
+    fn of_receipt(&self, held: Held) -> Option<Floor> {
+        let given = |r: &&Remembered| r.inc == held.inc && r.tick == held.tick;
+        let found = self.latest.iter().find(given);
+        // It may be about another version of this key, where several share it.
+        found.map(|r| Floor {
+            version: held.version,
+            ..r.floor
+        })
+    }
+}
+
+impl Remembered {
+    fn is_up_to(&self, held: Held) -> bool {
+        self.inc == held.inc && self.tick <= held.tick
     }
 }
 
@@ -286,6 +366,7 @@ fn received(held: Held) -> Floor {
         since: held.given,
         by: 0,
         confirmed: held.given,
+        called: held.given,
     }
 }
 

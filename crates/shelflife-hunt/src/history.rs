@@ -277,6 +277,7 @@ mod tests {
                 since: 11 * second,
                 by: 1,
                 confirmed: 10 * second,
+                called: 10 * second - 5,
             },
         };
         let text = history.explain(&violation).to_string();

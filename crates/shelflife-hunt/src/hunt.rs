@@ -11,7 +11,10 @@ mod court;
 mod faults;
 mod figures;
 mod fleet;
+mod soak;
+mod stage;
 mod tally;
+mod upheaval;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,11 +22,15 @@ use std::time::{Duration, Instant};
 use shelflife_testkit::RedisServer;
 
 pub use self::faults::Fault;
+pub use self::stage::Topology;
 pub use self::tally::Found;
 
 use self::court::Court;
 use self::faults::Storm;
 use self::fleet::Fleet;
+use self::soak::Soak;
+use self::stage::Stage;
+use self::upheaval::Upheavals;
 use crate::worker::{Failure, Sabotage};
 
 /// Between two lines of progress.
@@ -45,6 +52,15 @@ pub struct Options {
     /// How many processes use the cache.
     #[arg(long, default_value_t = 8)]
     pub processes: usize,
+    /// What the processes share.
+    #[arg(long, value_enum, default_value_t = Topology::Single)]
+    pub topology: Topology,
+    /// `min-replicas-to-write` of every server with replicas; with sentinels 1 unless told otherwise, in a cluster 0.
+    #[arg(long)]
+    pub min_replicas: Option<u32>,
+    /// Instead of hunting: full load without faults for so many minutes; what a process takes must not grow.
+    #[arg(long, value_name = "MINUTES")]
+    pub soak: Option<f64>,
     /// Which faults to inject.
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub faults: Vec<Fault>,
@@ -68,6 +84,21 @@ pub struct Options {
     pub sabotage: Option<Sabotage>,
 }
 
+impl Options {
+    fn min_replicas(&self) -> u32 {
+        let usual = u32::from(self.topology == Topology::Sentinel);
+        self.min_replicas.unwrap_or(usual)
+    }
+
+    /// A soak has no faults; the figures are those of a hunt.
+    fn faults(&self) -> &[Fault] {
+        match self.soak {
+            Some(_) => &[Fault::None],
+            None => &self.faults,
+        }
+    }
+}
+
 /// Hunts, prints what was found, and returns it.
 ///
 /// # Errors
@@ -79,54 +110,130 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let mut server = RedisServer::start();
+    let mut stage = Stage::start(options.topology, options.min_replicas());
     let source = RedisServer::start();
     let court = Court::open(Duration::from_millis(options.window))?;
-    let mut fleet = Fleet::start(options, &runtime, &server, &source, &court)?;
+    let mut fleet = Fleet::start(options, &runtime, &stage, &source, &court)?;
     let figures = match options.samples {
+        _ if options.soak.is_some() => None,
         0 => None,
         samples => Some(figures::measure(&mut fleet, samples)?),
     };
+    let minutes = options.soak.unwrap_or(options.minutes);
     eprintln!(
-        "hunting for {} minutes with seed {seed}: {} processes, Δ = {} ms",
-        options.minutes, options.processes, options.window
+        "{} for {minutes} minutes with seed {seed}: {}, {} processes, Δ = {} ms",
+        if options.soak.is_some() {
+            "soaking"
+        } else {
+            "hunting"
+        },
+        options.topology.name(),
+        options.processes,
+        options.window
     );
     let began = Instant::now();
     fleet.hunt();
-    let mut storm = Storm::new(&options.faults, seed);
-    let end = began + Duration::from_secs_f64(options.minutes * 60.0);
-    let mut told = began;
-    while Instant::now() < end && (options.keep_going || !court.violated()) {
-        if Instant::now() + CALM_END < end {
-            storm.step(&mut fleet, &mut server, &court);
-        } else {
-            storm.calm(&mut fleet, &mut server, &court);
-        }
-        fleet.must_live();
-        if let Some(hung) = court.hung() {
-            return Err(hung.into());
-        }
-        if told.elapsed() >= PROGRESS {
-            told = Instant::now();
-            eprintln!("{:>4} s  {}", began.elapsed().as_secs(), court.progress());
-        }
-        std::thread::sleep(STEP);
-    }
-    storm.calm(&mut fleet, &mut server, &court);
+    let mut hunt = Hunt {
+        storm: Storm::new(options.faults(), options.topology, seed),
+        upheavals: Upheavals::new(
+            options.faults(),
+            options.topology,
+            options.min_replicas(),
+            seed,
+        ),
+        soak: options.soak.map(|_| Soak::default()),
+        began,
+        all: Duration::from_secs_f64(minutes * 60.0),
+        told: began,
+    };
+    hunt.go_on(options, &mut fleet, &mut stage, &court)?;
     let took = began.elapsed();
     fleet.end();
+    let mut faults = hunt.storm.injected();
+    faults.extend(hunt.upheavals.times().counts());
     let found = Found {
         seed,
+        topology: options.topology,
+        min_replicas: options.min_replicas(),
+        times: hunt.upheavals.times(),
         processes: options.processes,
         window_ms: options.window,
         seconds: took.as_secs_f64(),
         tally: court.close()?,
-        faults: storm.injected(),
+        faults,
         figures,
+        soak: hunt.soak,
     };
     println!("{found}");
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_vec_pretty(&found)?)?;
     }
     Ok(found)
+}
+
+/// What happens meanwhile.
+struct Hunt {
+    storm: Storm,
+    upheavals: Upheavals,
+    soak: Option<Soak>,
+    began: Instant,
+    all: Duration,
+    told: Instant,
+}
+
+impl Hunt {
+    fn go_on(
+        &mut self,
+        options: &Options,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        let end = self.began + self.all;
+        while Instant::now() < end && (options.keep_going || !court.violated()) {
+            let goes_on = Instant::now() + CALM_END < end;
+            self.upheavals.step(fleet, stage, court, goes_on)?;
+            match (goes_on, self.upheavals.is_calm()) {
+                (true, true) => self.storm.step(fleet, stage.server(), court),
+                (true, false) => self.storm.ends_due(fleet, stage.server(), court),
+                (false, _) => self.storm.calm(fleet, stage.server(), court),
+            }
+            fleet.must_live();
+            if let Some(hung) = court.hung() {
+                return Err(hung.into());
+            }
+            self.tell(fleet, stage, court)?;
+            std::thread::sleep(STEP);
+        }
+        self.storm.calm(fleet, stage.server(), court);
+        self.upheavals.finish(fleet, stage, court)?;
+        if let Some(soak) = &mut self.soak {
+            soak.judge(self.all);
+        }
+        Ok(())
+    }
+
+    fn tell(
+        &mut self,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        // A soak has to be looked at often enough to be judged, however short it is.
+        let every = match self.soak {
+            Some(_) => PROGRESS.min(self.all / 30),
+            None => PROGRESS,
+        };
+        if self.told.elapsed() < every {
+            return Ok(());
+        }
+        self.told = Instant::now();
+        let taken = match &mut self.soak {
+            Some(soak) => format!("; {}", soak.look(fleet, stage, self.began)?),
+            None => String::new(),
+        };
+        let seconds = self.began.elapsed().as_secs();
+        eprintln!("{seconds:>4} s  {}{taken}", court.progress());
+        Ok(())
+    }
 }

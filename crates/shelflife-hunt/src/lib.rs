@@ -16,6 +16,7 @@
 //! Must not: know how the cache works. It knows the promise and nothing else.
 
 pub mod checker;
+pub mod excuse;
 pub mod history;
 pub mod hunt;
 pub mod order;

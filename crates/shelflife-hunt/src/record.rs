@@ -161,6 +161,8 @@ pub struct Counts {
     pub nothing: u64,
     /// Reads that ended with the error of their load.
     pub failed_reads: u64,
+    /// Reads that ended with any other error: none should.
+    pub broken_reads: u64,
     /// Loads that were made to fail.
     pub failed_loads: u64,
     /// Starts that the cache refused.
@@ -172,6 +174,7 @@ impl Counts {
     pub fn add(&mut self, other: Self) {
         self.nothing += other.nothing;
         self.failed_reads += other.failed_reads;
+        self.broken_reads += other.broken_reads;
         self.failed_loads += other.failed_loads;
         self.refused += other.refused;
     }

@@ -14,6 +14,10 @@
 //! strict KEY               → "read BEGAN ENDED VERSION"
 //! session KEY RECEIPT      the same
 //! bounded KEY              the same
+//! notice N                 → "noticed N": how often it has begun to follow anew is kept in mind
+//! back N serve             → "back N SERVED REPEATED" once the store has served it, on every node; both are moments
+//! back N resync            the same, and it has begun to follow anew since `notice`, and L1 answers
+//! gauge                    → "gauge RSS TASKS FILES": bytes, and how many
 //! ```
 //!
 //! Must not: judge what it sees.
@@ -22,6 +26,8 @@
     reason = "its lines are what the hunt reads and answers"
 )]
 
+mod back;
+mod gauge;
 mod probe;
 mod reader;
 mod recorder;
@@ -30,7 +36,7 @@ mod writer;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +62,8 @@ pub enum Sabotage {
     Forget,
     /// Its clock stands still: its window never closes.
     Clock,
+    /// It keeps memory that nobody needs, and connections.
+    Leak,
 }
 
 /// What a worker is told when it is started.
@@ -99,6 +107,8 @@ pub(crate) struct Worker {
     pub(crate) source: Source,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) sabotage: Option<Sabotage>,
+    /// How often it had begun to follow anew when that was to be noticed.
+    pub(crate) noticed: AtomicU64,
     /// Held by who writes, each time; and as a whole by who wants nothing written.
     pub(crate) writing: Arc<RwLock<()>>,
     ends: AtomicBool,
@@ -146,6 +156,7 @@ async fn work(options: &Options) -> Result<(), Failure> {
         source,
         recorder,
         sabotage: options.sabotage,
+        noticed: AtomicU64::new(0),
         writing: Arc::default(),
         ends: AtomicBool::new(false),
     });
@@ -158,6 +169,9 @@ async fn work(options: &Options) -> Result<(), Failure> {
             ["hunt"] => {
                 tasks.extend(reader::start(&worker, options.rate));
                 tasks.extend(writer::start(&worker));
+                if worker.sabotage == Some(Sabotage::Leak) {
+                    tokio::spawn(gauge::leak());
+                }
             }
             ["quiet", _] => {
                 drop(quiet.take());
@@ -165,6 +179,15 @@ async fn work(options: &Options) -> Result<(), Failure> {
                 println!("{line}");
             }
             ["loud"] => quiet = None,
+            ["notice", number] => back::notice(&worker, number),
+            ["back", number, until] => {
+                tokio::spawn(back::tell(
+                    worker.clone(),
+                    number.to_owned(),
+                    until == "resync",
+                ));
+            }
+            ["gauge"] => gauge::tell()?,
             _ => probe::answer(&worker, &words).await?,
         }
     }

@@ -5,6 +5,7 @@
 //! | `GET /_shelflife/health/live` | no | 200 while the process serves |
 //! | `GET /_shelflife/health/ready` | no | 200, or 503 when it is ending |
 //! | `GET /_shelflife/health` | no | both |
+//! | `GET /metrics` | no | what the cache counts, for Prometheus |
 //! | `PURGE http://host/path` | yes | what is stored for this URL is dead, in every variant |
 //! | `POST /_shelflife/invalidate` | yes | the same for keys, tags, patterns, URLs, or everything |
 //! | `GET /_shelflife/` | yes | the page that shows what the cache does, and its API: `shelflife-admin` |
@@ -74,6 +75,10 @@ impl AdminAnswer {
                 Method::GET | Method::HEAD => self.health(path),
                 _ => answer::method_not_allowed("GET, HEAD", "health is asked for with GET"),
             },
+            ("/metrics", method) => match *method {
+                Method::GET | Method::HEAD => self.metrics().await,
+                _ => answer::method_not_allowed("GET, HEAD", "metrics are asked for with GET"),
+            },
             ("/_shelflife/invalidate", method) => match self.authorize(request.headers()) {
                 Ok(()) if *method == Method::POST => self.invalidate(request).await,
                 Ok(()) => answer::method_not_allowed("POST", "an invalidation is a POST"),
@@ -93,6 +98,12 @@ impl AdminAnswer {
             false => StatusCode::SERVICE_UNAVAILABLE,
         };
         answer::json(status, &json!({ "live": true, "ready": ready }))
+    }
+
+    /// Names no key, tag or URL: it needs no token.
+    async fn metrics(&self) -> Response<Bytes> {
+        let kind = HeaderValue::from_static(shelflife::metrics::CONTENT_TYPE);
+        answer::text(kind, self.cache.scrape().await)
     }
 
     /// RFC 6750 §2.1. Compared by digests of equal length, in a time that says nothing of where they differ.

@@ -38,10 +38,16 @@ pub(crate) fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
 pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response<Bytes> {
     // Only maps with keys other than text, and failing impls, can't be written: there are none here.
     let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut response = Response::new(Bytes::from(body));
+    let mut response = text(HeaderValue::from_static("application/json"), body);
     *response.status_mut() = status;
+    response
+}
+
+/// A text of some kind.
+pub(crate) fn text(kind: HeaderValue, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, kind);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(DATE, date());
     response

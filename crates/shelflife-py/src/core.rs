@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use shelflife::binding::{self, Encoded, canonical_key, canonical_tag};
 use shelflife::{Cache, Entry, Invalidation, ManualClock, Outcome, Pattern, Policy, Receipt};
 
+use crate::chaos::Faults;
 use crate::error::{load_to_err, to_err};
 use crate::load::{Fault, Starter};
 use crate::mailbox::Mailbox;
@@ -106,14 +107,19 @@ fn receipt(result: Result<Receipt, shelflife::Error>) -> Answer {
 #[pymethods]
 impl Core {
     #[staticmethod]
+    #[pyo3(signature = (url, settings, environment, clock, faults=None))]
     fn open(
         py: Python<'_>,
         url: Option<String>,
         settings: &Bound<'_, PyDict>,
         environment: bool,
         clock: Option<Py<Clock>>,
+        faults: Option<Py<Faults>>,
     ) -> PyResult<Py<PyAny>> {
         let mut builder = Cache::builder();
+        if let Some(faults) = faults {
+            builder = builder.chaos(&faults.get().0);
+        }
         if environment {
             builder = builder.from_env().map_err(|error| to_err(py, &error))?;
         }
@@ -405,6 +411,18 @@ impl Core {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let json = binding::stats_json(&self.cache);
         py.import("json")?.call_method1("loads", (json,))
+    }
+
+    fn prometheus(&self) -> String {
+        self.cache.prometheus()
+    }
+
+    fn scrape(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let cache = self.cache.clone();
+        begin(py, false, async move {
+            let text = cache.scrape().await;
+            Answer::new(move |py| Ok(PyString::new(py, &text).into_any().unbind()))
+        })
     }
 
     fn ping(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {

@@ -115,6 +115,7 @@ pub(crate) fn to_err(py: Python<'_>, error: &Error) -> PyErr {
         ErrorKind::Value => (&both.value, "value"),
         ErrorKind::Handler => (&plain, "handler"),
         ErrorKind::Load => (&plain, "load"),
+        ErrorKind::Overloaded => (&plain, "overloaded"),
         ErrorKind::Closed => (&away, "closed"),
         _ => (&plain, "other"),
     };
@@ -134,6 +135,10 @@ pub(crate) fn load_to_err(py: Python<'_>, error: &LoadError<Fault>) -> PyErr {
         },
         LoadError::Panicked(text) | LoadError::Foreign(text) => {
             ShelflifeError::new_err(text.clone())
+        }
+        LoadError::Overloaded => {
+            let plain = py.get_type::<ShelflifeError>().unbind();
+            raise(py, &plain, error.to_string(), "overloaded")
         }
         other => ShelflifeError::new_err(format!("{other:?}")),
     }

@@ -23,6 +23,7 @@
 
 use pyo3::prelude::*;
 
+mod chaos;
 mod copy;
 mod core;
 mod error;
@@ -54,6 +55,8 @@ fn core_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<func::Func>()?;
     m.add_class::<core::Core>()?;
     m.add_class::<core::Clock>()?;
+    m.add_class::<chaos::Faults>()?;
+    m.add_class::<chaos::Guard>()?;
     m.add_class::<write::Write>()?;
     m.add_class::<http::rule::Rule>()?;
     m.add_class::<http::Layer>()?;

@@ -59,3 +59,20 @@ def test_they_count(run: Run) -> None:
             assert stats["following"]["open"]  # There is no other process.
 
     run(test)
+
+
+def test_metrics_are_the_same_figures_as_text(run: Run) -> None:
+    async def test() -> None:
+        cache = Cache.memory()
+        assert cache.prometheus() == ""  # Before it is opened.
+        async with cache:
+            for _ in range(3):
+                await cache.get_or_load("secret-key", lambda: 1)
+            text = await cache.scrape()
+            assert 'shelflife_reads_total{namespace="default",tier="l1",outcome="hit"} 2\n' in text
+            assert 'shelflife_load_duration_seconds_count{namespace="default"} 1\n' in text
+            assert 'shelflife_server_up{namespace="default"} 1\n' in text
+            assert "secret" not in text
+            assert cache.prometheus().count("\n") == text.count("\n")
+
+    run(test)

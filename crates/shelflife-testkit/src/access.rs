@@ -43,14 +43,11 @@ impl Credentials {
         user.into_iter().chain([self.password.as_bytes()]).collect()
     }
 
-    /// Lines of a server's file: who is let in. With a user's name, nobody else is.
+    /// Lines of a server's file: who is let in.
     pub(crate) fn demanded(&self) -> Vec<String> {
         match &self.user {
             None => vec![format!("requirepass {}", self.password)],
-            Some(user) => vec![
-                format!("user {user} on >{} ~* &* +@all", self.password),
-                "user default off".to_owned(),
-            ],
+            Some(user) => vec![format!("user {user} on >{} ~* &* +@all", self.password)],
         }
     }
 
@@ -78,6 +75,9 @@ impl Credentials {
 pub struct Access {
     /// Whom the servers let in.
     pub user: Option<Credentials>,
+    /// As whom replicas follow their primary, and sentinels look at the servers; if nobody, as `user`. One of their own can be
+    /// shut out: [`Group::cut_off`](crate::Group::cut_off).
+    pub peers: Option<Credentials>,
     /// Whom the sentinels let in.
     pub sentinel_user: Option<Credentials>,
     /// With what they speak TLS, all of them, and nothing else.
@@ -89,13 +89,22 @@ pub struct Access {
 impl Access {
     /// The lines of the file of a server.
     pub(crate) fn server_conf(&self) -> Vec<String> {
-        let user = self.user.iter();
-        let user = user.flat_map(|user| user.demanded().into_iter().chain(user.to_follow()));
+        let demanded = self.user.iter().chain(&self.peers);
+        let user = demanded.flat_map(Credentials::demanded);
+        let user = user.chain(self.peers().into_iter().flat_map(Credentials::to_follow));
+        let nobody = self.user.as_ref().is_some_and(|user| user.user.is_some());
+        let nobody = nobody.then(|| "user default off".to_owned());
         // The default waits 5 s for further replicas before a copy begins.
         let at_once = "repl-diskless-sync-delay 0".to_owned();
-        user.chain([at_once])
+        user.chain(nobody)
+            .chain([at_once])
             .chain(self.conf.iter().cloned())
             .collect()
+    }
+
+    /// As whom servers and sentinels come to a server.
+    pub(crate) fn peers(&self) -> Option<&Credentials> {
+        self.peers.as_ref().or(self.user.as_ref())
     }
 
     /// What a URL of this kind is: `redis+…://user:password@host,host/path?query`, with TLS `rediss`.

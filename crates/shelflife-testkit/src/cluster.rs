@@ -89,6 +89,11 @@ impl Cluster {
         &self.nodes[node]
     }
 
+    /// A node, to be asked or harmed directly.
+    pub fn node_mut(&mut self, node: usize) -> &mut RedisServer {
+        &mut self.nodes[node]
+    }
+
     /// The node that serves a slot as its primary, as it says itself; of several that do, the one that was elected last. None while
     /// nobody does.
     pub fn primary_of(&self, slot: u16) -> Option<usize> {

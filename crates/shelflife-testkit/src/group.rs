@@ -95,12 +95,17 @@ impl Group {
 
     /// `redis+sentinel://user:password@sentinel,sentinel/name/0?…`, with the user of the sentinels and the paths of the certificates in the query.
     pub fn url(&self) -> String {
+        self.url_at(&self.hosts())
+    }
+
+    /// The same for who reaches the sentinels elsewhere: by a [`Proxy`](crate::Proxy).
+    pub fn url_at(&self, sentinels: &[String]) -> String {
         let mut query = Vec::new();
         if let Some(with) = &self.access.sentinel_user {
             query = sentinel_query(with);
         }
         self.access
-            .url("sentinel", &self.hosts(), &format!("/{NAME}/0"), &query)
+            .url("sentinel", sentinels, &format!("/{NAME}/0"), &query)
     }
 
     /// How many servers there are.
@@ -115,6 +120,16 @@ impl Group {
     /// When there is none of that number; so do all that take one.
     pub fn server(&self, server: usize) -> &RedisServer {
         &self.servers[server]
+    }
+
+    /// A server, to be asked or harmed directly.
+    pub fn server_mut(&mut self, server: usize) -> &mut RedisServer {
+        &mut self.servers[server]
+    }
+
+    /// How many sentinels there are.
+    pub fn sentinels(&self) -> usize {
+        self.sentinels.len()
     }
 
     /// A sentinel.
@@ -152,7 +167,7 @@ impl Group {
     pub fn next_primary(&self, old: usize) -> usize {
         self.wait("another primary", |group| {
             let new = group.primary();
-            new != old && group.servers[new].is_awake() && role(&group.servers[new]) == "master"
+            new != old && group.claims(new)
         });
         self.primary()
     }
@@ -193,6 +208,37 @@ impl Group {
     /// When it is not running.
     pub fn wake(&mut self, server: usize) {
         self.servers[server].resume();
+    }
+
+    /// Shuts the sentinels and the other servers out of a server, while everybody else goes on to use it: a network that has split.
+    ///
+    /// # Panics
+    ///
+    /// When they have no user of their own ([`Access::peers`]).
+    pub fn cut_off(&self, server: usize) {
+        let peers = self.peers();
+        self.servers[server].cli(&["ACL", "SETUSER", peers, "off"]);
+        self.servers[server].cli(&["CLIENT", "KILL", "USER", peers]);
+    }
+
+    /// Lets them in again.
+    ///
+    /// # Panics
+    ///
+    /// As [`Group::cut_off`].
+    pub fn rejoin(&self, server: usize) {
+        self.servers[server].cli(&["ACL", "SETUSER", self.peers(), "on"]);
+    }
+
+    fn peers(&self) -> &str {
+        let peers = self.access.peers.as_ref();
+        let name = peers.and_then(|with| with.user.as_deref());
+        name.unwrap_or_else(|| panic!("the servers have no user of their own"))
+    }
+
+    /// Whether a server says of itself that it is a primary.
+    pub fn claims(&self, server: usize) -> bool {
+        self.servers[server].is_awake() && role(&self.servers[server]) == "master"
     }
 
     /// Starts a server anew on the same port, empty. It is what it was last told to be.

@@ -18,6 +18,7 @@
 mod access;
 mod child;
 mod cluster;
+mod exposition;
 mod group;
 mod percent;
 mod port;
@@ -32,6 +33,7 @@ mod tls;
 pub use access::{Access, Credentials};
 pub use child::Child;
 pub use cluster::{Cluster, Migration, slot_of};
+pub use exposition::Exposition;
 pub use group::Group;
 pub use port::free_port;
 pub use proxy::Proxy;

@@ -153,15 +153,17 @@ fn conf(name: &str, port: u16, quorum: usize, access: &Access) -> Vec<String> {
         format!("sentinel down-after-milliseconds {name} {down_after}"),
         format!("sentinel failover-timeout {name} 3000"),
     ];
-    if let Some(with) = &access.user {
+    if let Some(with) = access.peers() {
         let user = with.user.iter();
         conf.extend(user.map(|user| format!("sentinel auth-user {name} {user}")));
         conf.push(format!("sentinel auth-pass {name} {}", with.password));
     }
     if let Some(with) = &access.sentinel_user {
         conf.extend(with.demanded());
-        let user = with.user.iter();
-        conf.extend(user.map(|user| format!("sentinel sentinel-user {user}")));
+        if let Some(user) = &with.user {
+            conf.push("user default off".to_owned());
+            conf.push(format!("sentinel sentinel-user {user}"));
+        }
         conf.push(format!("sentinel sentinel-pass {}", with.password));
     }
     conf

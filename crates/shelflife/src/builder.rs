@@ -10,7 +10,7 @@ use crate::embedded::Embedded;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::policy::{LONGEST, Policy};
-use crate::settings::{LONGEST_WINDOW, Settings};
+use crate::settings::{LONGEST_WINDOW, MOST_LOADS, Settings};
 use crate::store::Store;
 
 /// Settings of a cache, then [`build`](Builder::build).
@@ -144,6 +144,27 @@ impl Builder {
         self
     }
 
+    /// Faults on purpose, for tests.
+    #[cfg(feature = "chaos")]
+    pub fn chaos(mut self, faults: &crate::chaos::Faults) -> Self {
+        self.settings.faults = Some(faults.clone());
+        self
+    }
+
+    /// How many loads may be under way at once in this process. Default 1024. When there are so many, a read
+    /// takes a stale value if there is one; else it waits for its turn, as one of
+    /// [`loads_waiting`](Self::loads_waiting), or fails as overloaded.
+    pub fn loads(mut self, most: usize) -> Self {
+        self.settings.loads = most.clamp(1, MOST_LOADS);
+        self
+    }
+
+    /// How many loads may wait until others have ended. Default 16,384; with 0 none does.
+    pub fn loads_waiting(mut self, most: usize) -> Self {
+        self.settings.loads_waiting = most.min(MOST_LOADS);
+        self
+    }
+
     /// Does not follow the log, for a process that lives shortly, such as an operator's command: it asks
     /// the store for everything, its L1 never answers, and nobody waits for it.
     pub fn without_tail(mut self) -> Self {
@@ -218,7 +239,15 @@ impl Builder {
     }
 
     pub(crate) fn embedded(self) -> Cache {
-        let store = Embedded::new(self.settings.memory / 2, self.clock.clone());
+        #[cfg_attr(
+            not(feature = "chaos"),
+            expect(unused_mut, reason = "nothing befalls it")
+        )]
+        let mut store = Embedded::new(self.settings.memory / 2, self.clock.clone());
+        #[cfg(feature = "chaos")]
+        {
+            store.faults = self.settings.installed();
+        }
         self.assemble(Store::Embedded(store))
     }
 

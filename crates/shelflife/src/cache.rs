@@ -249,11 +249,7 @@ impl Cache {
     ///
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), Error> {
-        match &self.engine.store {
-            Store::Embedded(_) => Ok(()),
-            #[cfg(feature = "redis")]
-            Store::Redis(store) => Ok(store.ping().await?),
-        }
+        Ok(self.engine.store.ping().await?)
     }
 
     /// A connection to Redis, for commands of the application's own; `None` with the embedded store,

@@ -65,6 +65,8 @@ pub(crate) struct Embedded {
     control: RwLock<Control>,
     shards: Box<[Mutex<Shard>]>,
     hasher: std::hash::RandomState,
+    #[cfg(feature = "chaos")]
+    pub(crate) faults: crate::chaos::Installed,
 }
 
 impl Embedded {
@@ -88,6 +90,8 @@ impl Embedded {
             control: RwLock::new(control),
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hasher: std::hash::RandomState::new(),
+            #[cfg(feature = "chaos")]
+            faults: crate::chaos::Installed::default(),
         }
     }
 
@@ -201,17 +205,20 @@ impl Embedded {
         Ok(Filled::Stored(clock))
     }
 
-    pub(crate) fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
+    pub(crate) fn set(&self, values: Vec<(Entry, Call)>) -> StoreResult<Put> {
         let now = self.now_ms();
         let mut control = self.changing();
-        let epoch = control.clock;
-        let since = call.known.unwrap_or(epoch);
-        let mut stored = Vec::with_capacity(entries.len());
+        let before = control.clock;
+        let mut stored = Vec::with_capacity(values.len());
         let watched = control.log.is_watched();
-        let named = entries.iter().filter(|_| watched).map(|entry| &entry.key);
+        let named = values
+            .iter()
+            .filter(|_| watched)
+            .map(|(entry, _)| &entry.key);
         let named = named.map(|key| Key::from_canonical(key.to_string()));
         let what = Invalidation::new().keys(named);
-        for mut entry in entries {
+        for (mut entry, call) in values {
+            let since = call.known.unwrap_or(before);
             let key = entry.key.clone();
             let named = control.recent.touched(&key, &entry.meta.tags, since);
             stored.push(named == Touched::No);
@@ -223,7 +230,7 @@ impl Embedded {
             for tag in &*entry.meta.tags {
                 control.ensure(tag, now, entry.keep);
             }
-            entry.meta.epoch = epoch;
+            entry.meta.epoch = before;
             self.shard(&key).put(entry, now);
         }
         let epoch = match watched {
@@ -231,6 +238,7 @@ impl Embedded {
             false => control.bump(now),
         };
         Ok(Put {
+            before,
             epoch,
             stored,
             at_once: true,
@@ -335,10 +343,13 @@ impl Embedded {
 
     /// What was invalidated in the last `since`, and what is from now on.
     pub(crate) fn watch(&self, since: Duration) -> (Vec<Told>, broadcast::Receiver<Told>) {
-        // A tick is the time in µs, or a little more.
-        let ago = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-        let since = (self.now_ms() * 1000).saturating_sub(ago);
-        self.changing().log.watch(since)
+        let from = match u64::try_from(since.as_micros()).unwrap_or(u64::MAX) {
+            // What is of this very millisecond is late, too.
+            0 => u64::MAX,
+            // A tick is the time in µs, or a little more.
+            ago => (self.now_ms() * 1000).saturating_sub(ago),
+        };
+        self.changing().log.watch(from)
     }
 
     pub(crate) fn sweep(&self) {

@@ -10,10 +10,12 @@
 //! path.rs        from a read to what the store holds: one command, or with clock and tags
 //! judge.rs       from what a store saw to what a read may have
 //! flight.rs      one load per key per process
+//! bulkhead.rs    how many loads may be under way at once, and wait
 //! load.rs        running a loader: timeouts, panics, the lease kept alive
 //! fill.rs        from a loaded value to L2 and L1
 //! many.rs        several keys at once
 //! write.rs       set
+//! sets.rs        plain sets that wait go as one
 //! invalidate.rs  invalidations, and what this process does about its own
 //! owed.rs        what has not been confirmed, and what was confirmed of late
 //! retry.rs       asking for those again
@@ -31,6 +33,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::clock::Clock;
 use crate::counters::{Counters, Stats};
@@ -49,6 +52,7 @@ use crate::validity::Touched;
 pub(crate) mod ask;
 #[cfg(feature = "redis")]
 pub(crate) mod audit;
+pub(crate) mod bulkhead;
 mod due;
 pub(crate) mod events;
 mod everywhere;
@@ -70,6 +74,7 @@ mod path;
 pub(crate) mod read;
 mod resync;
 mod retry;
+mod sets;
 #[cfg(feature = "redis")]
 pub(crate) mod tail;
 mod throttle;
@@ -94,6 +99,11 @@ pub(crate) struct Engine {
     pub(crate) server: LastSeen,
     pub(crate) events: events::Handlers,
     throttle: throttle::Throttle,
+    pub(crate) bulkhead: bulkhead::Bulkhead,
+    /// The faults that strike loads.
+    #[cfg(feature = "chaos")]
+    befalls: crate::chaos::Installed,
+    pub(crate) sets: sets::Sets,
     /// Whether the local path is likely to decide about records whose tags it doesn't know.
     guess: path::Guess,
     /// What has not been confirmed. Held to add or to take.
@@ -132,6 +142,10 @@ impl Engine {
             server: LastSeen::default(),
             events: events::Handlers::default(),
             throttle: throttle::Throttle::default(),
+            bulkhead: bulkhead::Bulkhead::new(settings.loads, settings.loads_waiting),
+            #[cfg(feature = "chaos")]
+            befalls: settings.installed(),
+            sets: sets::Sets::default(),
             guess: path::Guess::default(),
             unconfirmed: Mutex::default(),
             asking: tokio::sync::Mutex::new(()),
@@ -172,6 +186,9 @@ impl Engine {
         stats.l1_expiries = self.local.expiries();
         stats.unconfirmed = self.owes() as u64;
         stats.flights = self.flights.count() as u64;
+        stats.sets_waiting = self.sets.waiting() as u64;
+        stats.loads_running = self.bulkhead.running() as u64;
+        stats.loads_waiting = self.bulkhead.waiting() as u64;
         stats.timings.store = self.store.calls();
         stats
     }
@@ -217,6 +234,6 @@ impl Engine {
         self: &Arc<Self>,
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
-        self.tasks.spawn(work)
+        self.tasks.spawn(work.in_current_span())
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, LoadError};
 use crate::key::{Key, Tag, all_tags};
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::status::{Loaded, Lookup, Outcome, Status, report};
+use crate::status::{Loaded, Lookup, Outcome, report};
 use crate::value::{Kind, Live, Value, downcast, downcast_ref};
 
 mod given;
@@ -266,7 +266,7 @@ impl<'a> Entry<'a> {
             .read(self.ask::<T>(replace), erase(loader))
             .await;
         let Answer { live, status } = answer.map_err(|failure| {
-            report(|| Status::miss(Reason::LoadFailed));
+            report(|| failure.status());
             typed(failure)
         })?;
         report(|| status);
@@ -386,6 +386,7 @@ pub(crate) fn typed<E: Send + Sync + 'static>(failure: Failure) -> LoadError<E> 
     match failure {
         Failure::TimedOut(after) => LoadError::TimedOut(after),
         Failure::Panicked(message) => LoadError::Panicked(message.to_string()),
+        Failure::Overloaded => LoadError::Overloaded,
         // Not told to a read that takes stale values.
         Failure::Alone => LoadError::Foreign("no flight landed for this read".to_owned()),
         Failure::Source(SourceError { error, text }) => {

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Handler,
     /// A load failed, took too long, or panicked.
     Load,
+    /// Too many loads are under way, and too many wait: this one was not begun. It may be tried again.
+    Overloaded,
     /// The cache was closed.
     Closed,
 }
@@ -97,6 +99,9 @@ pub enum LoadError<E> {
     Panicked(String),
     /// The load of another call site of the same key failed with an error of another type; its text.
     Foreign(String),
+    /// The load was not begun: as many are under way in this process as may be, and as many wait
+    /// ([`loads`](crate::Builder::loads), [`loads_waiting`](crate::Builder::loads_waiting)).
+    Overloaded,
 }
 
 impl<E> LoadError<E> {
@@ -116,6 +121,7 @@ impl<E> Clone for LoadError<E> {
             Self::TimedOut(after) => Self::TimedOut(*after),
             Self::Panicked(message) => Self::Panicked(message.clone()),
             Self::Foreign(message) => Self::Foreign(message.clone()),
+            Self::Overloaded => Self::Overloaded,
         }
     }
 }
@@ -127,6 +133,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::TimedOut(after) => write!(f, "the load took longer than {after:?}"),
             Self::Panicked(message) => write!(f, "the loader panicked: {message}"),
             Self::Foreign(message) => f.write_str(message),
+            Self::Overloaded => f.write_str("too many loads are under way, and too many wait"),
         }
     }
 }
@@ -143,6 +150,10 @@ impl<E: std::error::Error + 'static> std::error::Error for LoadError<E> {
 
 impl<E: fmt::Display> From<LoadError<E>> for Error {
     fn from(error: LoadError<E>) -> Self {
-        Self::new(ErrorKind::Load, error.to_string())
+        let kind = match error {
+            LoadError::Overloaded => ErrorKind::Overloaded,
+            _ => ErrorKind::Load,
+        };
+        Self::new(kind, error.to_string())
     }
 }

@@ -32,7 +32,9 @@
 //! - [`tower::CacheLayer`](https://docs.rs/shelflife): HTTP responses, by RFC 9111 and by rules.
 //!
 //! Features: `redis` (default) for Redis and Valkey, `macros` (default) for `#[cached]`, `tower` for the
-//! layer that caches HTTP responses, `axum` for that and the axum integration.
+//! layer that caches HTTP responses, `axum` for that and the axum integration, `metrics` and `opentelemetry` for
+//! figures to a recorder or a meter (as text for Prometheus they are always there: [`metrics`]), `chaos` for tests: faults on
+//! purpose.
 
 #![cfg_attr(
     not(feature = "redis"),
@@ -49,6 +51,8 @@ mod bare;
 pub mod binding;
 mod builder;
 mod cache;
+#[cfg(feature = "chaos")]
+pub mod chaos;
 mod clock;
 mod codec;
 mod counters;
@@ -94,8 +98,10 @@ mod reason;
 mod record;
 mod server;
 mod settings;
+mod spans;
 mod status;
 mod store;
+mod stretches;
 mod sync;
 #[cfg_attr(
     not(feature = "protocol"),

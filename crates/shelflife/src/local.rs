@@ -359,6 +359,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_replaced_was_not_dropped_for_want_of_room() {
+        let local = Local::with_limit(1 << 20);
+        for tick in 0..100 {
+            local.insert(&"k".into(), &[], newcomer(tick));
+        }
+        assert_eq!((local.len(), local.evictions()), (1, 0));
+        for key in 0..100_000 {
+            local.insert(&key.to_string().into(), &[], newcomer(1));
+        }
+        let left = local.len() as u64;
+        assert!(
+            local.evictions() >= 100_001 - left && left < 100_000,
+            "{left}"
+        );
+    }
+
+    #[test]
     fn a_raise_counts_also_for_what_has_answered_since_its_insertion() {
         let (local, now) = (Local::with_limit(1 << 20), Moment(1));
         let what = |tag: &str| Invalidation::new().tag(tag);

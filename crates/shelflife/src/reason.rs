@@ -37,6 +37,8 @@ reasons! {
     LoadThrottled = "load_throttled",
     /// Served stale because the load is slower than the soft timeout; it goes on.
     LoadSlow = "load_slow",
+    /// As many loads are under way in this process as may be: a stale value was served, if there was one.
+    Overloaded = "overloaded",
     /// Served stale because another process holds the lease.
     LeaseHeld = "lease_held",
     /// There is no entry.

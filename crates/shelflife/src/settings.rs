@@ -34,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) close_timeout: Duration,
     pub(crate) failover: Failover,
     pub(crate) handler_timeout: Duration,
+    pub(crate) loads: usize,
+    pub(crate) loads_waiting: usize,
+    #[cfg(feature = "chaos")]
+    pub(crate) faults: Option<crate::chaos::Faults>,
     pub(crate) tls_ca: Option<PathBuf>,
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
@@ -57,6 +61,10 @@ impl Default for Settings {
             close_timeout: Duration::from_secs(5),
             failover: Failover::Replay,
             handler_timeout: Duration::from_secs(5),
+            loads: 1024,
+            loads_waiting: 16 * 1024,
+            #[cfg(feature = "chaos")]
+            faults: None,
             tls_ca: None,
             tls_cert: None,
             tls_key: None,
@@ -74,6 +82,9 @@ pub(crate) enum Failover {
     /// A new incarnation begins: everything is dead.
     Bump,
 }
+
+/// More loads than that at once, or waiting, are no limit.
+pub(crate) const MOST_LOADS: usize = 1_000_000;
 
 struct Setting {
     name: &'static str,
@@ -248,6 +259,16 @@ const TABLE: &[Setting] = &[
         apply: |s, v| duration(v).ok().map(|d| s.close_timeout = d),
     },
     Setting {
+        name: "loads",
+        valid: "a number from 1 to 1000000",
+        apply: |s, v| number_in(v, 1..=MOST_LOADS).map(|n| s.loads = n),
+    },
+    Setting {
+        name: "loads_waiting",
+        valid: "a number from 0 (none waits) to 1000000",
+        apply: |s, v| number_in(v, 0..=MOST_LOADS).map(|n| s.loads_waiting = n),
+    },
+    Setting {
         name: "handler_timeout",
         valid: LONGER_THAN_ZERO,
         apply: |s, v| longer_than_zero(v).map(|d| s.handler_timeout = d),
@@ -270,6 +291,15 @@ const TABLE: &[Setting] = &[
 ];
 
 impl Settings {
+    /// The faults to install, as they are met by what has this timeout.
+    #[cfg(feature = "chaos")]
+    pub(crate) fn installed(&self) -> crate::chaos::Installed {
+        crate::chaos::Installed {
+            faults: self.faults.clone(),
+            timeout: self.timeout,
+        }
+    }
+
     /// Applies one setting by its name. `shown` is the name as its author wrote it.
     pub(crate) fn apply(&mut self, name: &str, shown: &str, value: &str) -> Result<(), Error> {
         let Some(setting) = TABLE.iter().find(|s| s.name == name) else {
@@ -324,7 +354,10 @@ fn file(text: &str) -> Option<PathBuf> {
     text.contains(['/', '\\', '.']).then(|| PathBuf::from(text))
 }
 
-fn number_in(text: &str, valid: std::ops::RangeInclusive<f64>) -> Option<f64> {
+fn number_in<N>(text: &str, valid: std::ops::RangeInclusive<N>) -> Option<N>
+where
+    N: std::str::FromStr + PartialOrd,
+{
     text.parse().ok().filter(|n| valid.contains(n))
 }
 

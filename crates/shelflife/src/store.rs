@@ -24,6 +24,7 @@ use crate::reason::Reason;
 use crate::record::{Lease, Payload, Token};
 #[cfg(feature = "redis")]
 pub(crate) use crate::redis::LogLine;
+use crate::stretches::Stretches;
 use crate::validity::{Meta, TagRecord};
 use crate::value::{Kind, Live};
 
@@ -185,7 +186,7 @@ pub(crate) struct Entry {
 /// How many entries one step stores.
 pub(crate) const SET_AT_ONCE: usize = 200;
 
-/// When the caller of a set handed its values over: from then on they count.
+/// When the caller of a set handed its value over: from then on it counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) at: Moment,
@@ -198,6 +199,8 @@ pub(crate) struct Call {
 /// What a set did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Put {
+    /// The clock before it: between the two there was nothing.
+    pub(crate) before: Epoch,
     /// The epoch of the invalidation that it is.
     pub(crate) epoch: Epoch,
     /// Of each entry whether it stands now; else nothing does.
@@ -227,6 +230,8 @@ pub(crate) struct LogEntry {
     pub(crate) event: Option<LoggedEvent>,
     /// Whether somebody waits until everyone has applied it.
     pub(crate) awaited: bool,
+    /// Whether it names nothing but keys that were set, of which other sets take no notice.
+    pub(crate) only_sets: bool,
     /// Why the clock jumped or began anew: `jump`, `new`.
     pub(crate) note: Option<String>,
 }
@@ -352,11 +357,30 @@ macro_rules! each_async {
 /// The same, and notes how a shared store's answer went.
 macro_rules! each_noted {
     ($self:ident, $step:expr, $store:ident => $call:expr) => {
-        match $self {
-            Self::Embedded($store) => $call,
-            #[cfg(feature = "redis")]
-            Self::Redis($store) => $store.calls.note($step, $call).await,
-        }
+        befalls!(
+            $self,
+            $step,
+            match $self {
+                Self::Embedded($store) => $call,
+                #[cfg(feature = "redis")]
+                Self::Redis($store) => $store.calls.note($step, $call).await,
+            }
+        )
+    };
+}
+
+/// A step, with the faults that strike it.
+#[cfg(feature = "chaos")]
+macro_rules! befalls {
+    ($self:ident, $step:expr, $call:expr) => {
+        $self.faults().around($step.into(), async { $call }).await
+    };
+}
+
+#[cfg(not(feature = "chaos"))]
+macro_rules! befalls {
+    ($self:ident, $step:expr, $call:expr) => {
+        $call
     };
 }
 
@@ -368,6 +392,25 @@ impl Store {
             #[cfg(feature = "redis")]
             Self::Redis(store) => store.calls.read(),
         }
+    }
+
+    /// The faults that it was built with.
+    #[cfg(feature = "chaos")]
+    fn faults(&self) -> &crate::chaos::Installed {
+        each!(self, s => &s.faults)
+    }
+
+    /// Whether it answers now.
+    pub(crate) async fn ping(&self) -> StoreResult<()> {
+        befalls!(
+            self,
+            Step::Clock,
+            match self {
+                Self::Embedded(_) => Ok(()),
+                #[cfg(feature = "redis")]
+                Self::Redis(store) => store.ping().await,
+            }
+        )
     }
 
     /// Whether this process sees every invalidation at once, because there is no other.
@@ -406,23 +449,27 @@ impl Store {
 
     /// The slot alone, in one command; places the lease if it is empty and one is wanted.
     pub(crate) async fn fetch(&self, key: &str, wanted: Option<Wanted>) -> StoreResult<Fetched> {
-        match self {
-            Self::Embedded(s) => {
-                let Snapshot {
-                    slot,
-                    sent,
-                    granted,
-                    ..
-                } = s.read(key, &[], wanted)?;
-                Ok(Fetched {
-                    slot,
-                    sent,
-                    granted,
-                })
+        befalls!(
+            self,
+            Step::Read,
+            match self {
+                Self::Embedded(s) => {
+                    let Snapshot {
+                        slot,
+                        sent,
+                        granted,
+                        ..
+                    } = s.read(key, &[], wanted)?;
+                    Ok(Fetched {
+                        slot,
+                        sent,
+                        granted,
+                    })
+                }
+                #[cfg(feature = "redis")]
+                Self::Redis(s) => s.calls.note(Step::Read, s.fetch(key, wanted)).await,
             }
-            #[cfg(feature = "redis")]
-            Self::Redis(s) => s.calls.note(Step::Read, s.fetch(key, wanted)).await,
-        }
+        )
     }
 
     /// The slots of several keys, in one round trip.
@@ -456,9 +503,25 @@ impl Store {
     }
 
     /// Stores up to [`SET_AT_ONCE`] values whatever is there, each as an invalidation of its key; not those
-    /// that something has named since the call began.
-    pub(crate) async fn set(&self, entries: Vec<Entry>, call: Call) -> StoreResult<Put> {
-        each_noted!(self, Step::Write, s => s.set(entries, call))
+    /// that something has named since their call began. No two have the same key. Where the log is known to hold
+    /// sets only, it need not be looked at.
+    pub(crate) async fn set(
+        &self,
+        values: Vec<(Entry, Call)>,
+        only_sets: &Stretches,
+    ) -> StoreResult<Put> {
+        befalls!(
+            self,
+            Step::Write,
+            match self {
+                Self::Embedded(s) => {
+                    let _ = only_sets;
+                    s.set(values)
+                }
+                #[cfg(feature = "redis")]
+                Self::Redis(s) => s.calls.note(Step::Write, s.set(values, only_sets)).await,
+            }
+        )
     }
 
     /// Places a write token, stealing any lease; gives the epoch from which the value counts.
@@ -484,30 +547,38 @@ impl Store {
         what: &Arc<Invalidation>,
         event: Option<&LoggedEvent>,
     ) -> StoreResult<Epoch> {
-        match self {
-            Self::Embedded(s) => s.invalidate(what, event),
-            #[cfg(feature = "redis")]
-            Self::Redis(s) => {
-                let invalidating = async {
-                    s.announce_scan(&what.patterns).await?;
-                    s.invalidate(what, event).await
-                };
-                s.calls.note(Step::Invalidate, invalidating).await
+        befalls!(
+            self,
+            Step::Invalidate,
+            match self {
+                Self::Embedded(s) => s.invalidate(what, event),
+                #[cfg(feature = "redis")]
+                Self::Redis(s) => {
+                    let invalidating = async {
+                        s.announce_scan(&what.patterns).await?;
+                        s.invalidate(what, event).await
+                    };
+                    s.calls.note(Step::Invalidate, invalidating).await
+                }
             }
-        }
+        )
     }
 
     /// Up to a page of the log's entries behind the tick `after`, up to and with `last`. The embedded store
     /// has no log: nobody else writes to it.
     pub(crate) async fn logged(&self, after: u64, last: u64) -> StoreResult<Vec<LogEntry>> {
-        match self {
-            Self::Embedded(_) => {
-                let _ = (after, last);
-                Ok(Vec::new())
+        befalls!(
+            self,
+            Step::Log,
+            match self {
+                Self::Embedded(_) => {
+                    let _ = (after, last);
+                    Ok(Vec::new())
+                }
+                #[cfg(feature = "redis")]
+                Self::Redis(s) => s.calls.note(Step::Log, s.logged(after, last)).await,
             }
-            #[cfg(feature = "redis")]
-            Self::Redis(s) => s.calls.note(Step::Log, s.logged(after, last)).await,
-        }
+        )
     }
 
     /// Whether the log holds the entry of this epoch.
@@ -536,24 +607,32 @@ impl Store {
         cursor: u64,
         page: usize,
     ) -> StoreResult<(Vec<Listed>, Option<u64>)> {
-        each_async!(self, s => s.list(literal_prefix, cursor, page))
+        befalls!(
+            self,
+            Step::ReadMany,
+            each_async!(self, s => s.list(literal_prefix, cursor, page))
+        )
     }
 
     /// The processes that follow the log. The embedded store has none but this one.
     pub(crate) async fn members(&self) -> StoreResult<Members> {
-        match self {
-            Self::Embedded(s) => {
-                let clock = s.clock()?;
-                Ok(Members {
-                    clock,
-                    now: 0,
-                    since: None,
-                    all: Vec::new(),
-                })
+        befalls!(
+            self,
+            Step::Log,
+            match self {
+                Self::Embedded(s) => {
+                    let clock = s.clock()?;
+                    Ok(Members {
+                        clock,
+                        now: 0,
+                        since: None,
+                        all: Vec::new(),
+                    })
+                }
+                #[cfg(feature = "redis")]
+                Self::Redis(s) => s.calls.note(Step::Log, s.members()).await,
             }
-            #[cfg(feature = "redis")]
-            Self::Redis(s) => s.calls.note(Step::Log, s.members()).await,
-        }
+        )
     }
 
     /// Frees what has expired in this process, without its being read.

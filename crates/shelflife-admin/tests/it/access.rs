@@ -266,7 +266,7 @@ async fn every_answer_forbids_what_the_page_does_not_need() {
             assert!(!policy.contains("unsafe"), "{path}: {policy}");
             assert_eq!(answer.field("cache-control"), "no-store", "{path}");
             assert_eq!(answer.field("x-content-type-options"), "nosniff", "{path}");
-            assert_eq!(answer.field("referrer-policy"), "no-referrer", "{path}");
+            assert_eq!(answer.field("referrer-policy"), "same-origin", "{path}");
             assert!(
                 !answer.headers.contains_key("access-control-allow-origin"),
                 "{path}"

@@ -41,6 +41,7 @@ pub(crate) fn router(users: Users) -> Result<Router, Failure> {
     let router = Router::new()
         .route("/", get(index))
         .route("/stats", get(stats))
+        .route("/metrics", get(metrics))
         .route("/users", get(list).layer(lists))
         .route("/users/{id}", get(read).put(update).delete(delete))
         .fallback(no_such_route)
@@ -68,6 +69,12 @@ async fn stats(State(users): State<Users>) -> Json<Value> {
     Json(
         json!({ "database": { "queries": users.database.queries() }, "cache": users.cache.stats() }),
     )
+}
+
+/// For Prometheus.
+async fn metrics(State(users): State<Users>) -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, shelflife::metrics::CONTENT_TYPE)];
+    (kind, users.cache.scrape().await)
 }
 
 async fn list(

@@ -4,6 +4,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use shelflife_testkit::Exposition;
+
 use crate::http;
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, demo, stderr};
@@ -45,6 +47,37 @@ fn first_read_misses_second_hits_memory_and_a_write_shows_at_once() {
     assert_eq!(after.body["city"], "London");
     assert_eq!(after.body["orders"], miss.body["orders"]);
     assert!(demo.get("/users/1").cache_status().contains("; hit"));
+}
+
+#[test]
+fn metrics_tell_what_the_api_did_and_name_nobody() {
+    let scratch = Scratch::new();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
+    for path in ["/users/1", "/users/1", "/users/7"] {
+        demo.get(path);
+    }
+    demo.put("/users/1", ADA);
+    let answer = demo.get("/metrics");
+    assert_eq!(
+        answer.field("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert!(!answer.text.contains("users"), "{}", answer.text);
+    let metrics = Exposition::read(&answer.text);
+    let reads = |outcome| {
+        metrics.get(
+            "shelflife_reads_total",
+            &[("outcome", outcome), ("tier", "l1")],
+        )
+    };
+    assert_eq!(reads("hit"), Some(1.0));
+    assert_eq!(metrics.get("shelflife_loads_total", &[]), Some(2.0));
+    let confirmed = [("outcome", "confirmed")];
+    assert_eq!(
+        metrics.get("shelflife_invalidations_total", &confirmed),
+        Some(1.0)
+    );
+    assert_eq!(metrics.get("shelflife_server_up", &[]), Some(1.0));
 }
 
 #[test]
@@ -167,4 +200,37 @@ fn a_bad_duration_names_the_option() {
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(said.contains("--ttl") && said.contains("soon"), "{said}");
+}
+
+#[test]
+fn the_page_is_on_a_listener_of_its_own() {
+    let scratch = Scratch::new();
+    let mut demo = Demo::start(&scratch.path("demo.sqlite"), &["--admin", "127.0.0.1:0"]);
+    let line = demo.child.expect_line("  page", END_LIMIT);
+    let url = line.split_whitespace().nth(1).unwrap();
+    let page = url
+        .strip_prefix("http://")
+        .and_then(|url| url.strip_suffix("/_shelflife/"));
+    let page = page.unwrap_or_else(|| panic!("{line}"));
+    demo.get("/users/1");
+    let now = http::send(page, "GET", "/_shelflife/api/now", "");
+    assert_eq!((now.status, &now.body["stats"]["misses"]), (200, &1.into()));
+    // Not for clients of the API.
+    assert_eq!(demo.get("/_shelflife/api/now").status, 404);
+}
+
+#[test]
+fn a_page_that_would_be_open_to_everybody_is_refused() {
+    let scratch = Scratch::new();
+    let refused = demo(&scratch.path("demo.sqlite"))
+        .args(["--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("open to whoever reaches 0.0.0.0") && said.contains("--admin-token"),
+        "{said}"
+    );
 }

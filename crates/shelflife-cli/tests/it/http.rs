@@ -12,6 +12,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
+    pub(crate) text: String,
     pub(crate) body: Value,
 }
 
@@ -58,6 +59,7 @@ pub(crate) fn send(address: &str, method: &str, path: &str, body: &str) -> Answe
     Answer {
         status,
         head: head.to_owned(),
+        text: body.to_owned(),
         body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
 }

@@ -1,11 +1,12 @@
 //! Histories with a planted violation, and their neighbours that are none.
 
 use super::*;
+use crate::excuse::LAG;
 use crate::record::Tier;
 use crate::world::{ITEMS, Target};
 
 const DELTA: Stamp = 1_000;
-const T: Stamp = 50_000;
+const T: Stamp = 50_000_000_000;
 const HERE: Process = 1;
 const THERE: Process = 2;
 const KEY: u8 = 3;
@@ -240,4 +241,112 @@ fn a_read_counts_as_bound_only_by_what_is_young() {
     let mut checker = checker(&[confirmed(Target::Key(KEY))]);
     assert!(checker.read(THERE, &read(T + 1, 6)).unwrap().lagging);
     assert!(!checker.read(THERE, &read(T + 1, 7)).unwrap().lagging);
+}
+
+/// A primary was lost at this moment, and everyone had repeated what it had confirmed at that.
+fn lost(from: Stamp, mended: Stamp) -> Vec<Excuse> {
+    vec![Excuse {
+        exception: Exception::Lost,
+        from,
+        over: from,
+        mended,
+    }]
+}
+
+fn judged(excuses: Vec<Excuse>, history: &[Confirmed], read: Read) -> Result<Kept, Promise> {
+    let mut checker = checker(history);
+    checker.excuse(1, excuses);
+    let judged = checker.read(THERE, &read);
+    judged.map_err(|violation| violation.promise)
+}
+
+#[test]
+fn what_a_primary_may_have_lost_excuses_until_it_is_repeated_and_no_longer() {
+    let history = [confirmed(Target::Key(KEY))];
+    let late = |began| read(began, 6);
+    let mended = T + 20 * DELTA;
+    for (began, excused) in [
+        (T + 2 * DELTA, true),
+        (mended + DELTA, true),
+        (mended + DELTA + 1, false),
+    ] {
+        let kept = judged(lost(T + 1, mended), &history, late(began));
+        match excused {
+            true => assert_eq!(kept.unwrap().excused, Some(Exception::Lost), "{began}"),
+            false => assert_eq!(kept, Err(Promise::Bound), "{began}"),
+        }
+    }
+    // A strict read is bound at once.
+    let strict = |began| Read {
+        level: Level::Strict,
+        ..late(began)
+    };
+    assert!(judged(lost(T + 1, mended), &history, strict(mended)).is_ok());
+    let kept = judged(lost(T + 1, mended), &history, strict(mended + 1));
+    assert_eq!(kept, Err(Promise::Strict));
+    // As long as it is not mended there is no end.
+    assert!(judged(lost(T + 1, Stamp::MAX), &history, late(T + 90 * DELTA)).is_ok());
+}
+
+#[test]
+fn what_was_confirmed_long_before_or_after_the_loss_is_not_excused() {
+    let history = [confirmed(Target::Key(KEY))];
+    let late = read(T + LAG + 5 * DELTA, 6);
+    assert!(judged(lost(T + LAG, Stamp::MAX), &history, late).is_ok());
+    let kept = judged(lost(T + LAG + 1, Stamp::MAX), &history, late);
+    assert_eq!(kept, Err(Promise::Bound), "its replicas had it");
+    // It was called after the loss: another primary has confirmed it.
+    let kept = judged(lost(T - 11, Stamp::MAX), &history, read(T + 2 * DELTA, 6));
+    assert_eq!(kept, Err(Promise::Bound));
+    let kept = judged(lost(T - 10, Stamp::MAX), &history, read(T + 2 * DELTA, 6));
+    assert!(kept.is_ok(), "it was under way");
+}
+
+#[test]
+fn what_is_not_lost_binds_beside_what_may_be() {
+    let old = Confirmed {
+        called: T - 2 * LAG - 10,
+        confirmed: T - 2 * LAG,
+        tick: 60,
+        named: vec![(KEY, 5)],
+        ..confirmed(Target::Key(KEY))
+    };
+    let history = [old, confirmed(Target::Key(KEY))];
+    let excuses = || lost(T + 1, Stamp::MAX);
+    let at = T + 2 * DELTA;
+    assert!(judged(excuses(), &history, read(at, 5)).is_ok());
+    let kept = judged(excuses(), &history, read(at, 4));
+    assert_eq!(kept, Err(Promise::Bound), "version 5 was not lost");
+}
+
+#[test]
+fn every_promise_is_excused_by_what_it_rests_on_and_the_wrong_key_by_nothing() {
+    let held = Held {
+        version: 7,
+        soft: false,
+        inc: 1,
+        tick: 70,
+        given: T + 3,
+    };
+    let with_receipt = Read {
+        level: Level::Session,
+        held: Some(held),
+        ..read(T + 4, 6)
+    };
+    let everywhere = Confirmed {
+        everywhere: true,
+        ..confirmed(Target::Key(KEY))
+    };
+    let excuses = || lost(T + 1, Stamp::MAX);
+    assert!(judged(excuses(), std::slice::from_ref(&everywhere), with_receipt).is_ok());
+    let none = judged(Vec::new(), std::slice::from_ref(&everywhere), with_receipt);
+    assert_eq!(none, Err(Promise::Everywhere));
+    let other = Read {
+        of: KEY + 1,
+        ..read(T + 4, 6)
+    };
+    assert_eq!(
+        judged(excuses(), &[everywhere], other),
+        Err(Promise::RightKey)
+    );
 }

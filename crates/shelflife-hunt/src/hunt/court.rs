@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::tally::Tally;
 use crate::checker::{Checker, Violation};
+use crate::excuse::Excuse;
 use crate::history::History;
 use crate::order::{Happened, Order};
 use crate::record::{Frame, Process};
@@ -39,6 +40,8 @@ enum Told {
     /// It was killed; it may never have connected.
     Killed(Process),
     Fault(u64, String),
+    /// What an upheaval, by its number, excuses.
+    Excuses(u32, Vec<Excuse>),
     End,
 }
 
@@ -108,6 +111,11 @@ impl Court {
     /// A fault was injected, or has ended.
     pub(super) fn fault(&self, what: String) {
         self.say(Told::Fault(now(), what));
+    }
+
+    /// What an upheaval excuses, as far as is known by now.
+    pub(super) fn excuse(&self, upheaval: u32, excuses: Vec<Excuse>) {
+        self.say(Told::Excuses(upheaval, excuses));
     }
 
     fn say(&self, what: Told) {
@@ -215,6 +223,7 @@ impl Bench {
             Told::Killed(process) if self.heard.contains(&process) => {}
             Told::Killed(process) => self.order.leave(process),
             Told::Fault(at, what) => self.history.fault(at, what),
+            Told::Excuses(upheaval, excuses) => self.checker.excuse(upheaval, excuses),
             Told::End => {}
         }
     }

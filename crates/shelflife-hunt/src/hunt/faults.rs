@@ -18,6 +18,7 @@ use self::disk::Disk;
 use self::kinds::OFTEN;
 use super::court::Court;
 use super::fleet::Fleet;
+use super::stage::Topology;
 use crate::stamp::{Stamp, nanos, now};
 use crate::worker::NAMESPACE;
 
@@ -64,9 +65,10 @@ pub(super) struct Storm {
 }
 
 impl Storm {
-    pub(super) fn new(faults: &[Fault], seed: u64) -> Self {
+    pub(super) fn new(faults: &[Fault], topology: Topology, seed: u64) -> Self {
         let all = faults.contains(&Fault::All);
         let may = OFTEN.iter().enumerate();
+        let may = may.filter(|(_, (fault, ..))| fault.is_of(topology));
         let may = may.filter(|(_, (fault, ..))| all || faults.contains(fault));
         let may: Vec<usize> = may
             .flat_map(|(index, (_, parts, _))| std::iter::repeat_n(index, *parts as usize))
@@ -88,14 +90,20 @@ impl Storm {
         }
     }
 
-    /// How often each fault was injected.
+    /// How often each fault that there is was injected.
     pub(super) fn injected(&self) -> Vec<(&'static str, u64)> {
-        let names = OFTEN.iter().map(|(_, _, name)| *name);
-        names.zip(self.injected).collect()
+        let all = OFTEN.iter().zip(self.injected).enumerate();
+        let there = all.filter(|(index, (_, n))| *n > 0 || self.may.contains(index));
+        there.map(|(_, ((_, _, name), n))| (*name, n)).collect()
     }
 
-    /// Does what is due.
-    pub(super) fn step(&mut self, fleet: &mut Fleet<'_>, server: &mut RedisServer, court: &Court) {
+    /// Ends what is due to end.
+    pub(super) fn ends_due(
+        &mut self,
+        fleet: &mut Fleet<'_>,
+        server: &mut RedisServer,
+        court: &Court,
+    ) {
         let time = now();
         while let Some(Reverse((at, end))) = self.ends.peek().copied() {
             if at > time {
@@ -104,6 +112,12 @@ impl Storm {
             self.ends.pop();
             self.end(end, fleet, server, court);
         }
+    }
+
+    /// Does what is due.
+    pub(super) fn step(&mut self, fleet: &mut Fleet<'_>, server: &mut RedisServer, court: &Court) {
+        self.ends_due(fleet, server, court);
+        let time = now();
         self.save_when_quiet(fleet, server, court);
         let round = (time - self.began) % nanos(STORM + CALM);
         if round > nanos(STORM) || time < self.next || self.may.is_empty() {
@@ -213,23 +227,23 @@ impl Storm {
         match fault {
             Fault::Slow => {
                 let delay = Duration::from_millis(self.chance.u64(1..150));
-                post.proxy.delay(delay);
+                post.wires.iter().for_each(|wire| wire.delay(delay));
                 let ms = self.ends(End::Slow(place), 2_000);
                 format!("p{process}'s wire slow by {delay:?} for {ms} ms")
             }
             Fault::Hold => {
-                post.proxy.freeze(true);
+                post.hold(true);
                 let ms = self.ends(End::Hold(place), 2_500);
                 format!("p{process}'s wire held for {ms} ms")
             }
             Fault::Refuse => {
                 fleet.refuse(place, true);
-                fleet.posts()[place].proxy.cut();
+                fleet.posts()[place].cut();
                 let ms = self.ends(End::Refuse(place), 2_500);
                 format!("p{process} refused for {ms} ms")
             }
             _ => {
-                post.proxy.cut();
+                post.cut();
                 format!("p{process}'s connections cut")
             }
         }
@@ -326,11 +340,12 @@ impl Storm {
                 "memory again".to_owned()
             }
             End::Slow(place) => {
-                fleet.posts()[place].proxy.delay(Duration::ZERO);
+                let wires = &fleet.posts()[place].wires;
+                wires.iter().for_each(|wire| wire.delay(Duration::ZERO));
                 format!("p{}'s wire is quick again", process(fleet, place))
             }
             End::Hold(place) => {
-                fleet.posts()[place].proxy.freeze(false);
+                fleet.posts()[place].hold(false);
                 format!("p{}'s wire passes on again", process(fleet, place))
             }
             End::Refuse(place) => {

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::Options;
 use super::court::Court;
+use super::stage::Stage;
 use crate::record::Process;
 use crate::worker::{Failure, Sabotage};
 
@@ -31,10 +32,25 @@ pub(super) struct Fleet<'a> {
 
 /// A place in the fleet: when its process is killed, another takes it.
 pub(super) struct Post {
-    pub(super) proxy: Proxy,
+    /// To the server, or to each sentinel.
+    pub(super) wires: Vec<Proxy>,
+    /// By which its process reaches the cache.
+    url: String,
     pub(super) process: Process,
     pub(super) child: Child,
     pub(super) frozen: bool,
+}
+
+impl Post {
+    /// Breaks its connections.
+    pub(super) fn cut(&self) {
+        self.wires.iter().for_each(Proxy::cut);
+    }
+
+    /// Lets nothing through, or goes on.
+    pub(super) fn hold(&self, hold: bool) {
+        self.wires.iter().for_each(|wire| wire.freeze(hold));
+    }
 }
 
 impl<'a> Fleet<'a> {
@@ -42,7 +58,7 @@ impl<'a> Fleet<'a> {
     pub(super) fn start(
         options: &'a Options,
         runtime: &tokio::runtime::Runtime,
-        server: &RedisServer,
+        stage: &Stage,
         source: &RedisServer,
         court: &'a Court,
     ) -> Result<Self, Failure> {
@@ -57,10 +73,15 @@ impl<'a> Fleet<'a> {
             next: 1,
         };
         for _ in 0..options.processes {
-            let proxy = runtime.block_on(Proxy::start(server.address()));
-            let (process, child) = fleet.spawn(&proxy.url());
+            let ends = stage.behind_wires().into_iter();
+            let start = |end| runtime.block_on(Proxy::start(end));
+            let wires: Vec<Proxy> = ends.map(start).collect();
+            let addresses: Vec<_> = wires.iter().map(Proxy::address).collect();
+            let url = stage.url(&addresses);
+            let (process, child) = fleet.spawn(&url);
             fleet.posts.push(Post {
-                proxy,
+                wires,
+                url,
                 process,
                 child,
                 frozen: false,
@@ -90,6 +111,9 @@ impl<'a> Fleet<'a> {
             // Who lies is the first, or everyone would.
             Some(Sabotage::Forget) if process == 1 => {
                 command.args(["--sabotage", "forget"]);
+            }
+            Some(Sabotage::Leak) if process == 1 => {
+                command.args(["--sabotage", "leak"]);
             }
             Some(Sabotage::Clock) => {
                 command.args(["--sabotage", "clock"]);
@@ -139,7 +163,7 @@ impl<'a> Fleet<'a> {
 
     /// Another process takes the place; gives its number, and who had it before.
     fn succeed(&mut self, place: usize) -> (Process, Child) {
-        let url = self.posts[place].proxy.url();
+        let url = self.posts[place].url.clone();
         let (process, mut child) = self.spawn(&url);
         child.send_line("hunt");
         let post = &mut self.posts[place];
@@ -162,8 +186,24 @@ impl<'a> Fleet<'a> {
 
     /// Refuses connections at a place, or accepts them again.
     pub(super) fn refuse(&self, place: usize, refuse: bool) {
-        self.runtime
-            .block_on(self.posts[place].proxy.refuse(refuse));
+        for wire in &self.posts[place].wires {
+            self.runtime.block_on(wire.refuse(refuse));
+        }
+    }
+
+    /// Whether the process at a place is on the side of the old primary when the network splits.
+    pub(super) fn is_minority(place: usize) -> bool {
+        place % 2 == 1
+    }
+
+    /// Parts those processes from the sentinels, or lets them in again.
+    pub(super) fn part(&self, apart: bool) {
+        for place in (0..self.posts.len()).filter(|place| Self::is_minority(*place)) {
+            self.refuse(place, apart);
+            if apart {
+                self.posts[place].cut();
+            }
+        }
     }
 
     /// A process that ends by itself has crashed: shows what it printed, and gives up.

@@ -6,7 +6,11 @@ use std::fmt;
 use serde::Serialize;
 
 use super::figures::Figures;
+use super::soak::Soak;
+use super::stage::Topology;
+use super::upheaval::Times;
 use crate::checker::{Kept, Promise, Violation};
+use crate::excuse::Exception;
 use crate::record::{Confirmed, Counts, Level, Process, Read, Tier};
 use crate::world::Target;
 
@@ -21,6 +25,7 @@ pub(super) struct Tally {
     pub(super) loads: u64,
     pub(super) counts: Counts,
     violations: BTreeMap<Promise, u64>,
+    excused: BTreeMap<Exception, u64>,
     /// A process whose last words never came.
     pub(super) unheard: Option<Process>,
 }
@@ -44,6 +49,9 @@ impl Tally {
             Ok(kept) => {
                 level.binding += u64::from(kept.binding);
                 level.lagging += u64::from(kept.lagging);
+                if let Some(exception) = kept.excused {
+                    *self.excused.entry(exception).or_default() += 1;
+                }
             }
             Err(violation) => *self.violations.entry(violation.promise).or_default() += 1,
         }
@@ -64,18 +72,24 @@ impl Tally {
 #[derive(Debug)]
 pub struct Found {
     pub(super) seed: u64,
+    pub(super) topology: Topology,
+    pub(super) min_replicas: u32,
+    pub(super) times: Times,
     pub(super) processes: usize,
     pub(super) window_ms: u64,
     pub(super) seconds: f64,
     pub(super) tally: Tally,
     pub(super) faults: Vec<(&'static str, u64)>,
     pub(super) figures: Option<Figures>,
+    pub(super) soak: Option<Soak>,
 }
 
 impl Found {
-    /// Whether everything was heard, and no promise broken.
+    /// Whether everything was heard, no promise broken, and no read failed but for want of its source; in a soak, nothing has grown.
     pub fn clean(&self) -> bool {
-        self.tally.violations.is_empty() && self.tally.unheard.is_none()
+        let tally = &self.tally;
+        let kept = tally.violations.is_empty() && tally.counts.broken_reads == 0;
+        kept && tally.unheard.is_none() && self.soak.as_ref().is_none_or(Soak::is_flat)
     }
 
     /// All reads that were checked.
@@ -112,8 +126,10 @@ impl Serialize for Found {
             "invalidations": kinds, "soft": tally.soft, "everywhere": tally.everywhere,
             "unconfirmed": tally.unconfirmed, "loads": tally.loads,
             "failed_loads": tally.counts.failed_loads, "failed_reads": tally.counts.failed_reads,
+            "broken_reads": tally.counts.broken_reads, "topology": self.topology.name(),
+            "min_replicas": self.min_replicas, "excused": tally.excused, "serves_again": self.times,
             "faults": faults, "violations": tally.violations.values().sum::<u64>(), "broken": tally.violations, "unheard": tally.unheard,
-            "figures": self.figures,
+            "figures": self.figures, "soak": self.soak,
         })
         .serialize(serializer)
     }
@@ -124,8 +140,12 @@ impl fmt::Display for Found {
         let tally = &self.tally;
         writeln!(
             f,
-            "{:.0} s · {} processes · Δ = {} ms · seed {}\n",
-            self.seconds, self.processes, self.window_ms, self.seed
+            "{:.0} s · {} · {} processes · Δ = {} ms · seed {}\n",
+            self.seconds,
+            self.topology.name(),
+            self.processes,
+            self.window_ms,
+            self.seed
         )?;
         writeln!(
             f,
@@ -160,12 +180,33 @@ impl fmt::Display for Found {
         )?;
         writeln!(
             f,
-            "loads {}; made to fail {}; reads that failed {}, that found nothing {}",
-            tally.loads, counts.failed_loads, counts.failed_reads, counts.nothing
+            "loads {}; made to fail {}; reads that failed with them {}, otherwise {}; that found nothing {}",
+            tally.loads,
+            counts.failed_loads,
+            counts.failed_reads,
+            counts.broken_reads,
+            counts.nothing
         )?;
         writeln!(f, "faults injected: {}", faults.join(", "))?;
+        if self.topology != Topology::Single {
+            let of = |exception: &Exception| {
+                let n = tally.excused.get(exception).copied().unwrap_or(0);
+                format!("{} {n}", exception.name())
+            };
+            let excused: Vec<String> = Exception::ALL.iter().map(of).collect();
+            let min = self.min_replicas;
+            writeln!(
+                f,
+                "min-replicas-to-write {min}; reads excused by what Redis lost: {}",
+                excused.join(", ")
+            )?;
+        }
+        write!(f, "{}", self.times)?;
         if let Some(figures) = &self.figures {
             writeln!(f, "\n{figures}")?;
+        }
+        if let Some(soak) = &self.soak {
+            writeln!(f, "\n{soak}")?;
         }
         if let Some(process) = tally.unheard {
             writeln!(f, "process {process} never finished telling")?;

@@ -106,10 +106,10 @@ async fn one(
     let (seen, status) = observe(verb(worker, &entry, key)).await;
     let ended = now();
     let (Ok(Some(seen)), Some(status)) = (&seen, status) else {
-        return worker.recorder.count(|counts| match seen {
-            Ok(_) => counts.nothing += 1,
-            Err(_) => counts.failed_reads += 1,
-        });
+        return match seen {
+            Ok(_) => worker.recorder.count(|counts| counts.nothing += 1),
+            Err(error) => failed(worker, &error),
+        };
     };
     reads.push(Read {
         key,
@@ -171,8 +171,20 @@ async fn load_many(worker: &Arc<Worker>, group: u8, reads: &mut Reads<'_>) {
             let read = |(key, seen)| of_many(key, began, seen, true);
             values.into_iter().map(read).for_each(|r| reads.push(r));
         }
-        Err(_) => worker.recorder.count(|counts| counts.failed_reads += 1),
+        Err(error) => failed(worker, &error),
     }
+}
+
+/// A read may fail with its source, and never otherwise.
+fn failed(worker: &Worker, error: &LoadError<String>) {
+    let by_source = matches!(error, LoadError::Source(_));
+    if !by_source {
+        tracing::error!(%error, "a read failed");
+    }
+    worker.recorder.count(|counts| match by_source {
+        true => counts.failed_reads += 1,
+        false => counts.broken_reads += 1,
+    });
 }
 
 async fn load_each(worker: Arc<Worker>, keys: Vec<u8>) -> Result<HashMap<u8, Seen>, String> {

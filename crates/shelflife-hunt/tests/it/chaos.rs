@@ -86,6 +86,82 @@ fn no_read_breaks_its_promise_while_everything_is_killed() {
     );
 }
 
+/// Whoever takes over: no promise is broken but by what Redis has lost, no read fails, and everybody is served again.
+fn survives(topology: &str, blows: &[&str]) {
+    let mut faults = blows.join(",");
+    faults.push_str(",pause,kill,close,clients,lose");
+    let Hunt {
+        exit,
+        printed,
+        json,
+    } = hunt(
+        topology,
+        &[
+            "--topology",
+            topology,
+            "--minutes",
+            "0.7",
+            "--processes",
+            "3",
+            "--rate",
+            "3000",
+            "--samples",
+            "0",
+            "--faults",
+            &faults,
+        ],
+    );
+    assert_eq!(exit, Some(0), "{printed}");
+    assert_eq!(json["violations"], 0, "{printed}");
+    assert_eq!(json["broken_reads"], 0, "{printed}");
+    for blow in blows {
+        let took = &json["serves_again"][blow]["max_ms"];
+        assert!(
+            took.as_f64().is_some_and(|ms| ms > 0.0),
+            "{blow}: {printed}"
+        );
+    }
+}
+
+#[test]
+fn a_primary_that_is_lost_or_frozen_is_followed_with_sentinels() {
+    survives("sentinel", &["failover", "stall"]);
+}
+
+#[test]
+fn a_node_that_is_lost_or_frozen_is_followed_and_slots_move_in_a_cluster() {
+    survives("cluster", &["failover", "stall", "move"]);
+}
+
+fn soak(name: &str, more: &[&str]) -> Hunt {
+    let mut arguments = vec!["--soak", "0.25", "--processes", "2", "--rate", "6000"];
+    arguments.extend(more);
+    hunt(name, &arguments)
+}
+
+#[test]
+fn nothing_grows_under_full_load() {
+    let soak = soak("soak", &[]);
+    assert_eq!(soak.exit, Some(0), "{}", soak.printed);
+    let gauges = soak.json["soak"]["gauges"].as_array().unwrap();
+    assert!(gauges.len() > 10, "{}", soak.printed);
+    for of in ["rss", "tasks", "files", "connections"] {
+        assert!(
+            gauges[0][of].as_f64().unwrap() > 0.0,
+            "{of}: {}",
+            soak.printed
+        );
+    }
+}
+
+#[test]
+fn what_leaks_is_found() {
+    let soak = soak("leak", &["--sabotage", "leak"]);
+    assert_eq!(soak.exit, Some(1), "{}", soak.printed);
+    assert!(soak.printed.contains("GROWN: memory"), "{}", soak.printed);
+    assert!(soak.printed.contains("tasks"), "{}", soak.printed);
+}
+
 #[test]
 fn a_process_that_forgets_its_invalidations_is_found() {
     let found = hunt(

@@ -1,5 +1,7 @@
 //! The operators' listener.
 
+use shelflife_testkit::Exposition;
+
 use crate::origin::Origin;
 use crate::proxy::{self, TOKEN};
 use crate::raw;
@@ -34,6 +36,44 @@ async fn health_needs_no_token() {
     // To clients these are paths like others.
     raw::get(proxy.address, "/_shelflife/health").await;
     assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn metrics_are_for_operators_and_count_what_clients_got() {
+    let kept = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok";
+    let origin = Origin::saying(kept).await;
+    let proxy = proxy::before(&origin).await;
+    let before = Exposition::read(&raw::get(proxy.admin, "/metrics").await.text());
+    for _ in 0..3 {
+        raw::get(proxy.address, "/secret-path").await;
+    }
+    let response = raw::get(proxy.admin, "/metrics").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.field("content-type").as_deref(),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = response.text();
+    assert!(!text.contains("secret"), "{text}");
+    let after = Exposition::read(&text);
+    assert_eq!(after.series(), before.series());
+    let reads = |of: &Exposition| {
+        let outcomes = [("l1", "hit"), ("l2", "hit"), ("none", "miss")];
+        let count = |(tier, outcome)| {
+            of.get(
+                "shelflife_reads_total",
+                &[("tier", tier), ("outcome", outcome)],
+            )
+        };
+        outcomes.into_iter().filter_map(count).sum::<f64>()
+    };
+    assert_eq!(reads(&after) - reads(&before), 3.0, "{text}");
+    let post = "POST /metrics HTTP/1.1\r\nHost: admin\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(raw::ask(proxy.admin, post).await.status(), 405);
+    // To clients it is a path like others.
+    let asked = origin.seen().len();
+    raw::get(proxy.address, "/metrics").await;
+    assert_eq!(origin.seen().len(), asked + 1);
 }
 
 #[tokio::test]

@@ -23,9 +23,10 @@ from ._core import (
 )
 from ._decorator import CacheInfo
 from ._loads import CurrentEntry, current_entry
-from ._stats import Stats
+from ._stats import METRICS_CONTENT_TYPE, Stats
 
 __all__ = [
+    "METRICS_CONTENT_TYPE",
     "Blocking",
     "Cache",
     "CacheInfo",

@@ -61,6 +61,10 @@ class Blocking:
         receipt: Receipt = self._run("emit", name, payload)
         return receipt
 
+    def scrape(self) -> str:
+        text: str = self._run("scrape")
+        return text
+
     def ping(self) -> None:
         self._run("ping")
 

@@ -16,6 +16,7 @@ from typing import Any, cast, overload
 from . import _loop
 from ._blocking import Blocking
 from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
+from ._core import Faults as _EngineFaults
 from ._given import asked_for, options, several, setting
 from ._keys import canonical
 from ._loads import TRIES, Handling, Running, inside
@@ -52,6 +53,8 @@ class Cache:
         self._settings = {name: setting(name, value) for name, value in settings.items()}
         self._environment = False
         self._clock = clock
+        #: What a test may have the engine suffer (`shelflife.testing.faults`); nothing, elsewhere.
+        self._faults = _EngineFaults()
         self._core: Core | None = None
         #: What is asked for hits: the same, unless a test has taken it away (`shelflife.testing.faults`).
         self._near: Core | None = None
@@ -95,7 +98,7 @@ class Cache:
     # Opening and closing
 
     def _begin(self) -> Any:
-        return Core.open(self._url, self._settings, self._environment, self._clock)
+        return Core.open(self._url, self._settings, self._environment, self._clock, self._faults)
 
     async def open(self) -> Cache:
         """Connects. Raises ConfigError for a setting that can't be used, ShelflifeError for a server that refuses; one that can't
@@ -474,6 +477,16 @@ class Cache:
     def stats(self) -> Stats:
         """What this process's cache has done so far, and what it holds."""
         return cast(Stats, self._core.stats()) if self._core is not None else nothing_yet()
+
+    def prometheus(self) -> str:
+        """The metrics of this process's cache, as Prometheus reads them (`METRICS_CONTENT_TYPE`): of the server what `scrape` found last. Nothing
+        before the cache is opened."""
+        return self._core.prometheus() if self._core is not None else ""
+
+    async def scrape(self) -> str:
+        """Asks the server how it is, then gives `prometheus()`: the answer of `GET /metrics`. A server that does not answer is told as down."""
+        core = await self._opened()
+        return cast(str, await _loop.wait(core.scrape()))
 
     async def ping(self) -> None:
         """Raises Unavailable if the store does not answer."""

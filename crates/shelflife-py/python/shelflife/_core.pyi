@@ -199,6 +199,26 @@ class Func:
     def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]: ...
 
 @final
+class Faults:
+    """The engine's faults on purpose, for tests; none until one is made."""
+
+    def __new__(cls) -> Faults: ...
+    def reseed(self, seed: int) -> None: ...
+    def heal(self) -> None: ...
+    def make(
+        self, target: str, what: str, delay: float | None = None, times: int | None = None, chance: float = 1.0
+    ) -> Guard:
+        """`target`: reads, writes, log or loads. `what`: error, freeze, lose, or delay. Raises ValueError for any other."""
+
+@final
+class Guard:
+    """A fault that holds until it is ended, or nobody has this any more."""
+
+    @property
+    def struck(self) -> int: ...
+    def end(self) -> None: ...
+
+@final
 class Core:
     """A cache of this process: engine, connections, threads. Not to be used in a forked child: open another."""
 
@@ -208,6 +228,7 @@ class Core:
         settings: dict[str, str],
         environment: bool,
         clock: Clock | None,
+        faults: Faults | None = None,
     ) -> Core | Step:
         """`environment`: read SHELFLIFE_* and REDIS_URL first. Settings by their names, as in a URL's query.
 
@@ -282,6 +303,12 @@ class Core:
         "all": bool, "soft": bool}), None)` or `load.fail(error)`."""
 
     def stats(self) -> dict[str, Any]: ...
+    def prometheus(self) -> str:
+        """The metrics, as Prometheus reads them; of the server what was found last."""
+
+    def scrape(self) -> str | Step:
+        """The same, after asking the server how it is."""
+
     def ping(self) -> None | Step: ...
     def close(self) -> None | Step: ...
     @staticmethod

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import _loop
-from ._core import MISS, Core, Decoder, Load, Mailbox, Options, ShelflifeError, Step, Unavailable
+from ._core import MISS, Core, Decoder, Guard, Load, Mailbox, Options, ShelflifeError, Step, Unavailable
+from ._core import Faults as _EngineFaults
 from ._loop import Later
 from ._settings import known
 from ._time import Time, seconds
 
 if TYPE_CHECKING:
     from ._cache import Cache
+
+#: What a fault of the engine strikes.
+Target = Literal["reads", "writes", "log", "loads"]
 
 _of: weakref.WeakKeyDictionary[Cache, Faults] = weakref.WeakKeyDictionary()
 #: What is asked for while the store is away has names of its own: nothing is stored under them. No name of an application's ends so.
@@ -109,6 +113,26 @@ class Faults:
         finally:
             self._failing, self._error = before
 
+    def on(self, target: Target) -> Fault:
+        """Faults of the engine's own steps, beneath everything: of `reads` and `writes` of the store, of the `log` and its beats, of `loads`.
+
+            with faults(cache).on("writes").next(3).error() as fault:
+                ...
+            assert fault.struck == 3
+
+        The same as `shelflife::chaos` in Rust; docs/chaos.md has what each does. Unlike `down` and `slow`, which are made up above the engine, these are
+        what it really does about them: a stale value stands in, an answer is lost that was given, memory answers until `window` has passed.
+        """
+        return Fault(self._cache._faults, target)
+
+    def seed(self, seed: int) -> None:
+        """Lets faults by `chance` fall as they do for this seed; without, they fall the same way in every run."""
+        self._cache._faults.reseed(seed)
+
+    def heal(self) -> None:
+        """Ends every fault that was made by `on`."""
+        self._cache._faults.heal()
+
     def _fails(self) -> BaseException | None:
         if self._failing == 0:
             return None
@@ -129,6 +153,45 @@ class Faults:
 
     def _timeout(self) -> float:
         return seconds(known(self._cache, "timeout") or 0.5, "timeout")
+
+
+class Fault:
+    """A fault about to be made. See `Faults.on`."""
+
+    def __init__(self, faults: _EngineFaults, target: Target, times: int | None = None, chance: float = 1.0) -> None:
+        self._faults, self._target, self._times, self._chance = faults, target, times, chance
+
+    def next(self, times: int) -> Fault:
+        """Strikes so many steps, and then no more."""
+        return Fault(self._faults, self._target, times, self._chance)
+
+    def chance(self, chance: float) -> Fault:
+        """Strikes each step with this probability, from 0 to 1."""
+        return Fault(self._faults, self._target, self._times, chance)
+
+    def error(self) -> AbstractContextManager[Guard]:
+        """They fail at once, and don't happen."""
+        return self._make("error")
+
+    def delay(self, delay: Time) -> AbstractContextManager[Guard]:
+        """They happen so much later; in the store, from `timeout` on they count as not answered. Real time."""
+        return self._make("delay", seconds(delay, "delay"))
+
+    def freeze(self) -> AbstractContextManager[Guard]:
+        """They wait until the fault ends; in the store no longer than `timeout`."""
+        return self._make("freeze")
+
+    def lose(self) -> AbstractContextManager[Guard]:
+        """They happen, and what they answer is lost."""
+        return self._make("lose")
+
+    @contextmanager
+    def _make(self, what: str, delay: float | None = None) -> Iterator[Guard]:
+        guard = self._faults.make(self._target, what, delay, self._times, self._chance)
+        try:
+            yield guard
+        finally:
+            guard.end()
 
 
 def _invalidate(core: Core, **what: Any) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TypedDict
 
 
+#: The content type of what `cache.scrape()` and `cache.prometheus()` give.
+METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
 class Times(TypedDict):
     """How long something took, each time it happened: in seconds."""
 
@@ -86,6 +90,12 @@ class Stats(TypedDict):
     loads: int
     #: Loads that raised or took too long.
     load_failures: int
+    #: Loads that were not begun because as many were under way as may be: a stale value was served, a refresh was dropped, or the read was refused.
+    loads_shed: int
+    #: Loads that are under way or about to be, of those that the setting `loads` bounds: now.
+    loads_running: int
+    #: Loads that wait until others have ended, of those that `loads_waiting` bounds: now.
+    loads_waiting: int
     #: Values stored.
     fills: int
     #: Values that were loaded but not stored.
@@ -120,6 +130,8 @@ class Stats(TypedDict):
     l1_expiries: int
     #: Keys that are being looked for or loaded: now.
     flights: int
+    #: Values of plain sets that are being stored or wait for it: now.
+    sets_waiting: int
     #: Loads under way: now.
     loading: int
     #: Leases held by loads of this process: now.
@@ -138,9 +150,9 @@ def nothing_yet() -> Stats:
     """Of a cache that has not been opened."""
     never = Times(count=0, sum=0.0, p50=None, p90=None, p99=None)
     return Stats(
-        l1_hits=0, l2_hits=0, stale=0, l1_stale=0, misses=0, collapsed=0, loads=0, load_failures=0, fills=0, fills_refused=0, invalidations=0,
+        l1_hits=0, l2_hits=0, stale=0, l1_stale=0, misses=0, collapsed=0, loads=0, load_failures=0, loads_shed=0, loads_running=0, loads_waiting=0, fills=0, fills_refused=0, invalidations=0,
         invalidations_failed=0, invalidations_retried=0, invalidations_reissued=0, unconfirmed=0, events_heard=0, events_dropped=0,
-        handler_failures=0, store_errors=0, l1_entries=0, l1_bytes=0, l1_limit=0, l1_evictions=0, l1_expiries=0, flights=0, loading=0,
+        handler_failures=0, store_errors=0, l1_entries=0, l1_bytes=0, l1_limit=0, l1_evictions=0, l1_expiries=0, flights=0, sets_waiting=0, loading=0,
         leases_held=0, leases_awaited=0, reasons={},
         following=Following(open=False, closed_for=0.0, closed_total=0.0, closings=0, lag=None, applied=0, resyncs=0),
         timings=Timings(loads=never, fills=never, invalidations=never, lease_waits=never, log_delay=never, store={}),

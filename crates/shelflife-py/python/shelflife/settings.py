@@ -69,3 +69,8 @@ class ShelflifeSettings(BaseSettings):
     keepalive: _Time = None
     close_timeout: _Time = None
     handler_timeout: _Time = None
+    tls_ca: Optional[str] = None
+    tls_cert: Optional[str] = None
+    tls_key: Optional[str] = None
+    loads: Optional[int] = None
+    loads_waiting: Optional[int] = None

@@ -91,6 +91,7 @@ fn users_and_tls_are_demanded_by_all_and_are_in_the_url() {
             sentinel_user: Some(Credentials::user("asks", "w@tch")),
             tls: Some(certificates.clone()),
             conf: vec!["min-replicas-to-write 1".to_owned()],
+            ..Access::default()
         },
     );
     let expected = format!(
@@ -128,4 +129,23 @@ fn a_password_alone_will_do_too() {
     let mut stranger = Connection::open(host.parse().unwrap(), SOON).unwrap();
     let refused = stranger.command(&[b"PING"]).unwrap();
     assert!(matches!(refused, Reply::Error(text) if text.starts_with("NOAUTH")));
+}
+
+#[test]
+fn a_primary_that_is_cut_off_goes_on_for_the_others_until_it_is_let_in() {
+    let access = Access {
+        user: Some(Credentials::user("app", "p1")),
+        peers: Some(Credentials::user("peer", "p2")),
+        ..Access::default()
+    };
+    let group = Group::start_with(1, 3, access);
+    group.cut_off(0);
+    assert_eq!(group.next_primary(0), 1);
+    assert!(group.claims(0));
+    group.server(0).cli(&["SET", "k", "lost"]);
+    group.server(1).cli(&["SET", "k", "kept"]);
+    group.rejoin(0);
+    group.settle();
+    assert!(!group.claims(0));
+    assert_eq!(get(group.server(0), "k"), "kept");
 }

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 use super::bump;
 use super::histogram::{Histogram, Timer};
 use crate::error::ErrorKind;
+use crate::spans;
 use crate::store::StoreResult;
 
 macro_rules! steps {
@@ -97,15 +98,22 @@ impl Calls {
         answer: impl Future<Output = StoreResult<T>>,
     ) -> StoreResult<T> {
         let began = Instant::now();
-        let span = tracing::debug_span!("store", step = step.as_str());
-        let answer = answer.instrument(span).await;
+        let span = spans::store(step);
+        let answer = answer.instrument(span.clone()).await;
         let calling = &self.0[step as usize];
         calling.time.record(began.elapsed());
-        match &answer {
-            Ok(_) => {}
-            Err(error) if error.kind == ErrorKind::Unavailable => bump(&calling.unavailable),
-            Err(_) => bump(&calling.refused),
-        }
+        let outcome = match &answer {
+            Ok(_) => "answered",
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                bump(&calling.unavailable);
+                "unavailable"
+            }
+            Err(_) => {
+                bump(&calling.refused);
+                "refused"
+            }
+        };
+        spans::ended(&span, outcome);
         answer
     }
 

@@ -31,6 +31,13 @@ pub struct Stats {
     pub loads: u64,
     /// Loads that failed, timed out or panicked.
     pub load_failures: u64,
+    /// Loads that were not begun because as many were under way as may be: a stale value was served, a
+    /// refresh was dropped, or the read was refused.
+    pub loads_shed: u64,
+    /// Loads that are under way or about to be, of those that the setting `loads` bounds.
+    pub loads_running: u64,
+    /// Loads that wait until others have ended, of those that the setting `loads_waiting` bounds.
+    pub loads_waiting: u64,
     /// Values stored.
     pub fills: u64,
     /// Values that were loaded but not stored.
@@ -66,6 +73,8 @@ pub struct Stats {
     pub l1_expiries: u64,
     /// Flights under way.
     pub flights: u64,
+    /// Values of plain sets that are being stored or wait for it.
+    pub sets_waiting: u64,
     /// Loads under way.
     pub loading: u64,
     /// Leases held by loads of this process.

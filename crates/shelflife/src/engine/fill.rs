@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::Engine;
 use super::ask::Ask;
 use super::flight::Offer;
@@ -14,6 +16,7 @@ use crate::epoch::Epoch;
 use crate::key::Tag;
 use crate::policy::{Policy, TAGS};
 use crate::reason::Reason;
+use crate::spans;
 use crate::status::Status;
 use crate::store::{Body, Entry, Filled};
 use crate::validity::{Meta, Touched};
@@ -38,6 +41,17 @@ impl Engine {
     /// Stores a loaded value under our lease.
     pub(super) async fn fill(&self, ask: &Ask, loaded: Loaded, right: Right) -> Offer {
         let _timing = self.counters.fill_time.start(&self.clock);
+        let span = spans::fill(&ask.key);
+        let filling = self.put_away(ask, loaded, right);
+        let offer = filling.instrument(span.clone()).await;
+        match offer.status.stored {
+            true => spans::ended(&span, "stored"),
+            false => spans::ended(&span, offer.status.reason),
+        }
+        offer
+    }
+
+    async fn put_away(&self, ask: &Ask, loaded: Loaded, right: Right) -> Offer {
         let Loaded {
             live,
             adapted,

@@ -50,6 +50,8 @@ pub(crate) enum Landing {
     },
     /// The leader went away.
     Abandoned,
+    /// There was no place for its load, and nobody who would have waited for one.
+    Shed,
 }
 
 /// The load of a flight, once it is under way with the right to fill.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::ask::{Answer, Ask, Replace, Takes, answer_of};
+use super::bulkhead::Place;
 use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Flight, Landing, Leader, Offer, Underway};
@@ -23,7 +24,7 @@ use crate::probe::Point;
 use crate::reason::Reason;
 use crate::record::Token;
 use crate::status::Status;
-use crate::store::{Begun, Snapshot, StoreError, StoreResult, Wanted};
+use crate::store::{Begun, Slot, Snapshot, StoreError, StoreResult, Wanted};
 use crate::validity::Touched;
 
 /// Between two looks at a lease that another process holds.
@@ -36,6 +37,17 @@ pub(super) enum Flown {
     Answered(Offer),
     /// A load is under way; the stale value that the store had meanwhile.
     Loading(Flight, Option<Answer>),
+    /// There is no place for a load, and none to wait for one.
+    Overloaded,
+}
+
+/// Who waits for a flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// The caller of a read.
+    Caller,
+    /// Nobody: something stale has been served.
+    Nobody,
 }
 
 /// What is to be done with what the store has.
@@ -130,8 +142,11 @@ impl Engine {
         ask: &Ask,
         due: Due,
         loader: Loader,
+        behind: Behind,
     ) -> Flown {
         let mut path = self.path_to_load(ask, due);
+        // Before the lease: who waits for a place must not keep other processes from loading.
+        let mut place = self.bulkhead.enter(ask);
         let mut lease = LeaseGuard::new(self, ask);
         let mut pause = POLL_LEAST;
         let mut overlaps = 0;
@@ -139,9 +154,15 @@ impl Engine {
         loop {
             #[cfg(test)]
             self.settings.probes.pause(Point::Departing).await;
-            let (snapshot, judged) = match self.snapshot(ask, path, Some(lease.arm())).await {
+            let wanted = place.is_some().then(|| lease.arm());
+            let (snapshot, judged) = match Box::pin(self.snapshot(ask, path, wanted)).await {
                 Ok(seen) => seen,
-                Err(error) => return self.load_cut_off(leader, ask, loader, None, &error),
+                Err(error) => {
+                    return match self.place(ask, place, behind).await {
+                        Some(place) => self.load_cut_off(leader, ask, loader, None, &error, place),
+                        None => overloaded(leader, behind),
+                    };
+                }
             };
             // A retry asks the primary.
             path = Path::Primary;
@@ -167,6 +188,26 @@ impl Engine {
                 Weighed::Overlapped => (None, Reason::Touched),
                 Weighed::Load(stale, why) => (stale, why),
             };
+            let Some(mine) = place.take() else {
+                if let Some(result) = stale.filter(|_| ask.takes == Takes::Stale) {
+                    bump(&self.counters.loads_shed);
+                    let result = as_stale(result, Reason::Overloaded);
+                    leader.land(Landing::Landed(result.clone()));
+                    return Flown::Answered(result);
+                }
+                if matches!(snapshot.slot, Slot::Leased) && behind == Behind::Caller {
+                    // Another process is about to have it.
+                    waiting.get_or_insert_with(|| self.wait_for_lease());
+                    pause = rest(pause).await;
+                    place = self.bulkhead.enter(ask);
+                    continue;
+                }
+                place = self.place(ask, None, behind).await;
+                if place.is_none() {
+                    return overloaded(leader, behind);
+                }
+                continue;
+            };
             match self.lease(ask, &snapshot, &mut lease).await {
                 Ok(begun @ (Begun::Granted | Begun::Replaced)) => {
                     let replaced = begun == Begun::Replaced;
@@ -179,11 +220,12 @@ impl Engine {
                             loader,
                             Some(Right { lease, since, why }),
                             stale,
+                            mine,
                         ),
-                        Err(error) => self.load_cut_off(leader, ask, loader, stale, &error),
+                        Err(error) => self.load_cut_off(leader, ask, loader, stale, &error, mine),
                     };
                 }
-                Ok(Begun::Changed) => {}
+                Ok(Begun::Changed) => place = Some(mine),
                 Ok(Begun::Held) => {
                     if let Some(result) = stale.filter(|_| ask.takes == Takes::Stale) {
                         let result = as_stale(result, Reason::LeaseHeld);
@@ -191,12 +233,14 @@ impl Engine {
                         return Flown::Answered(result);
                     }
                     waiting.get_or_insert_with(|| self.wait_for_lease());
-                    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                    pause = (pause * 2).min(POLL_MOST);
+                    // Not kept from others while there is nothing to load.
+                    drop(mine);
+                    pause = rest(pause).await;
+                    place = self.bulkhead.enter(ask);
                 }
                 Err(error) => {
                     let stale = stale.as_ref().map(answer_of);
-                    return self.load_cut_off(leader, ask, loader, stale, &error);
+                    return self.load_cut_off(leader, ask, loader, stale, &error, mine);
                 }
             }
         }
@@ -288,6 +332,23 @@ impl Engine {
         Ok((self.store.ensure_tags(&ask.tags, keep).await?, sent))
     }
 
+    /// The place that there is already, or one that is waited for; `None` when there is none to be had.
+    pub(super) async fn place(
+        &self,
+        ask: &Ask,
+        place: Option<Place>,
+        behind: Behind,
+    ) -> Option<Place> {
+        let place = match (place, behind) {
+            (None, Behind::Caller) => self.bulkhead.wait(ask).await,
+            (place, _) => place,
+        };
+        if place.is_none() {
+            bump(&self.counters.loads_shed);
+        }
+        place
+    }
+
     fn load_cut_off(
         self: &Arc<Self>,
         leader: Leader,
@@ -295,10 +356,11 @@ impl Engine {
         loader: Loader,
         stale: Option<Answer>,
         error: &StoreError,
+        place: Place,
     ) -> Flown {
         bump(&self.counters.store_errors);
         tracing::debug!(%error, "load without the store");
-        self.begin_load(leader, ask, loader, None, stale)
+        self.begin_load(leader, ask, loader, None, stale, place)
     }
 
     /// Starts the load in a task of its own, which lands the flight. Without the right to fill the
@@ -310,6 +372,7 @@ impl Engine {
         loader: Loader,
         right: Option<Right>,
         stale: Option<Answer>,
+        place: Place,
     ) -> Flown {
         let flight = leader.passenger();
         let (engine, ask) = (self.clone(), ask.clone());
@@ -326,10 +389,12 @@ impl Engine {
         }
         self.detach(async move {
             let cut_off = right.is_none();
-            leader.land(match engine.load_and_fill(&ask, loader, right).await {
-                Ok(result) => Landing::Landed(result),
-                Err(failure) => Landing::Failed { failure, cut_off },
-            });
+            leader.land(
+                match engine.load_and_fill(&ask, loader, right, place).await {
+                    Ok(result) => Landing::Landed(result),
+                    Err(failure) => Landing::Failed { failure, cut_off },
+                },
+            );
         });
         Flown::Loading(flight, stale)
     }
@@ -339,12 +404,14 @@ impl Engine {
         ask: &Ask,
         loader: Loader,
         right: Option<Right>,
+        place: Place,
     ) -> Result<Offer, Failure> {
         let began = self.clock.now();
         bump(&self.counters.loads);
         let held = right.as_ref().map(|right| (&*ask.key, right.lease.wanted));
         let leased = right.as_ref().map(|_| self.counters.leases_held.enter());
         let (loaded, adapted) = self.run(ask, loader, held).await;
+        drop(place);
         let live = match loaded {
             Ok(live) => live,
             Err(failure) => {
@@ -392,6 +459,24 @@ pub(super) fn unfilled(ask: &Ask, live: crate::value::Live, began: Moment) -> Of
         known_at: began,
         status: Status::miss(Reason::StoreUnavailable),
     }
+}
+
+/// Ends a flight that has no place for its load.
+fn overloaded(leader: Leader, behind: Behind) -> Flown {
+    leader.land(match behind {
+        Behind::Caller => Landing::Failed {
+            failure: Failure::Overloaded,
+            cut_off: false,
+        },
+        Behind::Nobody => Landing::Shed,
+    });
+    Flown::Overloaded
+}
+
+/// A pause before the next look at another's lease; gives the one after it.
+async fn rest(pause: Duration) -> Duration {
+    tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    (pause * 2).min(POLL_MOST)
 }
 
 fn as_stale(mut result: Offer, reason: Reason) -> Offer {

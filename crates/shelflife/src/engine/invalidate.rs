@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::Engine;
 use crate::counters::bump;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;
+use crate::spans;
 use crate::store::LoggedEvent;
 
 impl Engine {
@@ -23,14 +26,22 @@ impl Engine {
             return Ok(self.store.clock().await?);
         }
         let (engine, what) = (self.clone(), Arc::new(what));
-        let work = self.detach(async move {
+        let span = spans::invalidate(&what, event.is_some());
+        let traced = span.clone();
+        let work = async move {
             let outcome = engine.carry_out(what.clone(), event.clone()).await;
             if let (Ok(epoch), Some(event)) = (&outcome, event) {
                 engine.was_told(*epoch, &what, Arc::new(event));
             }
+            let word = if outcome.is_ok() {
+                "confirmed"
+            } else {
+                "failed"
+            };
+            spans::ended(&traced, word);
             outcome
-        });
-        finished(work.await)
+        };
+        finished(self.detach(work.instrument(span)).await)
     }
 
     pub(super) async fn carry_out(

@@ -11,12 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tracing::{Instrument as _, Span};
 
 use super::Engine;
 use super::ask::Ask;
 use crate::counters::{Counters, Timing, Under};
 use crate::key::Tag;
 use crate::policy::LONGEST;
+use crate::reason::Reason;
+use crate::spans;
+use crate::status::Status;
 use crate::store::Wanted;
 use crate::value::Live;
 
@@ -41,6 +45,18 @@ pub(crate) enum Failure {
     /// No flight's landing was good for this read, and it does not take a load for itself alone: the
     /// loader was not called.
     Alone,
+    /// Too many loads are under way, and too many wait: the loader was not called.
+    Overloaded,
+}
+
+impl Failure {
+    /// How a read without a value was answered.
+    pub(crate) fn status(&self) -> Status {
+        Status::miss(match self {
+            Self::Overloaded => Reason::Overloaded,
+            _ => Reason::LoadFailed,
+        })
+    }
 }
 
 /// What a loader changed about its policy from inside.
@@ -160,7 +176,11 @@ impl Engine {
         let chain = Chain::inside(std::iter::once(ask));
         let hard_timeout = ask.policy.hard_timeout;
         let load = async { loader().await };
-        watch(chain, load, hard_timeout, self.keep_alive(lease)).await
+        #[cfg(feature = "chaos")]
+        let load = self.befalls.around_load(load);
+        let span = spans::load(&ask.key, 1);
+        let watched = watch(chain, load, hard_timeout, self.keep_alive(lease));
+        traced(span, watched).await
     }
 
     /// The same for a load of several keys, under the policy of the first.
@@ -179,7 +199,11 @@ impl Engine {
             std::future::pending().await
         };
         let hard_timeout = asks.first().and_then(|ask| ask.policy.hard_timeout);
-        watch(Chain::inside(asks.iter()), load, hard_timeout, alive).await
+        #[cfg(feature = "chaos")]
+        let load = self.befalls.around_load(load);
+        let span = spans::load(asks.first().map_or("", |ask| &ask.key), asks.len());
+        let watched = watch(Chain::inside(asks.iter()), load, hard_timeout, alive);
+        traced(span, watched).await
     }
 
     /// A load is under way, and its time is taken, until what is returned is dropped.
@@ -202,6 +226,24 @@ impl Engine {
             }
         }
     }
+}
+
+/// Waits for a load in its span, and says there how it went.
+async fn traced<T>(
+    span: Span,
+    load: impl Future<Output = (Result<T, Failure>, Adapted)>,
+) -> (Result<T, Failure>, Adapted) {
+    let ended = load.instrument(span.clone()).await;
+    let outcome = match &ended.0 {
+        Ok(_) => "loaded",
+        Err(Failure::Source(_)) => "failed",
+        Err(Failure::TimedOut(_)) => "timed_out",
+        Err(Failure::Panicked(_)) => "panicked",
+        Err(Failure::Alone) => "alone",
+        Err(Failure::Overloaded) => "overloaded",
+    };
+    spans::ended(&span, outcome);
+    ended
 }
 
 /// Runs a load until its end, its panic or its timeout; `alive` runs beside it.

@@ -11,7 +11,7 @@ use super::ask::{Answer, Ask, Level, answer_of};
 use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Boarding, Flight, Landing, Leader};
-use super::fly::{LeaseGuard, Right, unfilled};
+use super::fly::{Behind, LeaseGuard, Right, unfilled};
 use super::judge::Judged;
 use super::load::{BoxFuture, Failure, SourceError};
 use super::path::Path;
@@ -145,6 +145,9 @@ impl Engine {
             }
         }
         // Others hold on to these: loaded for this call alone.
+        let Some(_place) = self.place(&asks[missing[0]], None, Behind::Caller).await else {
+            return stand_in(answers, &mut stale, &asks, &missing, Failure::Overloaded);
+        };
         bump(&self.counters.loads);
         let wanted: Vec<Ask> = missing.iter().map(|&at| asks[at].clone()).collect();
         let loaded = self
@@ -202,6 +205,14 @@ impl Engine {
                 Boarding::Join(flight) => joined.push((at, flight)),
             }
         }
+        // Before the leases, and after boarding: who waits for a place keeps nobody else's.
+        let place = match leads.first() {
+            None => None,
+            Some(_) => match self.place(&asks[missing[0]], None, Behind::Caller).await {
+                None => return Err(overloaded(leads)),
+                place => place,
+            },
+        };
         let taken = join_all(
             leads
                 .into_iter()
@@ -221,7 +232,10 @@ impl Engine {
         }
         if !ours.is_empty() {
             let (engine, loader) = (self.clone(), loader.clone());
-            let load = self.detach(async move { engine.load_batch(ours, loader).await });
+            let load = self.detach(async move {
+                let _place = place;
+                engine.load_batch(ours, loader).await
+            });
             let loaded = load.await.unwrap_or_else(|_| {
                 Err(Failure::Panicked(
                     "the load was dropped before its end".into(),
@@ -231,6 +245,7 @@ impl Engine {
                 answers[at] = Some(answer);
             }
         } else if joined.is_empty() {
+            drop(place);
             // All held by other processes.
             let _waiting = self.wait_for_lease();
             tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(5..=25))).await;
@@ -436,6 +451,17 @@ enum Taken {
     Again(usize),
 }
 
+/// Ends flights that have no place for their load.
+fn overloaded(leads: Vec<(usize, Leader)>) -> Failure {
+    for (_, leader) in leads {
+        leader.land(Landing::Failed {
+            failure: Failure::Overloaded,
+            cut_off: false,
+        });
+    }
+    Failure::Overloaded
+}
+
 /// Stale values in place of a failed load, if there is one for each missing key.
 fn stand_in(
     mut answers: Vec<Option<Answer>>,
@@ -449,10 +475,12 @@ fn stand_in(
         .filter(|&&at| answers[at].is_none())
         .collect::<Vec<_>>()
     {
-        let Some(mut answer) = stale[at].take().filter(|_| asks[at].policy.stale_on_error) else {
+        let overloaded = matches!(failure, Failure::Overloaded);
+        let may = overloaded || asks[at].policy.stale_on_error;
+        let Some(mut answer) = stale[at].take().filter(|_| may) else {
             return Err(failure);
         };
-        answer.status.reason = Reason::LoadFailed;
+        answer.status.reason = failure.status().reason;
         answers[at] = Some(answer);
     }
     Ok(answers)

@@ -26,7 +26,7 @@ use super::Engine;
 use super::ask::{Answer, Ask, Replace, Takes, answer_of, as_stale_if};
 use super::due::Due;
 use super::flight::{Boarding, Flight, Landing, Leader};
-use super::fly::Flown;
+use super::fly::{Behind, Flown};
 use super::load::{Failure, Loader};
 use super::near::Near;
 use crate::counters::bump;
@@ -58,9 +58,11 @@ impl Engine {
             last_resort: None,
         };
         let answer = reading.run(loader).await;
-        let failed = Status::miss(Reason::LoadFailed);
-        let status = answer.as_ref().map_or(&failed, |answer| &answer.status);
-        self.answered(&key, &tags, status);
+        let status = match &answer {
+            Ok(answer) => answer.status,
+            Err(failure) => failure.status(),
+        };
+        self.answered(&key, &tags, &status);
         answer
     }
 
@@ -89,6 +91,11 @@ impl Engine {
         if self.is_closed() || self.throttle.holds(&ask.key, self.clock.now()) {
             return;
         }
+        if self.bulkhead.is_full() {
+            // Nobody waits for it: the first to go.
+            bump(&self.counters.loads_shed);
+            return;
+        }
         if let Boarding::Lead(leader) = self.flights.board(&ask.key) {
             let ask = Ask {
                 replace,
@@ -102,7 +109,9 @@ impl Engine {
     /// Flies without a caller.
     fn fly_alone(self: &Arc<Self>, leader: Leader, ask: Ask, due: Due, loader: Loader) {
         let engine = self.clone();
-        self.detach(async move { drop(engine.fly(leader, &ask, due, loader).await) });
+        self.detach(
+            async move { drop(engine.fly(leader, &ask, due, loader, Behind::Nobody).await) },
+        );
     }
 }
 
@@ -168,7 +177,7 @@ impl Reading {
                 _ if self.ask.replace == Replace::Anything && !waited => waited = true,
                 Waited::Landing(Landing::Landed(offer))
                     if self.ask.replace == Replace::Anything && offer.status.tier.is_some() => {}
-                Waited::Landing(Landing::Abandoned) => {}
+                Waited::Landing(Landing::Abandoned | Landing::Shed) => {}
                 // Another type's value may have lost what this one needs.
                 Waited::Landing(Landing::Landed(offer)) if !self.ask.kind.is(&offer.live) => {
                     tries += 1;
@@ -195,11 +204,16 @@ impl Reading {
         if self.stale.is_some() {
             // The answer is there already: the flight goes on without its caller.
             let flight = leader.passenger();
+            let overloaded = engine.bulkhead.is_full();
             engine.fly_alone(leader, self.ask.clone(), self.due, loader);
+            if let Some(answer) = self.stale.as_ref().filter(|_| overloaded) {
+                return Ok(because(answer, Reason::Overloaded));
+            }
             let ended = self.wait(flight).await?;
             return self.taken(ended);
         }
-        let flying = engine.fly(leader, &self.ask, self.due, loader);
+        // Boxed: most reads join a flight, and what they take while they wait is counted in callers.
+        let flying = Box::pin(engine.fly(leader, &self.ask, self.due, loader, Behind::Caller));
         let flown = match self.patience {
             Some(end) => tokio::time::timeout_at(end, flying)
                 .await
@@ -208,6 +222,7 @@ impl Reading {
         };
         match flown {
             Flown::Answered(offer) => Ok(answer_of(&offer)),
+            Flown::Overloaded => self.rescue(Failure::Overloaded, false),
             Flown::Loading(flight, stale) => {
                 self.stale = stale.filter(|_| self.ask.takes == Takes::Stale);
                 let ended = self.wait(flight).await?;
@@ -282,6 +297,7 @@ impl Reading {
             },
             Waited::Landing(Landing::Landed(offer)) => Ok(answer_of(&offer)),
             Waited::Landing(Landing::Failed { failure, cut_off }) => self.rescue(failure, cut_off),
+            Waited::Landing(Landing::Shed) => self.rescue(Failure::Overloaded, false),
             Waited::Landing(Landing::Abandoned) => {
                 let dropped = "the load was dropped before its end".into();
                 self.rescue(Failure::Panicked(dropped), false)
@@ -294,6 +310,10 @@ impl Reading {
     fn rescue(&self, failure: Failure, cut_off: bool) -> Result<Answer, Failure> {
         let last_resort = self.last_resort.as_ref().filter(|_| cut_off);
         match self.stale.as_ref().or(last_resort) {
+            // Nothing has failed: it is as if the load were slow.
+            Some(answer) if matches!(failure, Failure::Overloaded) => {
+                Ok(because(answer, Reason::Overloaded))
+            }
             Some(answer) if self.ask.policy.stale_on_error => {
                 Ok(because(answer, Reason::LoadFailed))
             }
@@ -306,6 +326,16 @@ impl Reading {
         if self.ask.takes != Takes::Stale {
             return Err(Failure::Alone);
         }
+        let placing = self.engine.place(&self.ask, None, Behind::Caller);
+        let place = match self.patience {
+            Some(end) => tokio::time::timeout_at(end, placing)
+                .await
+                .map_err(|_| self.timed_out())?,
+            None => placing.await,
+        };
+        let Some(_place) = place else {
+            return Err(Failure::Overloaded);
+        };
         bump(&self.engine.counters.loads);
         let loaded = self.engine.run(&self.ask, loader, None).await.0;
         let status = Status::miss(Reason::Touched);

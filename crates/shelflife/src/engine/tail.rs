@@ -251,6 +251,9 @@ impl Tail {
                     let event = entry.event.as_ref().map(|event| event.name.as_str());
                     tracing::trace!(epoch = %entry.epoch, origin, note, event, "applying");
                     let heard = engine.heard_in(&entry);
+                    if let Some(before) = entry.prev.filter(|_| entry.only_sets) {
+                        engine.sets.only_sets_between(before, entry.epoch);
+                    }
                     engine.apply_logged(entry.epoch, entry.hard, entry.soft);
                     let end = follower.has_applied(entry.epoch);
                     engine.has_applied(self.generation, entry.epoch);

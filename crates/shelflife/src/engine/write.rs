@@ -16,31 +16,31 @@ use super::Engine;
 use super::ask::Ask;
 use super::fill::Prepared;
 use super::invalidate::finished;
-use super::judge::Candidate;
 use super::load::Adapted;
+use super::sets::Item;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::reason::Reason;
 use crate::record::Token;
-use crate::store::{Call, Entry, Put, SET_AT_ONCE, Store, StoreResult, Wanted};
+use crate::store::{Call, Entry, Store, Wanted};
 use crate::value::Live;
 
 impl Engine {
     /// Stores values whatever is there, each as an invalidation of its key.
     pub(crate) async fn set(self: &Arc<Self>, items: Vec<(Ask, Live)>) -> Result<Epoch, Error> {
         let call = self.called();
-        let engine = self.clone();
-        let mut prepared = Vec::with_capacity(items.len());
-        for (ask, live) in items {
-            let ready = self.prepare_set(&ask, &live, Epoch::new(0, 0))?;
-            prepared.push((ask, live, ready));
-        }
-        finished(
-            self.detach(async move { engine.set_prepared(call, prepared).await })
-                .await,
-        )
+        let ready = |(ask, live): (Ask, Live)| {
+            let prepared = self.prepare_set(&ask, &live, Epoch::new(0, 0))?;
+            Ok(Item {
+                ask,
+                live,
+                prepared,
+            })
+        };
+        let items = items.into_iter().map(ready).collect::<Result<_, Error>>()?;
+        self.set_prepared(call, items).await
     }
 
     /// A call that begins now. Whatever is called later is newer than the clock that it knows of.
@@ -55,72 +55,6 @@ impl Engine {
             },
             is_first: memory.generation() == 0,
         }
-    }
-
-    async fn set_prepared(
-        self: &Arc<Self>,
-        call: Call,
-        items: Vec<(Ask, Live, Prepared)>,
-    ) -> Result<Epoch, Error> {
-        let entries: Vec<Entry> = items
-            .iter()
-            .map(|(ask, _, p)| Entry {
-                key: ask.key.clone(),
-                meta: p.meta.clone(),
-                body: p.body.clone(),
-                keep: p.keep,
-            })
-            .collect();
-        let what = Arc::new(keys_of(items.iter().map(|(ask, ..)| &ask.key)));
-        let Put {
-            epoch,
-            stored,
-            at_once,
-        } = match self.put(call, entries).await {
-            Ok(put) => put,
-            Err(error) => {
-                // The old value may stand where the new one was to be.
-                self.was_not_confirmed(&what);
-                return Err(error.into());
-            }
-        };
-        self.apply_own(epoch, &what).await;
-        let one_step = at_once && items.len() <= SET_AT_ONCE;
-        for ((ask, live, prepared), stored) in items.into_iter().zip(stored) {
-            if !stored {
-                self.counters.because(Reason::Overtaken);
-            } else if one_step {
-                let Prepared {
-                    bytes, mut meta, ..
-                } = prepared;
-                // Values, clock and log changed in one step: nothing lies between.
-                meta.epoch = epoch;
-                let candidate = Candidate { live, bytes, meta };
-                self.keep_local(&ask.key, &candidate, |_| Duration::ZERO, epoch);
-            }
-        }
-        Ok(epoch)
-    }
-
-    /// In as many steps as it takes; the epoch of the last one covers all.
-    async fn put(&self, call: Call, entries: Vec<Entry>) -> StoreResult<Put> {
-        let mut all = Put {
-            epoch: Epoch::new(0, 0),
-            stored: Vec::with_capacity(entries.len()),
-            at_once: true,
-        };
-        if entries.is_empty() {
-            all.epoch = self.store.clock().await?;
-        }
-        let mut entries = entries.into_iter().peekable();
-        while entries.peek().is_some() {
-            let step = entries.by_ref().take(SET_AT_ONCE).collect();
-            let put = self.store.set(step, call).await?;
-            all.epoch = put.epoch;
-            all.at_once &= put.at_once;
-            all.stored.extend(put.stored);
-        }
-        Ok(all)
     }
 
     fn prepare_set(&self, ask: &Ask, live: &Live, epoch: Epoch) -> Result<Prepared, Error> {
@@ -268,7 +202,7 @@ impl Drop for Writing {
     }
 }
 
-fn keys_of<'a>(keys: impl Iterator<Item = &'a Arc<str>>) -> Invalidation {
+pub(super) fn keys_of<'a>(keys: impl Iterator<Item = &'a Arc<str>>) -> Invalidation {
     Invalidation {
         keys: keys
             .map(|key| Key::from_canonical(key.to_string()))

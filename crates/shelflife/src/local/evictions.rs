@@ -25,8 +25,12 @@ impl Lifecycle<Arc<str>, Arc<Resident>> for Evictions {
     /// An insertion mostly evicts one or two.
     type RequestState = [Option<Evicted>; 2];
 
-    fn on_evict(&self, waiting: &mut Self::RequestState, key: Arc<str>, resident: Arc<Resident>) {
+    fn before_evict(&self, _: &mut Self::RequestState, _: &Arc<str>, _: &mut Arc<Resident>) {
         self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Of what was replaced, too, for which there was room.
+    fn on_evict(&self, waiting: &mut Self::RequestState, key: Arc<str>, resident: Arc<Resident>) {
         if let Some(place) = waiting.iter_mut().find(|place| place.is_none()) {
             *place = Some((key, resident));
         }

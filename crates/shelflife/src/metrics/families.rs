@@ -168,6 +168,16 @@ fn loads(all: &mut Families, stats: &Stats) {
         stats.flights as f64,
     );
     all.gauge(
+        "shelflife_loads_waiting",
+        "Loads that wait now until others have ended, because as many are under way as may be (loads).",
+        stats.loads_waiting as f64,
+    );
+    all.gauge(
+        "shelflife_sets_waiting",
+        "Values of plain sets that are being stored now, or wait for it.",
+        stats.sets_waiting as f64,
+    );
+    all.gauge(
         "shelflife_leases_held",
         "Leases that loads of this process hold now.",
         stats.leases_held as f64,

@@ -35,6 +35,8 @@ pub(crate) struct LogLine {
     patience: Duration,
     /// Counts primaries that have taken over where entries are.
     changes: Option<Arc<AtomicU64>>,
+    #[cfg(feature = "chaos")]
+    faults: crate::chaos::Installed,
     #[cfg(test)]
     probes: crate::probe::Probes,
 }
@@ -49,6 +51,8 @@ impl RedisStore {
             member: self.member().to_owned(),
             patience: self.link.timeout(),
             changes: self.link.changes(),
+            #[cfg(feature = "chaos")]
+            faults: self.faults.clone(),
             #[cfg(test)]
             probes: self.probes.clone(),
         })
@@ -140,6 +144,23 @@ fn members(value: Value) -> StoreResult<Members> {
 }
 
 impl LogLine {
+    /// A step of following, with the faults that strike it.
+    #[cfg(feature = "chaos")]
+    fn befalls<T, F>(&self, step: F) -> impl Future<Output = StoreResult<T>> + Send + use<T, F>
+    where
+        T: Send,
+        F: Future<Output = StoreResult<T>> + Send,
+    {
+        let faults = self.faults.clone();
+        async move { faults.around(crate::chaos::Target::Log, step).await }
+    }
+
+    #[cfg(not(feature = "chaos"))]
+    #[expect(clippy::unused_self, reason = "it has the faults, where there are any")]
+    fn befalls<F>(&self, step: F) -> F {
+        step
+    }
+
     /// The entries behind `after`, in order; waits up to `block` for the first. Must be polled to its
     /// end: an answer that nobody takes is lost.
     pub(crate) fn read(
@@ -152,13 +173,14 @@ impl LogLine {
         let patience = block + self.patience;
         #[cfg(test)]
         let probes = self.probes.clone();
-        async move {
+        let reading = async move {
             let answer = ask(&mut connection, &cmd, patience).await?;
             let entries = stream::of_one_stream(answer).and_then(entries);
             #[cfg(test)]
             probes.pause(crate::probe::Point::Logged).await;
             entries
-        }
+        };
+        self.befalls(reading)
     }
 
     /// Registers the member with what it has applied, and asks for the clock.
@@ -180,7 +202,7 @@ impl LogLine {
         let changes = self.changes.clone();
         #[cfg(test)]
         let probes = self.probes.clone();
-        async move {
+        let beating = async move {
             #[cfg(test)]
             probes.pause(crate::probe::Point::Beating).await;
             let with = |mut cmd: Cmd| {
@@ -204,7 +226,8 @@ impl LogLine {
                 },
                 server_ms: answer.server_ms,
             })
-        }
+        };
+        self.befalls(beating)
     }
 }
 
@@ -256,6 +279,7 @@ fn entries(listed: Vec<Value>) -> StoreResult<Vec<LogEntry>> {
             origin: None,
             event: None,
             awaited: false,
+            only_sets: false,
             note: None,
         }));
     }
@@ -281,6 +305,9 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
     let (mut inc, mut prev) = (None, None);
     let (mut origin, mut name, mut payload, mut note) = (None, None, None, None);
     let mut awaited = false;
+    let only_sets =
+        |pair: &[String]| matches!(pair[0].as_str(), "i" | "p" | "o" | "s" | "e" | "d" | "a");
+    let only_sets = fields.chunks_exact(2).all(only_sets);
     for pair in fields.chunks_exact(2) {
         let (field, text) = (pair[0].as_str(), pair[1].clone());
         match field {
@@ -313,6 +340,7 @@ fn entry(tick: u64, fields: &[String]) -> Option<LogEntry> {
             payload: payload.unwrap_or_default(),
         }),
         awaited,
+        only_sets,
         note,
     })
 }

@@ -61,6 +61,8 @@ pub(crate) struct RedisStore {
     member: String,
     /// How many callers wait, or are about to, until what they invalidate is applied everywhere.
     awaited: Arc<AtomicUsize>,
+    #[cfg(feature = "chaos")]
+    pub(crate) faults: crate::chaos::Installed,
     #[cfg(test)]
     pub(super) probes: crate::probe::Probes,
 }
@@ -81,6 +83,8 @@ impl RedisStore {
             names,
             offset_ms: AtomicI64::new(clock.wall_offset_ms()),
             clock,
+            #[cfg(feature = "chaos")]
+            faults: settings.installed(),
             #[cfg(test)]
             probes: settings.probes.clone(),
         })

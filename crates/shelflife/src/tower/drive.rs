@@ -318,6 +318,9 @@ where
                 }
                 Why::Contended
             }
+            Flown::Overloaded => {
+                return Ok(Finding::Done(self.overloaded(&wanted.fallback())));
+            }
             Flown::Alone => Why::Contended,
             Flown::Slow => Why::Waited,
         };

@@ -34,6 +34,8 @@ use super::kept::Kept;
 use super::tee::{Piece, unwanted, while_wanted};
 use super::why::Why;
 use crate::engine::load::{Loader, SourceError, current_load};
+use crate::reason::Reason;
+use crate::status::{Outcome, Status};
 use crate::value::Live;
 
 mod landing;
@@ -94,6 +96,20 @@ pub(crate) enum Handed<B, E> {
     Unusable,
     Failed(E),
     Panicked(Box<dyn Any + Send>),
+}
+
+impl<B, E> Handed<B, E> {
+    /// What the read counts as that it ends. Why there was a load is told in `Cache-Status`, not counted.
+    pub(crate) fn counts_as(&self) -> Status {
+        let outcome = match self {
+            Self::Stale(_) => Outcome::Stale,
+            _ => Outcome::Miss,
+        };
+        Status {
+            outcome,
+            ..Status::miss(Reason::Fresh)
+        }
+    }
 }
 
 /// A load that has not begun.

@@ -54,6 +54,8 @@ own! {
     Passed = "passed",
     /// Another request for the same took longer than this one would wait.
     Waited = "waited",
+    /// As many requests are with the service as may be, and as many wait.
+    Overloaded = "overloaded",
     /// What another request fetched was never good enough for this one.
     Contended = "contended",
     /// More variants upon variants than are followed.

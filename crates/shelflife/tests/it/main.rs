@@ -2,12 +2,15 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub
 )]
 
 mod after_commit;
 mod cached;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod clusters;
 mod contract;
 mod cut_off;
@@ -20,6 +23,8 @@ mod gate;
 #[cfg(feature = "axum")]
 mod http;
 mod loads;
+mod metrics;
+mod overload;
 mod paths;
 mod peers;
 mod races;
@@ -28,8 +33,10 @@ mod refused;
 mod retry;
 mod sentinels;
 mod sessions;
+mod sets;
 mod settings;
 mod settle;
+mod spans;
 mod stale;
 mod stores;
 mod tail;

@@ -103,7 +103,7 @@ impl Storm {
         let place = self.chance.usize(..fleet.len());
         fleet.refuse(place, true);
         let post = &mut fleet.posts()[place];
-        post.proxy.cut();
+        post.cut();
         let process = post.process;
         let ms = self.ends(End::Refuse(place), 1_000);
         server.kill();

@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use crate::hunt::stage::Topology;
+
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Fault {
@@ -42,6 +44,31 @@ pub enum Fault {
     Hold,
     /// A process is not let in for a while, and its connections break.
     Refuse,
+    /// With sentinels or in a cluster: a primary is killed, and started again, empty, when another has taken over.
+    Failover,
+    /// The same: a primary is stopped, and wakes up when another has taken over.
+    Stall,
+    /// The same: another takes over on command, while all are well.
+    Switch,
+    /// With sentinels: one is killed, and started again.
+    Watcher,
+    /// With sentinels: the primary and half of the processes are cut off from all others.
+    Split,
+    /// In a cluster: a slot moves to another primary.
+    Move,
+}
+
+impl Fault {
+    /// Whether it happens to what the processes share like this. Wires lead to the server, or to sentinels; in a cluster there are none.
+    pub(super) fn is_of(self, topology: Topology) -> bool {
+        match self {
+            Self::Freeze | Self::Restart | Self::Disk | Self::Memory => {
+                topology == Topology::Single
+            }
+            Self::Cut | Self::Slow | Self::Hold | Self::Refuse => topology != Topology::Cluster,
+            _ => true,
+        }
+    }
 }
 
 /// How often each, in parts of all.

@@ -33,7 +33,11 @@ async fn set(cache: &Cache, call: Call, keys: &[&str], value: u32) {
         let ask = cache.entry(*key).tag(TAG).ask::<u32>(Replace::Nothing);
         let live: Live = Arc::new(value);
         let prepared = engine.prepare_set(&ask, &live, Epoch::new(0, 0));
-        (ask, live, prepared.unwrap())
+        Item {
+            ask,
+            live,
+            prepared: prepared.unwrap(),
+        }
     };
     let items = keys.iter().map(item).collect();
     engine.set_prepared(call, items).await.unwrap();

@@ -1,7 +1,7 @@
 //! Answers that need no flight: from what is stored, from the service alone, or none.
 
-use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use shelflife_http::{self as rules, Forwarded, Reason as Rule};
 use tower_service::Service;
@@ -125,6 +125,19 @@ where
             (status.hit, status.ttl) = (false, None);
         }
         own(StatusCode::GATEWAY_TIMEOUT, said(status))
+    }
+
+    /// As many requests are with the service as may be, and as many wait: what is stored, where it may stand in for an
+    /// error; else a 503 at once (RFC 9110 §15.6.4), for the service must not be asked.
+    pub(super) fn overloaded(&self, fallback: &Fallback) -> Response<CacheBody<B>> {
+        if let Some(whole) = fallback.0.as_deref().and_then(Kept::whole) {
+            return self.stored(whole, Why::Overloaded.as_str());
+        }
+        let status = self.context.config.went(Why::Overloaded);
+        let mut response = own(StatusCode::SERVICE_UNAVAILABLE, said(status));
+        let soon = HeaderValue::from_static("1");
+        response.headers_mut().insert(RETRY_AFTER, soon);
+        response
     }
 
     /// The load took the request and came to no end: the process is about to.

@@ -27,6 +27,8 @@ pub(super) enum Flown<B, E> {
     Failed,
     /// None was good enough for this request.
     Alone,
+    /// Too many loads are under way, and too many wait. The request is where it was.
+    Overloaded,
     /// It took longer than this request waits. The request is where it was.
     Slow,
 }
@@ -54,6 +56,7 @@ where
         };
         let engine = self.context.config.cache.engine.clone();
         let ask = self.ask(wanted.takes, wanted.replace);
+        let (reading, key, tags) = (engine.clone(), ask.key.clone(), ask.tags.clone());
         let mut landed = pin!(engine.read(ask, load.into_loader()));
         let mut patience = pin!(tokio::time::sleep(self.context.plan.collapse_wait));
         let (mut may_come, mut patient) = (true, true);
@@ -61,14 +64,20 @@ where
             tokio::select! {
                 biased;
                 came = &mut handed, if may_come => match came {
-                    Ok(handed) => return Flown::Handed(handed),
+                    Ok(handed) => {
+                        // The read goes unfinished: nobody else counts it.
+                        reading.answered(&key, &tags, &handed.counts_as());
+                        return Flown::Handed(handed);
+                    }
                     // The load is over without a word, or there never was one of ours.
                     Err(_) => may_come = false,
                 },
                 read = &mut landed => break read,
                 () = &mut patience, if patient => {
                     if self.slot.is_full() {
-                        return Flown::Slow;
+                        // To go to the service past all that wait for it would be what they wait for to prevent.
+                        let overloaded = self.context.config.cache.engine.bulkhead.is_full();
+                        return if overloaded { Flown::Overloaded } else { Flown::Slow };
                     }
                     // The load has this request: its response comes.
                     patient = false;
@@ -84,6 +93,7 @@ where
                 found.map_or(Flown::Alone, Flown::Landed)
             }
             Err(Failure::Alone) => Flown::Alone,
+            Err(Failure::Overloaded) => Flown::Overloaded,
             Err(_) => Flown::Failed,
         }
     }

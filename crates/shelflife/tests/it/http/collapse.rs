@@ -362,3 +362,24 @@ async fn the_first_byte_does_not_wait_for_those_who_follow() {
     assert_eq!(head.status(), 200);
     assert_eq!(whole(head).await.unwrap().text(), "0");
 }
+
+on_both_stores! {
+    async fn requests_beyond_what_the_service_may_have_are_refused_for_a_while(bench) {
+        let cache = bench.builder().loads(1).loads_waiting(0).build().await.unwrap();
+        let gate = Gate::closed();
+        let origin = Origin::gated(&gate, MINUTE);
+        let app = origin.behind(&patient(&cache));
+        let first = start(&app, &[]);
+        gate.entered().await;
+        let refused = soon(get(&app, "/other")).await;
+        assert_eq!(refused.status, 503);
+        assert_eq!(refused.headers["retry-after"], "1");
+        let said = refused.headers["cache-status"].to_str().unwrap();
+        assert!(said.contains("overloaded"), "{said}");
+        assert_eq!(origin.calls(), 1, "the service was not asked");
+        gate.release();
+        assert_eq!(soon(first).await.unwrap().status, 200);
+        until(async || cache.stats().loads_running == 0).await;
+        assert_eq!(soon(get(&app, "/other")).await.status, 200);
+    }
+}

@@ -72,13 +72,22 @@ on_both_stores! {
 #[tokio::test]
 async fn a_handler_runs_in_the_span_of_its_request() {
     use tracing::Instrument as _;
+    use tracing_subscriber::registry::{LookupSpan as _, Registry};
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry());
     let origin = Origin::waiting(|_, _| async {
-        let inside = tracing::Span::current().metadata().map(|span| span.name());
-        reply(MINUTE, inside.unwrap_or("none"))
+        let inside = tracing::dispatcher::get_default(|all| {
+            let id = all.current_span().id().cloned().unwrap();
+            let registry = all.downcast_ref::<Registry>().unwrap();
+            let scope = registry.span(&id).unwrap().scope();
+            scope
+                .map(|span| span.name())
+                .collect::<Vec<_>>()
+                .join(" of ")
+        });
+        reply(MINUTE, inside)
     });
     let cache = Cache::memory();
     let app = origin.behind(&layer(&cache));
-    let got = get(&app, "/").instrument(tracing::info_span!("of_the_request"));
-    assert_eq!(got.await.text(), "of_the_request");
+    let got = get(&app, "/").instrument(tracing::info_span!("request"));
+    assert_eq!(got.await.text(), "load of request");
 }

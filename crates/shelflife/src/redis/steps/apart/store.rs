@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use redis::Value;
 
+use super::super::set::Since;
 use super::super::write::{keeps, packed};
 use super::super::{RedisStore, TAG_SLACK, millis};
 use crate::epoch::Epoch;
@@ -14,6 +15,7 @@ use crate::redis::link::At;
 use crate::redis::reply::Answer;
 use crate::redis::scripts;
 use crate::store::{Call, Entry, Filled, Put, StoreError, StoreResult, Wanted};
+use crate::stretches::Stretches;
 
 /// How long the token of a plain set holds: longer than its steps can take.
 const SETTING: Duration = Duration::from_secs(10);
@@ -81,7 +83,8 @@ impl RedisStore {
     pub(in crate::redis::steps) async fn set_apart(
         &self,
         entries: Vec<Entry>,
-        call: Call,
+        calls: &[Call],
+        only_sets: &Stretches,
     ) -> StoreResult<Put> {
         #[cfg(test)]
         self.probes.pause(crate::probe::Point::SetCalled).await;
@@ -92,7 +95,7 @@ impl RedisStore {
         let tokens: Vec<Wanted> = entries.iter().map(|_| wanted()).collect();
         let places = entries.iter().zip(&tokens);
         try_join_all(places.map(|(entry, wanted)| self.replace(&entry.key, *wanted))).await?;
-        let (epoch, may) = self.check(&entries, call).await?;
+        let (epoch, may) = self.check(&entries, calls, only_sets).await?;
         #[cfg(test)]
         self.probes.pause(crate::probe::Point::SetLooked).await;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
@@ -107,40 +110,48 @@ impl RedisStore {
         .await?;
         let logged = self.log_keys("s", keys.iter().map(|key| &**key)).await?;
         let before = logged.word.as_deref().and_then(|tick| tick.parse().ok());
+        // Not told: then nothing is known of what came before.
+        let before = Epoch::new(logged.clock.inc, before.unwrap_or(logged.clock.tick));
         Ok(Put {
+            before,
             epoch: logged.clock,
             stored,
             // Nothing was logged between the look at the log and this.
-            at_once: logged.clock.inc == epoch.inc && before == Some(epoch.tick),
+            at_once: before == epoch,
         })
     }
 
     /// From which epoch the values count, and of each whether it may be stored.
-    async fn check(&self, entries: &[Entry], call: Call) -> StoreResult<(Epoch, Vec<bool>)> {
+    async fn check(
+        &self,
+        entries: &[Entry],
+        calls: &[Call],
+        only_sets: &Stretches,
+    ) -> StoreResult<(Epoch, Vec<bool>)> {
         let (mut tags, mut args) = (Vec::new(), Vec::new());
         for entry in entries {
             let (_, keep_tags) = keeps(entry);
             tags.extend(self.tag_names(&entry.meta.tags));
-            args.extend([
+            args.push([
                 entry.meta.tags.len().to_string(),
                 keep_tags,
                 entry.key.to_string(),
             ]);
         }
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let ask = async |since: Epoch, which: &str| {
-            let (inc, tick) = (format!("{:016x}", since.inc), since.tick.to_string());
-            let head = [self.member(), &inc, &tick, which];
-            let args = args.iter().map(String::as_str);
-            let args: Vec<&[u8]> = head.into_iter().chain(args).map(str::as_bytes).collect();
+        let ask = async |since: Since, which: &str| {
+            let head = since.head(self.member(), only_sets, which);
+            let ticks: Vec<String> = since.ticks.iter().map(u64::to_string).collect();
+            let each = ticks.iter().zip(&args);
+            let each = each.flat_map(|(tick, args)| std::iter::once(tick).chain(args));
+            let args: Vec<&[u8]> = head.iter().chain(each).map(String::as_bytes).collect();
             self.control("check", &scripts::CHECK, &tags, &args).await
         };
-        let known = call.known.unwrap_or(Epoch::new(0, 0));
-        let first = ask(known, "first").await?;
+        let first = ask(Since::known(calls), "first").await?;
         if let Some(verdicts) = verdicts(&first) {
             return Ok((first.clock, verdicts));
         }
-        let last = ask(self.began(&first, call), "last").await?;
+        let last = ask(self.began(&first, calls), "last").await?;
         let may = verdicts(&last).filter(|all| all.len() == entries.len());
         let may = may.ok_or_else(|| StoreError::unavailable("set gave no answer"))?;
         Ok((last.clock, may))

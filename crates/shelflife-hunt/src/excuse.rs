@@ -1,0 +1,77 @@
+//! What Redis itself may have lost, and for how long that excuses an answer that is too old: the exceptions of PROTOCOL §9 that a hunt can
+//! bring about, and no others.
+//!
+//! ```text
+//! replication lags ─┐        ┌─ the fault         ┌─ every process has repeated what it had confirmed
+//! ──────────────────┴────────┴────────────────────┴───────┬──▶
+//!   confirmed in here: may be lost                        └ + Δ: and everybody has applied it
+//!                            └ read in here: excused ─────┘
+//! ```
+//!
+//! Must not: excuse a read for an invalidation that was confirmed at any other time, or one that sees less than what is not excused.
+
+use serde::Serialize;
+
+use crate::checker::{Floor, Promise};
+use crate::record::Read;
+use crate::stamp::Stamp;
+
+/// Redis replicates after it has answered. A replica that is further behind than this when its primary is well is not what a hunt makes.
+pub const LAG: Stamp = 1_000_000_000;
+
+/// Which exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exception {
+    /// What a primary had confirmed, and no replica had got when it was lost.
+    Lost,
+    /// Two primaries at a time, of which one must not have been believed: `min-replicas-to-write` was not set.
+    SplitBrain,
+}
+
+impl Exception {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Lost, Self::SplitBrain];
+
+    /// Its words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost at a failover",
+            Self::SplitBrain => "split brain",
+        }
+    }
+}
+
+/// One time in which an exception holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excuse {
+    /// Which.
+    pub exception: Exception,
+    /// When the fault began.
+    pub from: Stamp,
+    /// From then on the lost primary confirmed nothing any more. The end of time, as long as it may.
+    pub over: Stamp,
+    /// When every process had repeated what it had confirmed. The end of time, as long as one has not.
+    pub mended: Stamp,
+}
+
+impl Excuse {
+    /// Whether a read that broke this floor's promise is excused.
+    pub(crate) fn covers(
+        &self,
+        promise: Promise,
+        floor: &Floor,
+        read: &Read,
+        delta: Stamp,
+    ) -> bool {
+        // The repetition is an invalidation like any other: others may take Δ to apply it, and who reads strictly may not.
+        let grace = match promise {
+            Promise::Strict => 0,
+            Promise::RightKey => return false,
+            _ => delta,
+        };
+        let lost = floor.confirmed.saturating_add(LAG) >= self.from && floor.called <= self.over;
+        let in_time = read.ended >= self.from && read.began <= self.mended.saturating_add(grace);
+        lost && in_time
+    }
+}

@@ -1,0 +1,147 @@
+//! What the processes share: one server, a primary with its replicas and sentinels, or a cluster.
+//!
+//! Must not: decide when something happens to it.
+
+use std::net::SocketAddr;
+
+use shelflife_testkit::{Access, Cluster, Credentials, Group, RedisServer, slot_of};
+
+use crate::worker::NAMESPACE;
+use crate::world::{KEYS, key};
+
+/// Replicas of a primary: two, so that one is left when the other has taken over.
+const REPLICAS: usize = 2;
+const SENTINELS: usize = 3;
+const PRIMARIES: usize = 3;
+
+/// How the servers stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Topology {
+    /// One server.
+    Single,
+    /// A primary with two replicas and three sentinels.
+    Sentinel,
+    /// Three primaries with a replica each.
+    Cluster,
+}
+
+impl Topology {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+/// See the module.
+pub(super) enum Stage {
+    Single(RedisServer),
+    Sentinel { group: Group, primary: usize },
+    Cluster { cluster: Cluster, control: usize },
+}
+
+impl Stage {
+    pub(super) fn start(topology: Topology, min_replicas: u32) -> Self {
+        let conf = vec![
+            format!("min-replicas-to-write {min_replicas}"),
+            "min-replicas-max-lag 2".to_owned(),
+        ];
+        match topology {
+            Topology::Single => Self::Single(RedisServer::start()),
+            Topology::Sentinel => {
+                // With a user of their own, the servers and sentinels can be cut off from each other.
+                let access = Access {
+                    user: Some(Credentials::user("app", "app")),
+                    peers: Some(Credentials::user("peer", "peer")),
+                    conf,
+                    ..Access::default()
+                };
+                let group = Group::start_with(REPLICAS, SENTINELS, access);
+                let primary = group.primary();
+                Self::Sentinel { group, primary }
+            }
+            Topology::Cluster => {
+                let access = Access {
+                    conf,
+                    ..Access::default()
+                };
+                let cluster = Cluster::start_with(PRIMARIES, access);
+                let control = cluster.primary_of(control_slot()).unwrap_or_default();
+                Self::Cluster { cluster, control }
+            }
+        }
+    }
+
+    /// What each process reaches by a wire of its own.
+    pub(super) fn behind_wires(&self) -> Vec<SocketAddr> {
+        match self {
+            Self::Single(server) => vec![server.address()],
+            // The servers themselves are where the sentinels say.
+            Self::Sentinel { group, .. } => {
+                let hosts = group.hosts().into_iter();
+                hosts.filter_map(|host| host.parse().ok()).collect()
+            }
+            Self::Cluster { .. } => Vec::new(),
+        }
+    }
+
+    /// The URL for who has these wires.
+    pub(super) fn url(&self, wires: &[SocketAddr]) -> String {
+        let hosts: Vec<String> = wires.iter().map(ToString::to_string).collect();
+        match self {
+            Self::Single(_) => format!("redis://{}", hosts.join(",")),
+            Self::Sentinel { group, .. } => group.url_at(&hosts),
+            Self::Cluster { cluster, .. } => cluster.url(),
+        }
+    }
+
+    /// The server that holds the clock and the log, as far as is known.
+    pub(super) fn server(&mut self) -> &mut RedisServer {
+        match self {
+            Self::Single(server) => server,
+            Self::Sentinel { group, primary } => group.server_mut(*primary),
+            Self::Cluster { cluster, control } => cluster.node_mut(*control),
+        }
+    }
+
+    /// Whether all is as it should be; what is known of it is renewed then.
+    pub(super) fn is_settled(&mut self) -> bool {
+        match self {
+            Self::Single(_) => true,
+            Self::Sentinel { group, primary } => {
+                let settled = group.is_settled();
+                *primary = group.primary();
+                settled
+            }
+            Self::Cluster { cluster, control } => {
+                let settled = cluster.is_settled();
+                *control = cluster.primary_of(control_slot()).unwrap_or(*control);
+                settled
+            }
+        }
+    }
+
+    /// Connections that clients have to the server of the clock.
+    pub(super) fn connections(&mut self) -> Option<u64> {
+        let mut connection = self.server().connect().ok()?;
+        let info = connection.command(&[b"INFO", b"clients"]).ok()?.to_string();
+        let count = info
+            .lines()
+            .find_map(|line| line.strip_prefix("connected_clients:"))?;
+        count.trim().parse().ok()
+    }
+}
+
+/// The slot of the clock and the log.
+pub(super) fn control_slot() -> u16 {
+    slot_of(format!("sl1:{{{NAMESPACE}}}:clock").as_bytes())
+}
+
+/// The slot of some entry.
+pub(super) fn entry_slot(chance: &mut fastrand::Rng) -> u16 {
+    let key = key(chance.u8(..KEYS));
+    slot_of(format!("sl1:{NAMESPACE}:e:{key}").as_bytes())
+}

@@ -1,0 +1,384 @@
+//! Upheavals: another server takes over. One at a time, from the blow until everybody is served again.
+//!
+//! ```text
+//! calm ─► notice ─► noticed by all ─► the blow ─► another takes over ─► mended: woken, restarted, let in
+//!   ▲     (what each process has followed so far)                            │
+//!   └── every process is back ◄── all agree ◄───────────────────────────────┘
+//! ```
+//!
+//! What Redis may lose by it is told to the court before it happens, and narrowed down when more is known. Nobody is killed, frozen or begun
+//! meanwhile: who dies before it has repeated what it had confirmed can't repeat it.
+//!
+//! Must not: judge.
+
+mod blow;
+mod times;
+
+use std::time::Duration;
+
+pub(super) use self::times::Times;
+
+use self::blow::Blow;
+use super::Fault;
+use super::court::Court;
+use super::fleet::Fleet;
+use super::stage::{Stage, Topology};
+use crate::excuse::{Exception, Excuse};
+use crate::stamp::{Stamp, nanos, now};
+use crate::worker::Failure;
+
+/// Between two upheavals.
+const CALM_MS: std::ops::Range<u64> = 2_500..5_000;
+/// Before an upheaval, nothing else happens for so long: what it loses was confirmed by somebody who lives.
+const QUIET: Duration = Duration::from_millis(1_300);
+/// Between two looks at who is the primary.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long everyone may take to notice, and how long to be back.
+const NOTICE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+enum State {
+    Calm,
+    Asked {
+        blow: Blow,
+        places: Vec<usize>,
+        since: Stamp,
+    },
+    Struck(Struck),
+}
+
+/// An upheaval that has begun.
+#[derive(Debug)]
+struct Struck {
+    blow: Blow,
+    from: Stamp,
+    /// From then on, what is lost confirms nothing any more; the end of time before the blow.
+    fell: Stamp,
+    phase: Phase,
+    /// Those that have not said that they are back.
+    places: Vec<usize>,
+    /// When the last of the others was served, and when it had repeated what it had confirmed.
+    served: Stamp,
+    repeated: Stamp,
+    /// When the old primary came back, and when it had learned what it is.
+    woken: Stamp,
+    agreed: Stamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Until another has taken over.
+    Falling,
+    /// Until it is mended, at this moment.
+    Down(Stamp),
+    /// Until all agree.
+    Mending,
+    /// Until everybody is back.
+    Settled,
+}
+
+/// See the module.
+pub(super) struct Upheavals {
+    chance: fastrand::Rng,
+    may: Vec<Fault>,
+    /// What has not happened yet: first of all, everything happens once.
+    first: Vec<Fault>,
+    split_brain: bool,
+    number: u32,
+    state: State,
+    next: Stamp,
+    look: Stamp,
+    times: Times,
+}
+
+impl Upheavals {
+    pub(super) fn new(faults: &[Fault], topology: Topology, min_replicas: u32, seed: u64) -> Self {
+        let all = faults.contains(&Fault::All);
+        let of_it = blow::of(topology).iter().copied();
+        let may: Vec<Fault> = of_it
+            .filter(|fault| all || faults.contains(fault))
+            .collect();
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let mut first = may.clone();
+        chance.shuffle(&mut first);
+        Self {
+            chance,
+            may,
+            first,
+            split_brain: min_replicas == 0,
+            number: 0,
+            state: State::Calm,
+            next: now() + nanos(QUIET * 2),
+            look: 0,
+            times: Times::default(),
+        }
+    }
+
+    /// Whether other things may happen.
+    pub(super) fn is_calm(&self) -> bool {
+        let near = !self.may.is_empty() && now() + nanos(QUIET) > self.next;
+        matches!(self.state, State::Calm) && !near
+    }
+
+    /// How long it took each time.
+    pub(super) fn times(&self) -> Times {
+        self.times.clone()
+    }
+
+    /// Does what is due. New upheavals begin only if they `may`.
+    pub(super) fn step(
+        &mut self,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+        may: bool,
+    ) -> Result<(), Failure> {
+        match std::mem::replace(&mut self.state, State::Calm) {
+            State::Calm => {
+                if may && self.is_due(fleet, stage) {
+                    self.ask(fleet, stage);
+                }
+            }
+            State::Asked {
+                blow,
+                mut places,
+                since,
+            } => {
+                let answer = format!("noticed {}", self.number);
+                heard(fleet, &mut places, &answer);
+                if places.is_empty() {
+                    self.strike(blow, fleet, stage, court);
+                } else if now() - since < nanos(NOTICE) {
+                    self.state = State::Asked {
+                        blow,
+                        places,
+                        since,
+                    };
+                }
+            }
+            State::Struck(struck) => self.go_on(struck, fleet, stage, court)?,
+        }
+        Ok(())
+    }
+
+    /// Brings what has begun to its end.
+    pub(super) fn finish(
+        &mut self,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        while !matches!(self.state, State::Calm) {
+            self.step(fleet, stage, court, false)?;
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn is_due(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> bool {
+        let time = now();
+        if self.may.is_empty() || time < self.next || time < self.look {
+            return false;
+        }
+        self.look = time + nanos(LOOK * 4);
+        fleet.is_complete() && stage.is_settled()
+    }
+
+    fn ask(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) {
+        let any = self.may[self.chance.usize(..self.may.len())];
+        let fault = self.first.pop().unwrap_or(any);
+        self.number += 1;
+        fleet.tell(&format!("notice {}", self.number));
+        self.state = State::Asked {
+            blow: Blow::choose(fault, stage, &mut self.chance),
+            places: (0..fleet.len()).collect(),
+            since: now(),
+        };
+    }
+
+    fn strike(&mut self, blow: Blow, fleet: &mut Fleet<'_>, stage: &mut Stage, court: &Court) {
+        let from = now();
+        let mut struck = Struck {
+            places: (0..fleet.len()).collect(),
+            phase: match blow.takes_over() {
+                true => Phase::Falling,
+                false => Phase::Down(from + nanos(self.pause())),
+            },
+            blow,
+            from,
+            fell: Stamp::MAX,
+            served: from,
+            repeated: from,
+            woken: Stamp::MAX,
+            agreed: Stamp::MAX,
+        };
+        // Before it happens: nothing is judged in between.
+        court.excuse(self.number, self.excuses(&struck));
+        court.fault(struck.blow.strike(fleet, stage));
+        struck.fell = now();
+        court.excuse(self.number, self.excuses(&struck));
+        if let Blow::Split { .. } = struck.blow {
+            // The others are asked when they are let in again.
+            struck.places.retain(|place| !Fleet::is_minority(*place));
+        }
+        self.ask_back(&struck, fleet);
+        self.state = State::Struck(struck);
+    }
+
+    fn ask_back(&self, struck: &Struck, fleet: &mut Fleet<'_>) {
+        let until = if struck.blow.resyncs() {
+            "resync"
+        } else {
+            "serve"
+        };
+        let question = format!("back {} {until}", self.number);
+        for place in &struck.places {
+            fleet.posts()[*place].child.send_line(&question);
+        }
+    }
+
+    fn go_on(
+        &mut self,
+        mut struck: Struck,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        let time = now();
+        self.hear_back(&mut struck, fleet)?;
+        if time - struck.from > nanos(PATIENCE) {
+            let what = struck.blow.name();
+            let (phase, places) = (struck.phase, &struck.places);
+            return Err(
+                format!("{what}: for {PATIENCE:?} {phase:?}, and not back: {places:?}").into(),
+            );
+        }
+        if time >= self.look {
+            self.look = time + nanos(LOOK);
+            self.look_at(&mut struck, fleet, stage, court)?;
+        }
+        if struck.phase == Phase::Settled && struck.places.is_empty() {
+            court.fault(format!("{} is over", struck.blow.name()));
+            court.excuse(self.number, self.excuses(&struck));
+            self.times
+                .add(struck.blow.name(), struck.served - struck.from);
+            self.next = now() + nanos(Duration::from_millis(self.chance.u64(CALM_MS)));
+        } else {
+            self.state = State::Struck(struck);
+        }
+        Ok(())
+    }
+
+    /// `back N SERVED REPEATED`
+    fn hear_back(&self, struck: &mut Struck, fleet: &mut Fleet<'_>) -> Result<(), Failure> {
+        let answer = format!("back {} ", self.number);
+        for (place, said) in heard(fleet, &mut struck.places, &answer) {
+            match said.split(' ').collect::<Vec<_>>()[..] {
+                [_, _, served, repeated] => {
+                    // Who was cut off was not served late for want of a primary.
+                    let cut_off =
+                        matches!(struck.blow, Blow::Split { .. }) && Fleet::is_minority(place);
+                    if !cut_off {
+                        struck.served = struck.served.max(served.parse()?);
+                    }
+                    struck.repeated = struck.repeated.max(repeated.parse()?);
+                }
+                _ => return Err(format!("not what was asked for: {said:?}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at(
+        &mut self,
+        struck: &mut Struck,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        match struck.phase {
+            Phase::Falling if struck.blow.has_fallen(stage) => {
+                court.fault("another has taken over".to_owned());
+                struck.phase = Phase::Down(now() + nanos(self.pause()));
+            }
+            Phase::Down(until) if now() >= until => {
+                struck.woken = now();
+                court.excuse(self.number, self.excuses(struck));
+                if let Blow::Split { .. } = struck.blow {
+                    self.let_in(struck, fleet)?;
+                }
+                court.fault(struck.blow.mend(fleet, stage));
+                struck.phase = Phase::Mending;
+            }
+            Phase::Mending if stage.is_settled() => {
+                struck.agreed = now();
+                struck.phase = Phase::Settled;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Those that were on the other side notice what they have followed so far, and are asked to be back from now on.
+    fn let_in(&mut self, struck: &mut Struck, fleet: &mut Fleet<'_>) -> Result<(), Failure> {
+        let minority = (0..fleet.len()).filter(|place| Fleet::is_minority(*place));
+        let minority: Vec<usize> = minority.collect();
+        for place in &minority {
+            let (question, answer) = (format!("notice {}", self.number), "noticed ");
+            fleet.ask(*place, &question, answer);
+            let child = &mut fleet.posts()[*place].child;
+            child.send_line(&format!("back {} resync", self.number));
+        }
+        struck.places.extend(minority);
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Duration {
+        Duration::from_millis(self.chance.u64(100..3_000))
+    }
+
+    /// What may be lost, as far as is known by now (see [`Excuse`]).
+    fn excuses(&self, struck: &Struck) -> Vec<Excuse> {
+        let over = struck.phase == Phase::Settled && struck.places.is_empty();
+        let mended = match over {
+            true => struck.repeated.max(struck.agreed),
+            false => Stamp::MAX,
+        };
+        let mut excuses = Vec::new();
+        if let Some(until) = struck.blow.loses(struck.fell, struck.agreed) {
+            excuses.push(Excuse {
+                exception: Exception::Lost,
+                from: struck.from,
+                over: until,
+                mended,
+            });
+        }
+        let two_from = match struck.blow {
+            Blow::Split { .. } => struck.from,
+            Blow::Stall { .. } => struck.woken,
+            _ => Stamp::MAX,
+        };
+        if self.split_brain && two_from != Stamp::MAX {
+            excuses.push(Excuse {
+                exception: Exception::SplitBrain,
+                from: two_from,
+                over: struck.agreed,
+                mended,
+            });
+        }
+        excuses
+    }
+}
+
+/// Takes away the places whose process has said this; gives what each said.
+fn heard(fleet: &mut Fleet<'_>, places: &mut Vec<usize>, answer: &str) -> Vec<(usize, String)> {
+    let mut said = Vec::new();
+    places.retain(|place| {
+        let line = fleet.posts()[*place].child.printed_line(answer);
+        let silent = line.is_none();
+        said.extend(line.map(|line| (*place, line)));
+        silent
+    });
+    said
+}

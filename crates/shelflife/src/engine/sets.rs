@@ -1,0 +1,339 @@
+//! Plain sets of this process that wait go as one step (PROTOCOL §7).
+//!
+//! ```text
+//! set ─► line ─► is a step under way? ── no ──► one begins, with whatever waits
+//!                        └── yes ─► waits for its end, and goes with all that came meanwhile
+//! ```
+//!
+//! A lone set is sent at once. Each value counts from its own call, and its caller is told of it alone. Who
+//! goes away meanwhile takes nothing along: a set that is in the line is carried out. What may wait is
+//! bounded; beyond, callers wait for room.
+//!
+//! Must not: decide what a set may keep (that is the store's step).
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::Engine;
+use super::ask::Ask;
+use super::fill::Prepared;
+use super::invalidate::finished;
+use super::judge::Candidate;
+use super::write::keys_of;
+use crate::epoch::Epoch;
+use crate::error::{Error, ErrorKind};
+use crate::reason::Reason;
+use crate::store::{Call, Entry, Put, SET_AT_ONCE, StoreError, StoreResult};
+use crate::stretches::Stretches;
+use crate::sync::{Mutex, MutexGuard};
+use crate::value::Live;
+
+/// How many values may be in the line.
+const ROOM: usize = 4096;
+/// How many bytes of several callers go in one step.
+const BYTES_AT_ONCE: usize = 1 << 20;
+
+/// A value to be stored.
+pub(super) struct Item {
+    pub(super) ask: Ask,
+    pub(super) live: Live,
+    pub(super) prepared: Prepared,
+}
+
+/// What one caller hands over, at most as much as fits one step.
+struct Job {
+    call: Call,
+    items: Vec<Item>,
+    told: oneshot::Sender<Result<Epoch, Error>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        self.items.iter().map(|item| item.prepared.bytes).sum()
+    }
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<Job>,
+    /// Whether somebody carries them out.
+    under_way: bool,
+}
+
+impl Line {
+    /// What goes next, the longest waiting first; nothing ends the carrying out.
+    fn next(&mut self) -> Vec<Job> {
+        let (mut values, mut bytes) = (0, 0);
+        let mut jobs = Vec::new();
+        while let Some(job) = self.waiting.front() {
+            values += job.items.len();
+            bytes += job.bytes();
+            if !jobs.is_empty() && (values > SET_AT_ONCE || bytes > BYTES_AT_ONCE) {
+                break;
+            }
+            jobs.extend(self.waiting.pop_front());
+        }
+        self.under_way = !jobs.is_empty();
+        jobs
+    }
+}
+
+/// The plain sets of this process.
+pub(crate) struct Sets {
+    /// Held to add or to take.
+    line: Mutex<Line>,
+    room: Arc<Semaphore>,
+    /// Where the log holds nothing but sets. Held to add or to ask.
+    stretches: Mutex<Stretches>,
+}
+
+impl Default for Sets {
+    fn default() -> Self {
+        Self {
+            line: Mutex::default(),
+            room: Arc::new(Semaphore::new(ROOM)),
+            stretches: Mutex::default(),
+        }
+    }
+}
+
+impl Sets {
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stretches(&self) -> MutexGuard<'_, Stretches> {
+        self.stretches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that the log holds behind `before`, up to and with `epoch`, are sets.
+    pub(super) fn only_sets_between(&self, before: Epoch, epoch: Epoch) {
+        self.stretches().add(before, epoch);
+    }
+
+    /// How many values are in the line.
+    pub(crate) fn waiting(&self) -> usize {
+        ROOM - self.room.available_permits()
+    }
+}
+
+impl Engine {
+    /// Stores values that were handed over by `call`, in as many steps as it takes. The epoch of the last
+    /// one covers all.
+    pub(super) async fn set_prepared(
+        self: &Arc<Self>,
+        call: Call,
+        items: Vec<Item>,
+    ) -> Result<Epoch, Error> {
+        if items.is_empty() {
+            return Ok(self.store.clock().await?);
+        }
+        if self.store.is_private() {
+            // It does not wait for anything.
+            let engine = self.clone();
+            let values = items.into_iter().map(|item| (call, item)).collect();
+            let work = async move { engine.put(values).await.map_err(Error::from) };
+            return finished(self.detach(work).await);
+        }
+        let mut unsent = Unsent {
+            engine: self,
+            items: items.into(),
+        };
+        let mut told = Vec::new();
+        while !unsent.items.is_empty() {
+            told.push(unsent.line_up(call).await?);
+        }
+        let mut last = Epoch::new(0, 0);
+        for told in told {
+            last = told.await.unwrap_or_else(|_| Err(dropped()))?;
+        }
+        Ok(last)
+    }
+
+    /// Carries out what waits, one step after the other, until nothing does.
+    async fn carry_out_sets(self: Arc<Self>) {
+        let mut carrying = Carrying {
+            engine: &self,
+            ended: false,
+        };
+        loop {
+            let jobs = self.sets.line().next();
+            if jobs.is_empty() {
+                carrying.ended = true;
+                return;
+            }
+            self.carry_out_jobs(jobs).await;
+        }
+    }
+
+    async fn carry_out_jobs(self: &Arc<Self>, jobs: Vec<Job>) {
+        let mut values = Vec::new();
+        let mut callers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            values.extend(job.items.into_iter().map(|item| (job.call, item)));
+            callers.push((job.told, job._room));
+        }
+        let outcome = self.put(values).await;
+        for (told, _room) in callers {
+            // Whoever went away does not want to know.
+            let _ = told.send(outcome.clone().map_err(Error::from));
+        }
+        if let Err(error) = outcome {
+            self.give_up_sets(&error);
+        }
+    }
+
+    /// A step has failed: who has waited for longer than an answer may take does not wait for another one.
+    fn give_up_sets(self: &Arc<Self>, error: &StoreError) {
+        let now = self.clock.now();
+        let late: VecDeque<Job> = {
+            let mut line = self.sets.line();
+            let waiting = std::mem::take(&mut line.waiting).into_iter();
+            let (late, rest) =
+                waiting.partition(|job| now.since(job.call.at) >= self.settings.timeout);
+            line.waiting = rest;
+            late
+        };
+        for job in late {
+            self.were_not_set(job.items.iter());
+            let _ = job.told.send(Err(error.clone().into()));
+        }
+    }
+
+    /// The old values may stand where new ones were to be.
+    fn were_not_set<'a>(self: &Arc<Self>, items: impl Iterator<Item = &'a Item>) {
+        let what = Arc::new(keys_of(items.map(|item| &item.ask.key)));
+        self.was_not_confirmed(&what);
+    }
+
+    /// One step of the store, and what this process does about it. Of several values for one key the last call's
+    /// counts, as if it had come right behind the others.
+    async fn put(self: &Arc<Self>, mut values: Vec<(Call, Item)>) -> StoreResult<Epoch> {
+        let mut seen = HashSet::new();
+        values.reverse();
+        values.retain(|(_, item)| seen.insert(item.ask.key.clone()));
+        let what = Arc::new(keys_of(values.iter().map(|(_, item)| &item.ask.key)));
+        let entries = values.iter().map(|(call, item)| (item.entry(), *call));
+        let only_sets = self.sets.stretches().clone();
+        let Put {
+            before,
+            epoch,
+            stored,
+            at_once,
+        } = match self.store.set(entries.collect(), &only_sets).await {
+            Ok(put) => put,
+            Err(error) => {
+                self.was_not_confirmed(&what);
+                return Err(error);
+            }
+        };
+        self.sets.only_sets_between(before, epoch);
+        self.apply_own(epoch, &what).await;
+        for ((_, item), stored) in values.into_iter().zip(stored) {
+            if !stored {
+                self.counters.because(Reason::Overtaken);
+            } else if at_once {
+                self.keep_set(item, epoch);
+            }
+        }
+        Ok(epoch)
+    }
+
+    fn keep_set(&self, item: Item, epoch: Epoch) {
+        let Item {
+            ask,
+            live,
+            prepared,
+        } = item;
+        let Prepared {
+            bytes, mut meta, ..
+        } = prepared;
+        // Value, clock and log changed in one step: nothing lies between.
+        meta.epoch = epoch;
+        let candidate = Candidate { live, bytes, meta };
+        self.keep_local(&ask.key, &candidate, |_| Duration::ZERO, epoch);
+    }
+}
+
+impl Item {
+    fn entry(&self) -> Entry {
+        Entry {
+            key: self.ask.key.clone(),
+            meta: self.prepared.meta.clone(),
+            body: self.prepared.body.clone(),
+            keep: self.prepared.keep,
+        }
+    }
+}
+
+/// What a caller has not got into the line yet. Dropped, it leaves open whether the source has changed.
+struct Unsent<'a> {
+    engine: &'a Arc<Engine>,
+    items: VecDeque<Item>,
+}
+
+impl Unsent<'_> {
+    /// Puts as much into the line as fits one step, when there is room.
+    async fn line_up(
+        &mut self,
+        call: Call,
+    ) -> Result<oneshot::Receiver<Result<Epoch, Error>>, Error> {
+        let count = self.items.len().min(SET_AT_ONCE);
+        let wanted = u32::try_from(count).unwrap_or(u32::MAX);
+        let sets = &self.engine.sets;
+        let room = sets.room.clone().acquire_many_owned(wanted).await;
+        let room = room.map_err(|_| dropped())?;
+        let (told, answer) = oneshot::channel();
+        let job = Job {
+            call,
+            items: self.items.drain(..count).collect(),
+            told,
+            _room: room,
+        };
+        let begins = {
+            let mut line = sets.line();
+            line.waiting.push_back(job);
+            !std::mem::replace(&mut line.under_way, true)
+        };
+        if begins {
+            self.engine.detach(self.engine.clone().carry_out_sets());
+        }
+        Ok(answer)
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if !self.items.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            self.engine.were_not_set(self.items.iter());
+        }
+    }
+}
+
+/// The duty to carry out what waits. Dropped before the end (its runtime is gone, or it panicked) it leaves
+/// nobody waiting.
+struct Carrying<'a> {
+    engine: &'a Engine,
+    ended: bool,
+}
+
+impl Drop for Carrying<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut line = self.engine.sets.line();
+            line.under_way = false;
+            // Their callers are told that it was dropped.
+            line.waiting.clear();
+        }
+    }
+}
+
+fn dropped() -> Error {
+    Error::new(ErrorKind::Closed, "the set was dropped before its end")
+}

@@ -1,0 +1,99 @@
+"""The dashboard, the alerts and docs/metrics.md: every metric that they name is one that a running demo tells, and the other way round."""
+
+import json
+import os
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .server import DEPLOY, Server
+from .told import check, title
+
+DOCS = DEPLOY.parent / "docs/metrics.md"
+WORDS_OF_PROMETHEUS = {"le", "instance", "job"}
+# What this server has none of: no replica, no limit of memory.
+NOT_HERE = {"shelflife_server_replica_lag_bytes"}
+
+
+def speak_of_what_there_is(shelflife: str, scratch: Path) -> None:
+    title("The dashboard and the alerts, beside a demo")
+    told = _told(shelflife, scratch)
+    names = {name for name, _ in told} | NOT_HERE
+    labels = {label for _, of in told for label in of} | WORDS_OF_PROMETHEUS
+    for file, queries in (("grafana/shelflife.json", list(_of_panels())), ("prometheus/alerts.yaml", [rule["expr"] for rule in _rules()])):
+        unknown = {name for query in queries for name in re.findall(r"shelflife_\w+", query)} - names
+        check(queries and not unknown, f"{file}: {len(queries)} queries, of metrics that there are", sorted(unknown))
+        strange = {label for query in queries for label in _labels(query)} - labels
+        check(not strange, f"{file}: by labels that there are", sorted(strange))
+    text = DOCS.read_text()
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in names}
+    check(families == set(re.findall(r"`(shelflife_\w+)`", text)) - {"shelflife_proxy"}, "docs/metrics.md explains each metric, and no other",
+          sorted(families ^ set(re.findall(r"`(shelflife_\w+)`", text))))  # fmt: skip
+    _alerts(text)
+    _scraped()
+
+
+def _alerts(text: str) -> None:
+    sections = {heading.lower() for heading in re.findall(r"^### (\w+)$", text, re.M)}
+    rules = list(_rules())
+    for rule in rules:
+        notes = rule.get("annotations", {})
+        whole = "for" in rule and rule["labels"]["severity"] in ("info", "warning", "critical") and notes.get("summary", "").endswith(".")
+        anchor = notes.get("runbook", "").removeprefix("docs/metrics.md#")
+        if not whole or anchor not in sections:
+            check(False, f"{rule['alert']}: for, severity, summary, runbook", rule)
+    check(len({rule["alert"] for rule in rules}) == len(rules), f"{len(rules)} alerts, each with for, severity, summary and a runbook that is there")
+    check({rule["alert"].lower() for rule in rules} == sections, "no runbook without an alert")
+
+
+def _scraped() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
+    jobs = config["scrape_configs"]
+    check(all(job["metrics_path"] == "/metrics" for job in jobs) and config["rule_files"] == ["alerts.yaml"], "prometheus.yaml scrapes /metrics and reads the alerts")
+
+
+def _rules() -> Iterator[Any]:
+    document = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text())
+    for group in document["groups"]:
+        yield from group["rules"]
+
+
+def _of_panels() -> Iterator[str]:
+    dashboard = json.loads((DEPLOY / "grafana/shelflife.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield target["expr"]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["query"]["query"]
+
+
+def _labels(query: str) -> Iterator[str]:
+    for of in re.findall(r"(?:by|without|ignoring|on) ?\(([^)]*)\)", query):
+        yield from (label.strip() for label in of.split(","))
+    yield from re.findall(r"[{,](\w+)(?:=|!=|=~|!~)\"", query)
+
+
+def _told(shelflife: str, scratch: Path) -> list[tuple[str, list[str]]]:
+    """The series of a demo on a real Redis, with the rights of an application: name and labels of each."""
+    scratch.mkdir()
+    with ExitStack() as started:
+        server = Server(started, scratch / "redis", "--maxmemory", "64mb")
+        words = [shelflife, "demo", "--listen", "127.0.0.1:0", "--database", str(scratch / "demo.sqlite"), "--users", "50", "--orders", "500"]
+        env = {**os.environ, "SHELFLIFE_URL": server.url()}
+        demo = started.enter_context(subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True))
+        started.callback(demo.terminate)
+        assert demo.stdout is not None
+        base = demo.stdout.readline().split()[-1]
+        for path in ("/users/1", "/users/1", "/users?page=1"):
+            urllib.request.urlopen(base + path, timeout=15).read()
+        text = urllib.request.urlopen(base + "/metrics", timeout=15).read().decode()
+        check(not server.denied(), "an application may ask for all of it by its rights", server.denied())
+    series = [line for line in text.splitlines() if not line.startswith("#")]
+    return [(re.split(r"[{ ]", line)[0], re.findall(r'(\w+)="', line)) for line in series]
