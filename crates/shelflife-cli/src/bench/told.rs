@@ -194,19 +194,20 @@ fn remarks(name: &str, it: &Measured, rate: Option<u32>) -> Result<(), Failure> 
 fn picture(sides: &[Side], ink: Ink) -> Result<(), Failure> {
     let times: Vec<&Times> = sides.iter().map(|side| &side.measured.times).collect();
     let rows = plot::rows(&times);
-    let most = rows
+    // By its part of its own side: one side may have many times as many answers.
+    let part = |n: u64, times: &Times| n.saturating_mul(1_000_000) / times.len().max(1);
+    let parts = rows
         .iter()
-        .flat_map(|(_, _, counts)| counts)
-        .max()
-        .copied()
-        .unwrap_or(0);
+        .flat_map(|(_, _, counts)| counts.iter().zip(&times).map(|(n, times)| part(*n, times)));
+    let most = parts.max().unwrap_or(0);
     let columns = (output::width().saturating_sub(24) / sides.len().max(1))
         .saturating_sub(10)
         .clamp(8, 60);
     for (from, to, counts) in rows {
         let bars = counts.iter().zip(&times).map(|(n, times)| {
-            let share = *n as f64 * 100.0 / times.len().max(1) as f64;
-            let bar = plot::bar(*n, most, columns, ink);
+            let share = part(*n, times) as f64 / 10_000.0;
+            let least = u64::from(*n > 0);
+            let bar = plot::bar(part(*n, times).max(least), most, columns, ink);
             format!("{bar:<columns$} {share:>5.1} %")
         });
         let bars: Vec<String> = bars.collect();

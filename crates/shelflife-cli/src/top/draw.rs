@@ -259,13 +259,13 @@ fn tiers(rates: &Rates, stats: &Value) -> Vec<Text<'static>> {
     };
     [
         format!(
-            "L1{} L2{} stale{}",
+            "L1 {} L2 {} stale {}",
             percent(rates.l1),
             percent(rates.l2),
             percent(rates.stale)
         ),
         format!(
-            "miss{}  {} loads/s, {} fail/s",
+            "miss {}  {} loads/s, {} fail/s",
             percent(rates.miss),
             units::short(rates.loads),
             units::short(rates.load_failures)
@@ -500,7 +500,7 @@ mod tests {
             "shelflife top shop, process 7",
             "100/s",
             "95.0 % hit",
-            "L1 90.0 % L2  5.0 %",
+            "L1  90.0 % L2   5.0 %",
             "load                2.1 ms   250 ms",
             "redis 7.0.15, master",
             "1.0 MiB used, no limit",
