@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos soak guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
+.PHONY: help demo test lint bench chaos soak waiting guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -98,6 +98,11 @@ FACTOR ?= 100
 SEED ?= $(shell date +%s)
 shuttle: ## Explore the orders in which threads of a process go on, at length (FACTOR=1000, SEED=7)
 	SHELFLIFE_TEST_INTERLEAVINGS=$(FACTOR) SHUTTLE_RANDOM_SEED=$(SEED) $(INTERLEAVINGS)
+
+CALLERS ?= 100000
+waiting: ## Measure what callers that wait take in memory (CALLERS=100000), each case in a process of its own
+	./tools/need-redis
+	SHELFLIFE_TEST_CALLERS=$(CALLERS) cargo test --locked -p shelflife --all-features --test waiting -- --nocapture
 
 model: ## Explore the protocol in every order of its steps, and without each guard (ARGS="--json FILE")
 	cargo run --release --locked -p shelflife-model -- $(ARGS)

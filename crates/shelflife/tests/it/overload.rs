@@ -12,8 +12,6 @@ use crate::gate::{Gate, soon, until};
 use crate::on_both_stores;
 use crate::stores::Bench;
 
-mod memory;
-
 const LONG: Duration = Duration::from_secs(600);
 
 type Answer = Result<Loaded<u32>, LoadError<std::convert::Infallible>>;

@@ -49,6 +49,10 @@ impl Bench {
         self.server.as_mut().expect("this store has a server")
     }
 
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Whether it is one server, that can be asked or done something to.
     pub fn has_server(&self) -> bool {
         self.server.is_some()
