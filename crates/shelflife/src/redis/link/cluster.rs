@@ -264,7 +264,7 @@ impl Cluster {
             let field = |name| handshake::field(&text, name).unwrap_or_default();
             // One that has become a replica may go by its old id for a while.
             let life = format!("{} {}", field("role"), field("master_replid"));
-            Ok((format!("{host}:{port}"), life))
+            Ok::<_, StoreError>((format!("{host}:{port}"), life))
         }));
         let all: Vec<(String, String)> = all.await?;
         if all.iter().any(|(_, life)| !life.starts_with("master ")) {
