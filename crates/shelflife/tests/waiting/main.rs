@@ -25,8 +25,10 @@ use gate::Gate;
 const CALLERS: usize = 5_000;
 /// As long as 100,000 take on a small machine, and longer.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// What one may take, its task included: more than twice what was measured.
-const BYTES: usize = 16 * 1024;
+/// What one may take, its task included, of those who wait for one key, and of those who wait for a load each: what was measured in an
+/// unoptimized build (3 to 5 KB, 50 KB), and room. Futures of such a build are several times as large as others.
+const ONE_KEY: usize = 16 * 1024;
+const A_KEY_EACH: usize = 64 * 1024;
 const LONG: Duration = Duration::from_secs(600);
 
 fn callers() -> usize {
@@ -98,6 +100,7 @@ async fn measure(
     what: &str,
     cache: Cache,
     key: impl Fn(usize) -> String,
+    most: usize,
     wait: impl AsyncFn(&Cache) -> bool,
 ) {
     let gate = Gate::closed();
@@ -121,7 +124,7 @@ async fn measure(
     }
     let each = resident().saturating_sub(before) / count;
     println!("{what}: {count} callers wait, {each} bytes each");
-    assert!(each < BYTES, "{what}: {each} bytes each");
+    assert!(each < most, "{what}: {each} bytes each");
     for (n, caller) in callers.iter().enumerate() {
         if n % 2 == 1 {
             caller.abort();
@@ -146,6 +149,7 @@ async fn all_for_one(cache: Cache, what: &str) {
         what,
         cache,
         |_| "users:42".to_owned(),
+        ONE_KEY,
         async |cache| cache.stats().loads_running > 0,
     )
     .await;
@@ -156,7 +160,7 @@ async fn one_for_each(cache: Cache, what: &str) {
         let stats = cache.stats();
         stats.loads_running + stats.loads_waiting == callers() as u64
     };
-    measure(what, cache, |n| format!("users:{n}"), all).await;
+    measure(what, cache, |n| format!("users:{n}"), A_KEY_EACH, all).await;
 }
 
 /// A server that is not there.
