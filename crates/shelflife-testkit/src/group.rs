@@ -228,6 +228,8 @@ impl Group {
     /// As [`Group::cut_off`].
     pub fn rejoin(&self, server: usize) {
         self.servers[server].cli(&["ACL", "SETUSER", self.peers(), "on"]);
+        // A sentinel that was refused stays connected, without a name, and would never try again.
+        self.servers[server].cli(&["CLIENT", "KILL", "USER", "default"]);
     }
 
     fn peers(&self) -> &str {
