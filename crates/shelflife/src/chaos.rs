@@ -13,7 +13,7 @@
 //! {
 //!     let _outage = faults.down();
 //!     // Reads do without the cache; writes and invalidations tell the truth.
-//!     let loaded = cache.get_or_load("orders:7", || async { Ok::<_, String>(2) }).await?;
+//!     let loaded = cache.get_or_load("orders:7", || async { Ok::<_, std::convert::Infallible>(2) }).await?;
 //!     assert_eq!(loaded, 2);
 //!     let refused = cache.delete("users:42").await.unwrap_err();
 //!     assert_eq!(refused.kind(), ErrorKind::Unavailable);
@@ -21,7 +21,7 @@
 //!
 //! // Healed. The next two fills are lost on their way.
 //! let lost = faults.on(Target::Writes).next(2).error();
-//! let again = cache.get_or_load("orders:8", || async { Ok::<_, String>(3) }).await?;
+//! let again = cache.get_or_load("orders:8", || async { Ok::<_, std::convert::Infallible>(3) }).await?;
 //! assert_eq!(again, 3);
 //! assert!(lost.struck() > 0);
 //! # Ok::<_, Box<dyn std::error::Error>>(()) }).unwrap();
