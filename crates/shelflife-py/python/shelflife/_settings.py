@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 NAMES = (
     *("namespace", "ttl", "stale", "stale_on_error", "negative_ttl", "jitter", "early", "soft_timeout", "hard_timeout", "throttle"),
     *("lease", "settle", "codec", "compression", "compress_over", "memory", "max_entry", "window", "failover", "timeout"),
-    *("connect_timeout", "connections", "keepalive", "close_timeout", "handler_timeout", "tls_ca", "tls_cert", "tls_key"),
-    *("loads", "loads_waiting"),
+    *("connect_timeout", "connections", "keepalive", "close_timeout", "handler_timeout", "loads", "loads_waiting"),
+    *("tls_ca", "tls_cert", "tls_key"),
 )
 PREFIX = "shelflife_"
 #: The URL where there is none of ours, as in the environment.
