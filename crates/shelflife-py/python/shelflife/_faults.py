@@ -159,7 +159,8 @@ class Fault:
     """A fault about to be made. See `Faults.on`."""
 
     def __init__(self, faults: _EngineFaults, target: Target, times: int | None = None, chance: float = 1.0) -> None:
-        self._faults, self._target, self._times, self._chance = faults, target, times, chance
+        self._faults, self._times, self._chance = faults, times, chance
+        self._target: Target = target
 
     def next(self, times: int) -> Fault:
         """Strikes so many steps, and then no more."""
