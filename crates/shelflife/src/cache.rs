@@ -21,6 +21,7 @@ use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::local::Large;
 use crate::policy::Policy;
+#[cfg(feature = "redis")]
 use crate::store::Store;
 use crate::value::Value;
 

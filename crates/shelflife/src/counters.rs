@@ -26,6 +26,7 @@ mod opening;
 mod stats;
 mod stripes;
 
+#[cfg(feature = "redis")]
 pub(crate) use calls::Calls;
 pub use calls::{Step, StepStats};
 pub(crate) use gauge::{Gauge, Under};

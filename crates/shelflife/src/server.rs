@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::store::Store;
+use crate::store::{Store, StoreResult};
 
 /// How the server of a cache is: what is not told, or does not apply, is `None`.
 ///
@@ -109,7 +109,7 @@ impl Cache {
     ///
     /// When the store does not answer.
     pub async fn server_info(&self) -> Result<ServerInfo, Error> {
-        let asked = match &self.engine.store {
+        let asked: StoreResult<ServerInfo> = match &self.engine.store {
             Store::Embedded(store) => Ok(ServerInfo {
                 product: "embedded",
                 used_memory: Some(store.bytes()),
