@@ -58,6 +58,10 @@ pub struct Options {
     /// `min-replicas-to-write` of every server with replicas; with sentinels 1 unless told otherwise, in a cluster 0.
     #[arg(long)]
     pub min_replicas: Option<u32>,
+    /// For how long a server is silent until it is thought to be down, in ms: shorter than a busy machine may be, another takes over that
+    /// nobody has struck, which ends the hunt with an error.
+    #[arg(long, default_value_t = 3000)]
+    pub down_after: u64,
     /// Instead of hunting: full load without faults for so many minutes; what a process takes must not grow.
     #[arg(long, value_name = "MINUTES")]
     pub soak: Option<f64>,
@@ -110,7 +114,8 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let mut stage = Stage::start(options.topology, options.min_replicas());
+    let down_after = Duration::from_millis(options.down_after);
+    let mut stage = Stage::start(options.topology, options.min_replicas(), down_after);
     let source = RedisServer::start();
     let court = Court::open(Duration::from_millis(options.window))?;
     let mut fleet = Fleet::start(options, &runtime, &stage, &source, &court)?;
@@ -146,7 +151,11 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
         all: Duration::from_secs_f64(minutes * 60.0),
         told: began,
     };
-    hunt.go_on(options, &mut fleet, &mut stage, &court)?;
+    let went = hunt.go_on(options, &mut fleet, &mut stage, &court);
+    if went.is_err() || court.violated() {
+        eprintln!("{}", stage.said());
+    }
+    went?;
     let took = began.elapsed();
     fleet.end();
     let mut faults = hunt.storm.injected();

@@ -1,7 +1,12 @@
 //! Who may use the servers of a group or a cluster, and how they are spoken to.
 
+use std::time::Duration;
+
 use crate::percent::encoded;
 use crate::tls::Certificates;
+
+/// See [`Access::down_after`].
+const DOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// A name and a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +89,9 @@ pub struct Access {
     pub tls: Option<Certificates>,
     /// Further lines for each server's file: `min-replicas-to-write 1`.
     pub conf: Vec<String>,
+    /// For how long a server is silent until it is thought to be down; 1 s if nothing is said. A busy machine is silent for longer
+    /// than one may think.
+    pub down_after: Option<Duration>,
 }
 
 impl Access {
@@ -100,6 +108,11 @@ impl Access {
             .chain([at_once])
             .chain(self.conf.iter().cloned())
             .collect()
+    }
+
+    /// See the field, in ms.
+    pub(crate) fn down_after_ms(&self) -> u128 {
+        self.down_after.unwrap_or(DOWN_AFTER).as_millis()
     }
 
     /// As whom servers and sentinels come to a server.

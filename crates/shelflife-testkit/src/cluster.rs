@@ -7,6 +7,7 @@ mod form;
 mod migration;
 mod slot;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use self::migration::Migration;
@@ -104,6 +105,12 @@ impl Cluster {
         serving.max().map(|(_, node)| node)
     }
 
+    /// The nodes that are primaries with slots, as they say themselves.
+    pub fn primaries(&self) -> Vec<usize> {
+        let serves = |&node: &usize| self.own_line(node).is_some_and(|own| own.served() > 0);
+        self.awake().filter(serves).collect()
+    }
+
     /// The nodes that are replicas of this one, as they say themselves.
     pub fn replicas_of(&self, primary: usize) -> Vec<usize> {
         let Some(id) = self.own_line(primary).map(|own| own.id) else {
@@ -178,14 +185,11 @@ impl Cluster {
     ///
     /// When they don't within 30 seconds, with what each says.
     pub fn settle(&self) {
-        if poll(PATIENCE, || self.is_settled().then_some(())).is_none() {
-            let said = self.awake().map(|node| {
-                let said = self.ask(node, &["CLUSTER", "NODES"]).unwrap_or_default();
-                format!("node {node}:\n{said}")
-            });
-            let said: Vec<String> = said.collect();
-            panic!("no agreement within {PATIENCE:?}\n{}", said.join("\n"));
-        }
+        let settled = poll(PATIENCE, || self.is_settled().then_some(()));
+        assert!(
+            settled.is_some(),
+            "no agreement within {PATIENCE:?}\n{self}"
+        );
     }
 
     /// Whether that is so.
@@ -218,6 +222,17 @@ impl Cluster {
 
     fn id(&self, node: usize) -> String {
         self.nodes[node].cli(&["CLUSTER", "MYID"])
+    }
+}
+
+/// What each node that is awake knows of all.
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for node in self.awake() {
+            let said = self.ask(node, &["CLUSTER", "NODES"]).unwrap_or_default();
+            writeln!(f, "node {node}:\n{said}")?;
+        }
+        Ok(())
     }
 }
 

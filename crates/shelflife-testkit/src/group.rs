@@ -148,15 +148,26 @@ impl Group {
     ///
     /// When no sentinel is awake, or what it names is none of these.
     pub fn primary(&self) -> usize {
+        self.reign().0
+    }
+
+    /// The same, with the epoch in which it was elected: any that takes over has a newer one.
+    ///
+    /// # Panics
+    ///
+    /// As [`Group::primary`].
+    pub fn reign(&self) -> (usize, u64) {
         let told = self.awake_sentinels().map(|sentinel| {
             let told = sentinel.told_of(NAME);
             (number(&told, "config-epoch"), number(&told, "port"))
         });
         let newest = told.max().unwrap_or_else(|| panic!("no sentinel is awake"));
-        let port = newest.1;
+        let (epoch, port) = newest;
         let of_port = |server: &RedisServer| Some(u64::from(server.port())) == port;
         let primary = self.servers.iter().position(of_port);
-        primary.unwrap_or_else(|| panic!("the sentinels name a server at port {port:?}"))
+        let primary =
+            primary.unwrap_or_else(|| panic!("the sentinels name a server at port {port:?}"));
+        (primary, epoch.unwrap_or_default())
     }
 
     /// Waits until another server is the primary, and says so itself.

@@ -2,14 +2,10 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use crate::access::Access;
 use crate::resp::{Connection, Reply};
 use crate::server::{Kind, Options, RedisServer};
-
-/// After how long a server is down that does not answer.
-const DOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Of themselves, sentinels ask servers every 10 s who they are, and every second whether they are there. A server hangs up on them when it
 /// is promoted: if the last answer was old by then, it would be thought to be down at once. No more often: what a replica has said counts for
@@ -20,7 +16,7 @@ const ASKS: [(&str, &str); 2] = [("INFO-PERIOD", "500"), ("PING-PERIOD", "400")]
 /// should be by what it knows itself.
 const TELLS: [(&str, &str); 1] = [("PUBLISH-PERIOD", "500")];
 
-/// A sentinel process of its own, which watches one primary: that is down when it has been silent for 1 s.
+/// A sentinel process of its own, which watches one primary: that is down when it has been silent for [`Access::down_after`].
 /// Killed, reaped and tidied up on drop.
 #[derive(Debug)]
 pub struct Sentinel {
@@ -147,7 +143,7 @@ impl Sentinel {
 }
 
 fn conf(name: &str, port: u16, quorum: usize, access: &Access) -> Vec<String> {
-    let down_after = DOWN_AFTER.as_millis();
+    let down_after = access.down_after_ms();
     let mut conf = vec![
         format!("sentinel monitor {name} 127.0.0.1 {port} {quorum}"),
         format!("sentinel down-after-milliseconds {name} {down_after}"),

@@ -3,6 +3,7 @@
 //! Must not: decide when something happens to it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use shelflife_testkit::{Access, Cluster, Credentials, Group, RedisServer, slot_of};
 
@@ -36,6 +37,31 @@ impl Topology {
     }
 }
 
+/// Who is in charge, from one takeover to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reign {
+    /// In the order of their numbers.
+    primaries: Vec<usize>,
+    /// Of the sentinels' election; a cluster has none that counts takeovers only.
+    epoch: u64,
+}
+
+impl Reign {
+    /// Whether nobody was elected since.
+    pub(super) fn is_of_epoch(&self, before: &Self) -> bool {
+        self.epoch == before.epoch
+    }
+
+    /// Whether it came of this one by one takeover, or none at all.
+    pub(super) fn follows(&self, before: &Self, takeovers: usize) -> bool {
+        let new = |primary: &&usize| !before.primaries.contains(primary);
+        match takeovers {
+            0 => self == before,
+            _ => self.primaries.iter().filter(new).count() == takeovers,
+        }
+    }
+}
+
 /// See the module.
 pub(super) enum Stage {
     Single(RedisServer),
@@ -44,7 +70,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    pub(super) fn start(topology: Topology, min_replicas: u32) -> Self {
+    pub(super) fn start(topology: Topology, min_replicas: u32, down_after: Duration) -> Self {
         let conf = vec![
             format!("min-replicas-to-write {min_replicas}"),
             "min-replicas-max-lag 2".to_owned(),
@@ -57,6 +83,7 @@ impl Stage {
                     user: Some(Credentials::user("app", "app")),
                     peers: Some(Credentials::user("peer", "peer")),
                     conf,
+                    down_after: Some(down_after),
                     ..Access::default()
                 };
                 let group = Group::start_with(REPLICAS, SENTINELS, access);
@@ -66,6 +93,7 @@ impl Stage {
             Topology::Cluster => {
                 let access = Access {
                     conf,
+                    down_after: Some(down_after),
                     ..Access::default()
                 };
                 let cluster = Cluster::start_with(PRIMARIES, access);
@@ -121,6 +149,33 @@ impl Stage {
                 *control = cluster.primary_of(control_slot()).unwrap_or(*control);
                 settled
             }
+        }
+    }
+
+    /// Who is in charge, as the servers and sentinels say.
+    pub(super) fn reign(&self) -> Reign {
+        match self {
+            Self::Single(_) => Reign::default(),
+            Self::Sentinel { group, .. } => {
+                let (primary, epoch) = group.reign();
+                Reign {
+                    primaries: vec![primary],
+                    epoch,
+                }
+            }
+            Self::Cluster { cluster, .. } => Reign {
+                primaries: cluster.primaries(),
+                epoch: 0,
+            },
+        }
+    }
+
+    /// What those have logged who decide who takes over.
+    pub(super) fn said(&self) -> String {
+        match self {
+            Self::Single(_) => String::new(),
+            Self::Sentinel { group, .. } => group.to_string(),
+            Self::Cluster { cluster, .. } => cluster.to_string(),
         }
     }
 

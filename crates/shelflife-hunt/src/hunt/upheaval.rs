@@ -22,7 +22,7 @@ use self::blow::Blow;
 use super::Fault;
 use super::court::Court;
 use super::fleet::Fleet;
-use super::stage::{Stage, Topology};
+use super::stage::{Reign, Stage, Topology};
 use crate::excuse::{Exception, Excuse};
 use crate::stamp::{Stamp, nanos, now};
 use crate::worker::Failure;
@@ -56,6 +56,8 @@ struct Struck {
     /// From then on, what is lost confirms nothing any more; the end of time before the blow.
     fell: Stamp,
     phase: Phase,
+    /// Who has taken over, as soon as somebody has.
+    reign: Option<Reign>,
     /// Those that have not said that they are back.
     places: Vec<usize>,
     /// When the last of the others was served, and when it had repeated what it had confirmed.
@@ -90,6 +92,8 @@ pub(super) struct Upheavals {
     next: Stamp,
     look: Stamp,
     times: Times,
+    /// Who was in charge when all was last well.
+    reign: Option<Reign>,
 }
 
 impl Upheavals {
@@ -112,6 +116,7 @@ impl Upheavals {
             next: now() + nanos(QUIET * 2),
             look: 0,
             times: Times::default(),
+            reign: None,
         }
     }
 
@@ -136,7 +141,7 @@ impl Upheavals {
     ) -> Result<(), Failure> {
         match std::mem::replace(&mut self.state, State::Calm) {
             State::Calm => {
-                if may && self.is_due(fleet, stage) {
+                if may && self.is_due(fleet, stage)? {
                     self.ask(fleet, stage);
                 }
             }
@@ -173,16 +178,37 @@ impl Upheavals {
             self.step(fleet, stage, court, false)?;
             std::thread::sleep(LOOK);
         }
+        // Before a violation is believed, or the hunt: the end of what may just be going on.
+        let began = now();
+        while !self.is_well(stage)? && now() - began < nanos(PATIENCE) {
+            std::thread::sleep(LOOK);
+        }
         Ok(())
     }
 
-    fn is_due(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> bool {
+    fn is_due(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> Result<bool, Failure> {
         let time = now();
         if self.may.is_empty() || time < self.next || time < self.look {
-            return false;
+            return Ok(false);
         }
         self.look = time + nanos(LOOK * 4);
-        fleet.is_complete() && stage.is_settled()
+        Ok(fleet.is_complete() && self.is_well(stage)?)
+    }
+
+    /// Whether all is well.
+    ///
+    /// # Errors
+    ///
+    /// If another has taken over that nobody has struck: what was lost by it, the court does not know of.
+    fn is_well(&mut self, stage: &mut Stage) -> Result<bool, Failure> {
+        if !stage.is_settled() {
+            return Ok(false);
+        }
+        let reign = stage.reign();
+        match self.reign.replace(reign.clone()) {
+            Some(before) if !reign.follows(&before, 0) => Err(unasked(&before, &reign)),
+            _ => Ok(true),
+        }
     }
 
     fn ask(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) {
@@ -208,6 +234,7 @@ impl Upheavals {
             blow,
             from,
             fell: Stamp::MAX,
+            reign: None,
             served: from,
             repeated: from,
             woken: Stamp::MAX,
@@ -300,6 +327,7 @@ impl Upheavals {
         match struck.phase {
             Phase::Falling if struck.blow.has_fallen(stage) => {
                 court.fault("another has taken over".to_owned());
+                struck.reign = Some(stage.reign());
                 struck.phase = Phase::Down(now() + nanos(self.pause()));
             }
             Phase::Down(until) if now() >= until => {
@@ -312,12 +340,28 @@ impl Upheavals {
                 struck.phase = Phase::Mending;
             }
             Phase::Mending if stage.is_settled() => {
+                self.took_over_once(struck, stage)?;
                 struck.agreed = now();
                 struck.phase = Phase::Settled;
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// That nobody else has taken over meanwhile.
+    fn took_over_once(&mut self, struck: &Struck, stage: &Stage) -> Result<(), Failure> {
+        let reign = stage.reign();
+        let takeovers = usize::from(struck.blow.takes_over());
+        if let Some(before) = self.reign.replace(reign.clone())
+            && !reign.follows(&before, takeovers)
+        {
+            return Err(unasked(&before, &reign));
+        }
+        match &struck.reign {
+            Some(first) if !reign.is_of_epoch(first) => Err(unasked(first, &reign)),
+            _ => Ok(()),
+        }
     }
 
     /// Those that were on the other side notice what they have followed so far, and are asked to be back from now on.
@@ -369,6 +413,14 @@ impl Upheavals {
         }
         excuses
     }
+}
+
+fn unasked(before: &Reign, after: &Reign) -> Failure {
+    format!(
+        "another has taken over that nobody had struck ({before:?}, then {after:?}): the machine is too busy to hunt on, \
+         or a server has died; what was found since is worth nothing"
+    )
+    .into()
 }
 
 /// Takes away the places whose process has said this; gives what each said.

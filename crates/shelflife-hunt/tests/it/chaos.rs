@@ -109,6 +109,8 @@ fn survives(topology: &str, blows: &[&str]) {
             "0",
             "--faults",
             &faults,
+            "--down-after",
+            "1500",
         ],
     );
     assert_eq!(exit, Some(0), "{printed}");

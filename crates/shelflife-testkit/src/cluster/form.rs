@@ -8,14 +8,11 @@ use crate::process::poll;
 use crate::resp::Reply;
 use crate::server::{Kind, Options, RedisServer};
 
-/// After how long a node is thought to be down that does not answer.
-const TIMEOUT_MS: u32 = 1_000;
-
 /// Nodes that do not know each other yet.
 pub(super) fn start(primaries: usize, access: &Access) -> Vec<RedisServer> {
     let start = |_| {
         let mut conf = access.server_conf();
-        conf.push(format!("cluster-node-timeout {TIMEOUT_MS}"));
+        conf.push(format!("cluster-node-timeout {}", access.down_after_ms()));
         RedisServer::start_as(Options::part(Kind::Node, access, conf))
     };
     (0..primaries * 2).map(start).collect()
