@@ -11,13 +11,15 @@ demo: ## Run the demo API (ARGS="--tour" walks through it, ARGS="--help" tells m
 
 test: lint ## Everything that must pass: format, lints, all tests on real servers, doctests
 	./tools/need-redis
-	cargo test --locked --workspace --all-features
+	RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --all-features
 	$(INTERLEAVINGS)
 	cargo check --locked -p shelflife --no-default-features
-	cargo check --locked -p shelflife --no-default-features --features macros,axum
-	cargo check --locked -p shelflife --no-default-features --features tower
+	cargo check --locked -p shelflife --no-default-features --features macros,tower
 	$(MAKE) --no-print-directory example-sqlx
 	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check page
+
+# Tests on real servers wait for most of their time. Hunts don't, and see to it themselves that no more go on than there are cores.
+THREADS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 
 ui: ## Compile what users of the macro may get wrong: each mistake has its message (builds everything once more)
 	cargo test --locked -p shelflife --all-features --test trybuild

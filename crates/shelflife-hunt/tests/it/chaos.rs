@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,7 +17,33 @@ struct Hunt {
     json: Value,
 }
 
+/// A hunt takes a core for itself: one that shares it with many others meets takeovers that nobody has struck.
+struct Core;
+
+static CORES: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Core {
+    fn take() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (taken, freed) = &CORES;
+        let mut taken = freed
+            .wait_while(taken.lock().unwrap(), |taken| *taken >= cores)
+            .unwrap();
+        *taken += 1;
+        Self
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let (taken, freed) = &CORES;
+        *taken.lock().unwrap() -= 1;
+        freed.notify_one();
+    }
+}
+
 fn hunt(name: &str, arguments: &[&str]) -> Hunt {
+    let _core = Core::take();
     let json = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
     let mut child = Child::spawn(
         Command::new(env!("CARGO_BIN_EXE_shelflife-hunt"))
