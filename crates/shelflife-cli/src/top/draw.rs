@@ -16,23 +16,24 @@ use crate::units;
 
 mod boxes;
 
-use boxes::{boxed, hot, log, processes, reads, server, strong, times, tone};
+use boxes::{boxed, hot, largest, log, processes, reads, server, strong, times, tone, why};
 
 /// Below this there is room for one column only.
 const TWO_COLUMNS: u16 = 76;
 /// How high the boxes are.
-const FIRST: u16 = 8;
+const FIRST: u16 = 10;
 const SECOND: u16 = 7;
 const HOT: u16 = 7;
 
 const HELP: &str = "\
 q, Esc, Ctrl-C   end
 p, space         pause, go on
-Tab, arrows      all, hot, log, processes
+Tab, arrows      all, hot, largest, why, log, processes
 up, down, PgUp, PgDn, Home   scroll
 ?                this
 
 hit ratio   reads that needed no load: L1, L2, stale
+shed        loads for which there was no place
 lag         how far behind the newest invalidation
 window      closed: its memory answers nothing";
 
@@ -79,6 +80,8 @@ pub(super) fn render(figures: &Figures, view: &View, area: Rect, cells: &mut Buf
     match view.panel {
         Panel::All => all(figures, view, body, cells),
         Panel::Hot => hot(figures, view.above, body, cells),
+        Panel::Largest => largest(figures, view.above, body, cells),
+        Panel::Why => why(figures, view.above, body, cells),
         Panel::Log => log(figures, view.above, body, cells),
         Panel::Processes => processes(figures, view.above, body, cells),
     }
@@ -160,7 +163,7 @@ fn footer(view: &View) -> Text<'static> {
 }
 
 fn help(area: Rect, cells: &mut Buffer) {
-    let (width, height) = (58.min(area.width), 12.min(area.height));
+    let (width, height) = (58.min(area.width), 13.min(area.height));
     let place = Rect::new(
         (area.width - width) / 2,
         (area.height - height) / 2,

@@ -4,6 +4,7 @@
 //!
 //! Must not: ask anybody, or draw.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -34,6 +35,7 @@ pub(super) struct Look {
     pub(super) members: Vec<Member>,
     pub(super) hot_keys: Option<Vec<Hot>>,
     pub(super) hot_tags: Option<Vec<Hot>>,
+    pub(super) largest: Option<Vec<Large>>,
     /// What was logged since the look before.
     pub(super) logged: Vec<Line>,
 }
@@ -51,6 +53,7 @@ impl Look {
             members: Vec::new(),
             hot_keys: None,
             hot_tags: None,
+            largest: None,
             logged: Vec::new(),
         }
     }
@@ -99,6 +102,25 @@ impl Hot {
                 name: it["name"].as_str()?.to_owned(),
                 reads: it["reads"].as_u64().unwrap_or(0),
                 share: it["share"].as_f64().unwrap_or(0.0),
+            })
+        };
+        Some(listed.as_array()?.iter().filter_map(one).collect())
+    }
+}
+
+/// An entry in memory that takes much of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Large {
+    pub(super) key: String,
+    pub(super) bytes: u64,
+}
+
+impl Large {
+    pub(super) fn all(listed: &Value) -> Option<Vec<Self>> {
+        let one = |it: &Value| {
+            Some(Self {
+                key: it["key"].as_str()?.to_owned(),
+                bytes: it["bytes"].as_u64()?,
             })
         };
         Some(listed.as_array()?.iter().filter_map(one).collect())
@@ -180,6 +202,21 @@ impl Figures {
         self.rates = None;
     }
 
+    /// Why reads ended as they did since the process began, the most frequent first.
+    pub(super) fn reasons(&self) -> Vec<(&str, u64)> {
+        let told = self
+            .look
+            .as_ref()
+            .and_then(|look| look.stats["reasons"].as_object());
+        let all = told.into_iter().flatten();
+        let mut all: Vec<(&str, u64)> = all
+            .filter_map(|(name, n)| Some((name.as_str(), n.as_u64()?)))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        all.sort_by_key(|(name, n)| (Reverse(*n), *name));
+        all
+    }
+
     /// As one JSON document.
     pub(super) fn document(&self) -> Value {
         let look = self.look.as_ref();
@@ -199,6 +236,7 @@ impl Figures {
                 "keys": look.and_then(|it| it.hot_keys.as_ref()),
                 "tags": look.and_then(|it| it.hot_tags.as_ref()),
             },
+            "largest": look.and_then(|it| it.largest.as_ref()),
             "log": self.log,
         })
     }
@@ -285,6 +323,13 @@ mod tests {
             [0.9, 0.9],
             "no read says nothing about the ratio"
         );
+        let mut last = look(at(6), "2", 60, 0);
+        last.stats["reasons"] = json!({"expired": 2, "not_found": 7, "tag": 2, "draining": 0});
+        figures.add(last);
+        assert_eq!(
+            figures.reasons(),
+            [("not_found", 7), ("expired", 2), ("tag", 2)]
+        );
         figures.lost("gone".to_owned());
         assert_eq!(figures.document()["lost"], "gone");
     }
@@ -298,6 +343,8 @@ mod tests {
         assert_eq!(figures.document()["hit_ratio"], Value::Null);
         assert_eq!(Member::of(&json!({"lag": 3})), None);
         assert_eq!(Hot::all(&Value::Null), None);
+        assert_eq!(Large::all(&Value::Null), None);
+        assert!(figures.reasons().is_empty());
         assert_eq!(
             Hot::all(&json!([{"reads": 1}, {"name": "a"}]))
                 .unwrap()

@@ -13,17 +13,28 @@ pub(super) enum Panel {
     #[default]
     All,
     Hot,
+    Largest,
+    Why,
     Log,
     Processes,
 }
 
 impl Panel {
-    pub(super) const ALL: [Self; 4] = [Self::All, Self::Hot, Self::Log, Self::Processes];
+    pub(super) const ALL: [Self; 6] = [
+        Self::All,
+        Self::Hot,
+        Self::Largest,
+        Self::Why,
+        Self::Log,
+        Self::Processes,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Hot => "hot",
+            Self::Largest => "largest",
+            Self::Why => "why",
             Self::Log => "log",
             Self::Processes => "processes",
         }
@@ -86,6 +97,8 @@ impl View {
         let listed = match self.panel {
             Panel::All | Panel::Log => figures.log.len(),
             Panel::Hot => look.and_then(|it| it.hot_keys.as_ref()).map_or(0, Vec::len),
+            Panel::Largest => look.and_then(|it| it.largest.as_ref()).map_or(0, Vec::len),
+            Panel::Why => figures.reasons().len(),
             Panel::Processes => look.map_or(0, |it| it.members.len()),
         };
         self.above = (self.above + by).min(listed.saturating_sub(1));
@@ -110,7 +123,11 @@ mod tests {
         let mut view = View::default();
         for (code, panel) in [
             (KeyCode::Tab, Panel::Hot),
+            (KeyCode::Right, Panel::Largest),
+            (KeyCode::Right, Panel::Why),
             (KeyCode::Right, Panel::Log),
+            (KeyCode::BackTab, Panel::Why),
+            (KeyCode::BackTab, Panel::Largest),
             (KeyCode::BackTab, Panel::Hot),
             (KeyCode::Left, Panel::All),
             (KeyCode::Left, Panel::Processes),

@@ -1,7 +1,7 @@
 //! The JSON API of a process (`shelflife-admin`): asked at each look; its log is followed in between.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::header::{ACCEPT, AUTHORIZATION};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
-use super::figures::{Hot, Look, Member};
+use super::figures::{Hot, Large, Look, Member};
 use super::log::Line;
 use crate::args::TopArgs;
 use crate::failure::Failure;
@@ -18,6 +18,8 @@ use crate::web::{self, Web};
 
 /// How long a look may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two questions for the largest entries: it is a walk through all that the process has in memory.
+const WALKS: Duration = Duration::from_secs(5);
 /// How far back the log is shown at first, in s.
 const BACK: u64 = 300;
 /// Between two attempts to follow the log.
@@ -33,6 +35,8 @@ pub(super) struct Remote {
     base: String,
     fields: HeaderMap,
     waiting: Waiting,
+    largest: Option<Vec<Large>>,
+    walked: Option<Instant>,
     following: Option<AbortHandle>,
 }
 
@@ -52,6 +56,8 @@ impl Remote {
             base: url.trim_end_matches('/').to_owned(),
             fields,
             waiting: Waiting::default(),
+            largest: None,
+            walked: None,
             following: None,
         })
     }
@@ -64,6 +70,12 @@ impl Remote {
         let now = self.ask("now").await?;
         // Who has no list of what is hot still has all the rest.
         let hot = self.ask("hot?n=50").await.unwrap_or_default();
+        if self.walked.is_none_or(|walked| walked.elapsed() > WALKS) {
+            self.walked = Some(Instant::now());
+            // It is refused while others scan; what was told last is shown on.
+            let told = self.ask("largest?n=50").await.unwrap_or_default();
+            self.largest = Large::all(&told["entries"]).or(self.largest.take());
+        }
         self.follow()?;
         let mut look = Look::new(now["namespace"].as_str().unwrap_or("?").to_owned());
         let pid = now["process"]["pid"].as_u64();
@@ -81,6 +93,7 @@ impl Remote {
         look.members = members.filter_map(Member::of).collect();
         look.hot_keys = Hot::all(&hot["keys"]);
         look.hot_tags = Hot::all(&hot["tags"]);
+        look.largest.clone_from(&self.largest);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         look.logged = std::mem::take(&mut *waiting);
         Ok(look)

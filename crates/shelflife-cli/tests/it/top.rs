@@ -23,6 +23,10 @@ fn api() -> Origin {
             let hot = json!({"keys": [{"name": "users:42", "reads": 900, "over": 0, "share": 0.9}], "tags": []});
             response("200 OK", "", &hot.to_string())
         }
+        "/_shelflife/api/largest?n=50" => {
+            let large = json!({"entries": [{"key": "report:1", "bytes": 2_097_152, "tags": []}]});
+            response("200 OK", "", &large.to_string())
+        }
         "/_shelflife/api/log?since=300" => {
             let entry =
                 json!({"epoch": "ab:1767225599000007", "tags": ["user:42"], "origin": "7-ab@1000"});
@@ -37,7 +41,8 @@ fn now(asked: &Asked<'_>) -> Value {
     let n = asked.before;
     json!({
         "namespace": "shop", "uptime_ms": 65_000, "process": {"pid": 7},
-        "stats": {"l1_hits": 90 * n, "l2_hits": 0, "stale": 0, "misses": 10 * n, "loads": 10 * n},
+        "stats": {"l1_hits": 90 * n, "l2_hits": 0, "stale": 0, "misses": 10 * n, "loads": 10 * n,
+            "loads_running": 3, "loads_waiting": 5, "loads_shed": 8, "sets_waiting": 2, "reasons": {"not_found": 10 * n}},
         "store": {"kind": "redis", "answers": true, "server": {"used_memory": 1_048_576, "product": "redis"}},
         "members": {"all": [{"member": "7-ab@1000", "lag": 0, "silent_ms": 8, "window_open": true}]},
     })
@@ -58,6 +63,8 @@ fn one_frame_as_text_and_as_json_tells_what_the_process_does() {
         "tag user:42  by 7-ab",
         "7-ab",
         "1.0 MiB",
+        "loads 3 running, 5 waiting, 8 shed",
+        "2 sets waiting",
     ] {
         assert!(text.contains(part), "{part}:\n{text}");
     }
@@ -67,6 +74,7 @@ fn one_frame_as_text_and_as_json_tells_what_the_process_does() {
     assert!((ratio - 0.9).abs() < 1e-9, "{frame}");
     assert!(frame["rates"]["reads"].as_f64().unwrap() > 0.0, "{frame}");
     assert_eq!(frame["hot"]["keys"][0]["name"], "users:42");
+    assert_eq!(frame["largest"][0]["key"], "report:1");
     assert_eq!(frame["members"][0]["name"], "7-ab");
     assert_eq!(frame["log"][0]["what"], "tag user:42");
 }
@@ -272,6 +280,11 @@ fn a_terminal_shows_it_obeys_keys_and_is_as_it_was_at_the_end() {
     );
     terminal.press("p\t");
     terminal.wait_for("hottest tags");
+    terminal.press("\t");
+    terminal.wait_for("2.0 MiB  report:1");
+    terminal.press("\t");
+    terminal.wait_for("100.0 %");
+    terminal.wait_for("not found");
     terminal.press("\t\t");
     terminal.wait_for("1 process follows the log");
     terminal.press("q");

@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Paragraph, Sparkline, Widget, Wrap};
 use serde_json::Value;
 
 use crate::output;
-use crate::top::figures::{Figures, Hot, Look, Member, Rates};
+use crate::top::figures::{Figures, Hot, Large, Look, Member, Rates};
 use crate::top::log::Line;
 use crate::units;
 
@@ -119,6 +119,17 @@ fn tiers(rates: &Rates, stats: &Value) -> Vec<Text<'static>> {
             units::short(rates.store_errors)
         ),
         format!("in memory {} entries, {filled}", total("l1_entries")),
+        format!(
+            "loads {} running, {} waiting, {} shed",
+            total("loads_running"),
+            total("loads_waiting"),
+            total("loads_shed")
+        ),
+        format!(
+            "{} sets waiting, {} invalidations not confirmed",
+            total("sets_waiting"),
+            total("unconfirmed")
+        ),
     ]
     .map(Text::from)
     .to_vec()
@@ -259,6 +270,47 @@ pub(super) fn hot(figures: &Figures, above: usize, area: Rect, cells: &mut Buffe
         };
         Paragraph::new(rows).block(boxed(title)).render(area, cells);
     }
+}
+
+pub(super) fn largest(figures: &Figures, above: usize, area: Rect, cells: &mut Buffer) {
+    let room = usize::from(area.width).saturating_sub(16);
+    let row = |it: &Large| {
+        Text::from(format!(
+            "{:>11}  {}",
+            units::bytes(it.bytes),
+            cut(&it.key, room)
+        ))
+    };
+    let largest = figures.look.as_ref().and_then(|look| look.largest.as_ref());
+    let rows: Vec<Text<'_>> = match largest {
+        Some(largest) => largest.iter().skip(above).map(row).collect(),
+        None => vec![Text::from("not told")],
+    };
+    Paragraph::new(rows)
+        .block(boxed("largest entries in the memory of this process"))
+        .render(area, cells);
+}
+
+pub(super) fn why(figures: &Figures, above: usize, area: Rect, cells: &mut Buffer) {
+    let reasons = figures.reasons();
+    let all: u64 = reasons.iter().map(|(_, n)| n).sum();
+    let row = |(name, n): &(&str, u64)| {
+        let part = *n as f64 / all.max(1) as f64;
+        Text::from(format!(
+            "{} {n:>12}  {}",
+            percent(part),
+            name.replace('_', " ")
+        ))
+    };
+    let rows: Vec<Text<'_>> = match reasons.is_empty() {
+        true => vec![Text::from("not told, or nothing was read yet")],
+        false => reasons.iter().skip(above).map(row).collect(),
+    };
+    Paragraph::new(rows)
+        .block(boxed(
+            "why reads ended as they did, since the process began",
+        ))
+        .render(area, cells);
 }
 
 pub(super) fn log(figures: &Figures, above: usize, area: Rect, cells: &mut Buffer) {
