@@ -47,6 +47,8 @@ impl Exception {
 pub struct Excuse {
     /// Which.
     pub exception: Exception,
+    /// What was confirmed since then may be lost: replication lags.
+    pub since: Stamp,
     /// When the fault began.
     pub from: Stamp,
     /// From then on the lost primary confirmed nothing any more. The end of time, as long as it may.
@@ -66,11 +68,15 @@ impl Excuse {
     ) -> bool {
         // The repetition is an invalidation like any other: others may take Δ to apply it, and who reads strictly may not.
         let grace = match promise {
-            Promise::Strict => 0,
+            // Nor may who has repeated it itself.
+            Promise::Strict | Promise::Own => 0,
             Promise::RightKey => return false,
             _ => delta,
         };
-        let lost = floor.confirmed.saturating_add(LAG) >= self.from && floor.called <= self.over;
+        // Who had asked before and was confirmed long after was confirmed by the successor.
+        let late = self.over.saturating_add(delta).saturating_add(LAG);
+        let lost =
+            floor.confirmed >= self.since && floor.called <= self.over && floor.confirmed <= late;
         let in_time = read.ended >= self.from && read.began <= self.mended.saturating_add(grace);
         lost && in_time
     }

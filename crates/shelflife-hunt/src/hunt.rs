@@ -145,6 +145,7 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
             options.topology,
             options.min_replicas(),
             seed,
+            &stage,
         ),
         soak: options.soak.map(|_| Soak::default()),
         began,
@@ -216,6 +217,10 @@ impl Hunt {
         }
         self.storm.calm(fleet, stage.server(), court);
         self.upheavals.finish(fleet, stage, court)?;
+        // After a violation nobody waits for more.
+        if !court.violated() {
+            fleet.pay()?;
+        }
         if let Some(soak) = &mut self.soak {
             soak.judge(self.all);
         }

@@ -17,6 +17,7 @@
 //! notice N                 → "noticed N": how often it has begun to follow anew is kept in mind
 //! back N serve             → "back N SERVED REPEATED" once the store has served it, on every node; both are moments
 //! back N resync            the same, and it has begun to follow anew since `notice`, and L1 answers
+//! owes                     → "owes N": how many invalidations have not been confirmed so far
 //! gauge                    → "gauge RSS TASKS FILES": bytes, and how many
 //! ```
 //!
@@ -55,6 +56,9 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The cache's namespace.
 pub const NAMESPACE: &str = "hunt";
 
+/// How long what is under way may take when the cache has been closed.
+const LAST: Duration = Duration::from_secs(20);
+
 /// A lie or a defect that a worker is given on purpose, to see that the hunt finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sabotage {
@@ -64,6 +68,8 @@ pub enum Sabotage {
     Clock,
     /// It keeps memory that nobody needs, and connections.
     Leak,
+    /// A task of it panics.
+    Panic,
 }
 
 /// What a worker is told when it is started.
@@ -137,6 +143,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     // Frozen when its parent dies, it would stay for ever.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    dies_of_panics();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -169,8 +176,10 @@ async fn work(options: &Options) -> Result<(), Failure> {
             ["hunt"] => {
                 tasks.extend(reader::start(&worker, options.rate));
                 tasks.extend(writer::start(&worker));
-                if worker.sabotage == Some(Sabotage::Leak) {
-                    tokio::spawn(gauge::leak());
+                match worker.sabotage {
+                    Some(Sabotage::Leak) => drop(tokio::spawn(gauge::leak())),
+                    Some(Sabotage::Panic) => drop(tokio::spawn(async { panic!("on purpose") })),
+                    _ => {}
                 }
             }
             ["quiet", _] => {
@@ -187,6 +196,7 @@ async fn work(options: &Options) -> Result<(), Failure> {
                     until == "resync",
                 ));
             }
+            ["owes"] => println!("owes {}", worker.cache.stats().unconfirmed),
             ["gauge"] => gauge::tell()?,
             _ => probe::answer(&worker, &words).await?,
         }
@@ -195,11 +205,25 @@ async fn work(options: &Options) -> Result<(), Failure> {
     worker.cache.close().await;
     worker.ends.store(true, Ordering::Relaxed);
     let ended = futures_util::future::join_all(tasks);
-    // Whoever waits for a frozen server may be left behind.
-    let _ = tokio::time::timeout(Duration::from_secs(8), ended).await;
+    let ended = tokio::time::timeout(LAST, ended).await;
     worker.recorder.end();
     teller.join().map_err(|_| "the teller panicked")?;
-    Ok(())
+    match ended {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "a read or an invalidation has not ended {LAST:?} after the cache was closed"
+        )
+        .into()),
+    }
+}
+
+/// A panic ends the process, which the hunt notices: in a task of its own it would only be missing.
+fn dies_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
 
 /// A server that is being killed may refuse for a moment.

@@ -105,10 +105,30 @@ impl Cluster {
         serving.max().map(|(_, node)| node)
     }
 
-    /// The nodes that are primaries with slots, as they say themselves.
-    pub fn primaries(&self) -> Vec<usize> {
-        let serves = |&node: &usize| self.own_line(node).is_some_and(|own| own.served() > 0);
-        self.awake().filter(serves).collect()
+    /// The nodes that are primaries with slots, as they say themselves. None while one that is awake says nothing, or not every slot is
+    /// served by exactly one.
+    pub fn primaries(&self) -> Option<Vec<usize>> {
+        let (mut primaries, mut served) = (Vec::new(), 0);
+        for node in self.awake() {
+            let of_it = self.own_line(node)?.served();
+            if of_it > 0 {
+                primaries.push(node);
+            }
+            served += of_it;
+        }
+        (served == ALL).then_some(primaries)
+    }
+
+    /// Whether some other node takes this one for dead, and most agree.
+    pub fn has_failed(&self, node: usize) -> bool {
+        let address = format!("127.0.0.1:{}", self.nodes[node].port());
+        let told = self.awake().filter(|&other| other != node);
+        let mut told = told.filter_map(|other| self.ask(other, &["CLUSTER", "NODES"]));
+        let says_so = |told: String| {
+            let mut lines = told.lines().filter(|line| line.contains(&address));
+            lines.any(|line| Line::parse(line).is_some_and(|line| line.has("fail")))
+        };
+        told.any(says_so)
     }
 
     /// The nodes that are replicas of this one, as they say themselves.
@@ -168,6 +188,11 @@ impl Cluster {
         self.nodes[replica].cli(&["CLUSTER", "FAILOVER"]);
     }
 
+    /// The same; whether it does.
+    pub fn try_promote(&self, replica: usize) -> bool {
+        self.ask(replica, &["CLUSTER", "FAILOVER"]).as_deref() == Some("OK")
+    }
+
     /// A slot on its way to another primary; nothing has happened yet.
     ///
     /// # Panics
@@ -222,6 +247,10 @@ impl Cluster {
 
     fn id(&self, node: usize) -> String {
         self.nodes[node].cli(&["CLUSTER", "MYID"])
+    }
+
+    fn id_if_told(&self, node: usize) -> Option<String> {
+        self.ask(node, &["CLUSTER", "MYID"])
     }
 }
 

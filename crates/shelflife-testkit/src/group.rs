@@ -148,26 +148,27 @@ impl Group {
     ///
     /// When no sentinel is awake, or what it names is none of these.
     pub fn primary(&self) -> usize {
-        self.reign().0
+        let reign = self.reign();
+        let (primary, _) = reign.unwrap_or_else(|| panic!("no sentinel answers\n{self}"));
+        primary
     }
 
-    /// The same, with the epoch in which it was elected: any that takes over has a newer one.
+    /// The same, with the epoch in which it was elected: any that takes over has a newer one. None while no sentinel answers.
     ///
     /// # Panics
     ///
-    /// As [`Group::primary`].
-    pub fn reign(&self) -> (usize, u64) {
-        let told = self.awake_sentinels().map(|sentinel| {
-            let told = sentinel.told_of(NAME);
-            (number(&told, "config-epoch"), number(&told, "port"))
+    /// When what they name is none of these.
+    pub fn reign(&self) -> Option<(usize, u64)> {
+        let told = self.awake_sentinels().filter_map(|sentinel| {
+            let told = sentinel.told_of(NAME)?;
+            Some((number(&told, "config-epoch")?, number(&told, "port")?))
         });
-        let newest = told.max().unwrap_or_else(|| panic!("no sentinel is awake"));
-        let (epoch, port) = newest;
-        let of_port = |server: &RedisServer| Some(u64::from(server.port())) == port;
+        let (epoch, port) = told.max()?;
+        let of_port = |server: &RedisServer| u64::from(server.port()) == port;
         let primary = self.servers.iter().position(of_port);
         let primary =
-            primary.unwrap_or_else(|| panic!("the sentinels name a server at port {port:?}"));
-        (primary, epoch.unwrap_or_default())
+            primary.unwrap_or_else(|| panic!("the sentinels name a server at port {port}"));
+        Some((primary, epoch))
     }
 
     /// Waits until another server is the primary, and says so itself.
@@ -189,9 +190,17 @@ impl Group {
     ///
     /// When no sentinel is awake, or it refuses.
     pub fn switch(&self) {
-        let sentinel = self.awake_sentinels().next();
-        let reply = sentinel.map(|sentinel| sentinel.command(&["SENTINEL", "FAILOVER", NAME]));
-        assert_eq!(reply, Some(Reply::Simple("OK".to_owned())));
+        assert!(self.try_switch(), "no sentinel does\n{self}");
+    }
+
+    /// The same; whether one does. It may just be at it, or know of no replica that is well.
+    pub fn try_switch(&self) -> bool {
+        let mut sentinels = self.awake_sentinels();
+        let does = |sentinel: &Sentinel| {
+            let reply = sentinel.ask(&["SENTINEL", "FAILOVER", NAME]);
+            reply == Some(Reply::Simple("OK".to_owned()))
+        };
+        sentinels.next().is_some_and(does)
     }
 
     /// Kills a server (SIGKILL).
@@ -278,7 +287,9 @@ impl Group {
         let awake: Vec<usize> = (0..self.servers.len())
             .filter(|&server| self.servers[server].is_awake())
             .collect();
-        let primary = self.primary();
+        let Some((primary, _)) = self.reign() else {
+            return false;
+        };
         let in_place = awake.iter().all(|&server| match server == primary {
             true => role(&self.servers[server]) == "master",
             false => follows(&self.servers[server]),
@@ -293,9 +304,9 @@ impl Group {
     /// Whether a sentinel could carry out a failover at once.
     fn knows_all(&self, sentinel: &Sentinel, primary: usize, replicas: usize) -> bool {
         let told = sentinel.told_of(NAME);
-        let quorum = sentinel.command(&["SENTINEL", "CKQUORUM", NAME]);
-        let known = sentinel.command(&["SENTINEL", "REPLICAS", NAME]);
-        let Reply::Array(known) = known else {
+        let quorum = sentinel.ask(&["SENTINEL", "CKQUORUM", NAME]);
+        let known = sentinel.ask(&["SENTINEL", "REPLICAS", NAME]);
+        let (Some(told), Some(Reply::Array(known))) = (told, known) else {
             return false;
         };
         let well = known
@@ -306,7 +317,7 @@ impl Group {
         number(&told, "port") == Some(u64::from(self.servers[primary].port()))
             && text(&told, "flags") == "master"
             && number(&told, "num-other-sentinels") == Some(self.sentinels.len() as u64 - 1)
-            && matches!(quorum, Reply::Simple(text) if text.starts_with("OK"))
+            && matches!(quorum, Some(Reply::Simple(text)) if text.starts_with("OK"))
             && well == replicas
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::access::Access;
 use crate::resp::{Connection, Reply};
@@ -15,6 +16,9 @@ const ASKS: [(&str, &str); 2] = [("INFO-PERIOD", "500"), ("PING-PERIOD", "400")]
 /// Of themselves, they tell each other what they know every 2 s. Whoever has heard nothing else four times as long makes a server what it
 /// should be by what it knows itself.
 const TELLS: [(&str, &str); 1] = [("PUBLISH-PERIOD", "500")];
+
+/// How long one that is awake may take to say something.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// A sentinel process of its own, which watches one primary: that is down when it has been silent for [`Access::down_after`].
 /// Killed, reaped and tidied up on drop.
@@ -130,8 +134,15 @@ impl Sentinel {
     }
 
     /// What it says of its primary: names and values, as `SENTINEL MASTER` gives them.
-    pub(crate) fn told_of(&self, name: &str) -> Reply {
-        self.command(&["SENTINEL", "MASTER", name])
+    pub(crate) fn told_of(&self, name: &str) -> Option<Reply> {
+        self.ask(&["SENTINEL", "MASTER", name])
+    }
+
+    /// Runs one command, if it answers at all.
+    pub(crate) fn ask(&self, words: &[&str]) -> Option<Reply> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let mut connection = self.server.connect_within(PROBE).ok()?;
+        connection.command(&words).ok()
     }
 
     fn hurries(&self, periods: &[(&str, &str)]) {

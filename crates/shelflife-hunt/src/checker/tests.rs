@@ -247,6 +247,7 @@ fn a_read_counts_as_bound_only_by_what_is_young() {
 fn lost(from: Stamp, mended: Stamp) -> Vec<Excuse> {
     vec![Excuse {
         exception: Exception::Lost,
+        since: from.saturating_sub(LAG),
         from,
         over: from,
         mended,
@@ -300,6 +301,29 @@ fn what_was_confirmed_long_before_or_after_the_loss_is_not_excused() {
     assert_eq!(kept, Err(Promise::Bound));
     let kept = judged(lost(T - 10, Stamp::MAX), &history, read(T + 2 * DELTA, 6));
     assert!(kept.is_ok(), "it was under way");
+    // It was called before, and confirmed when the loss was long over: by the successor.
+    let long = Confirmed {
+        called: T - 4 * LAG,
+        ..confirmed(Target::Key(KEY))
+    };
+    let at = T + 2 * DELTA;
+    let excuses = |from| lost(from, Stamp::MAX);
+    let kept = judged(excuses(T - DELTA - LAG), std::slice::from_ref(&long), read(at, 6));
+    assert!(kept.is_ok(), "its answer may have been late");
+    let kept = judged(excuses(T - DELTA - LAG - 1), &[long], read(at, 6));
+    assert_eq!(kept, Err(Promise::Bound));
+}
+
+#[test]
+fn who_has_repeated_its_own_is_bound_by_it_at_once() {
+    let own = |began| {
+        let mut checker = checker(&[confirmed(Target::Key(KEY))]);
+        checker.excuse(1, lost(T + 1, T + 100));
+        let judged = checker.read(HERE, &read(began, 6));
+        judged.map_err(|violation| violation.promise)
+    };
+    assert!(own(T + 100).is_ok());
+    assert_eq!(own(T + 101), Err(Promise::Own));
 }
 
 #[test]

@@ -33,7 +33,8 @@ const HANGS: Duration = Duration::from_secs(45);
 const LAST_WORDS: Duration = Duration::from_secs(20);
 
 enum Told {
-    Joins(Process),
+    /// From then on whatever it tells happens.
+    Joins(Process, u64),
     Frame(Frame),
     /// Its connection has ended.
     Left(Process),
@@ -100,7 +101,7 @@ impl Court {
 
     /// A process is about to be started.
     pub(super) fn joins(&self, process: Process) {
-        self.say(Told::Joins(process));
+        self.say(Told::Joins(process, now()));
     }
 
     /// A process was killed.
@@ -213,7 +214,7 @@ impl Bench {
 
     fn take(&mut self, what: Told) {
         match what {
-            Told::Joins(process) => self.order.join(process, now()),
+            Told::Joins(process, since) => self.order.join(process, since),
             Told::Frame(frame) => {
                 self.heard.insert(frame.process);
                 self.tally.counts.add(frame.counts);

@@ -3,7 +3,7 @@
 //! A fault that lasts is followed by its end, which waits in a queue of its own. The order is drawn from
 //! the seed; the timing is the machine's.
 
-mod disk;
+pub(super) mod disk;
 mod kinds;
 
 use std::cmp::Reverse;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shelflife_testkit::{Child, Proxy, RedisServer};
 use tokio::runtime::Handle;
@@ -115,6 +115,9 @@ impl<'a> Fleet<'a> {
             Some(Sabotage::Leak) if process == 1 => {
                 command.args(["--sabotage", "leak"]);
             }
+            Some(Sabotage::Panic) if process == 1 => {
+                command.args(["--sabotage", "panic"]);
+            }
             Some(Sabotage::Clock) => {
                 command.args(["--sabotage", "clock"]);
             }
@@ -173,7 +176,6 @@ impl<'a> Fleet<'a> {
 
     /// Whether every process is at its place, and goes on.
     pub(super) fn is_complete(&mut self) -> bool {
-        self.leaving.retain_mut(Child::is_running);
         self.leaving.is_empty() && self.posts.iter().all(|post| !post.frozen)
     }
 
@@ -213,6 +215,12 @@ impl<'a> Fleet<'a> {
                 post.child.expect_line("nothing: it has crashed", SOON);
             }
         }
+        for mut child in std::mem::take(&mut self.leaving) {
+            match child.is_running() {
+                true => self.leaving.push(child),
+                false => ended_well(&mut child),
+            }
+        }
     }
 
     /// Lets everyone end, and waits for it.
@@ -222,8 +230,30 @@ impl<'a> Fleet<'a> {
         }
         let posts = self.posts.iter_mut().map(|post| &mut post.child);
         for child in posts.chain(&mut self.leaving) {
-            child.wait(SOON);
+            ended_well(child);
         }
+    }
+
+    /// Waits until every invalidation is confirmed that could not be while the store was away.
+    ///
+    /// # Errors
+    ///
+    /// When one is not, in time.
+    pub(super) fn pay(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        for place in 0..self.len() {
+            while self.ask(place, "owes", "owes ") != "owes 0" {
+                if began.elapsed() > SOON {
+                    let process = self.posts[place].process;
+                    return Err(format!(
+                        "process {process} owes an invalidation {SOON:?} after the last fault"
+                    )
+                    .into());
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        Ok(())
     }
 
     /// Asks the process at a place, and waits for a line that begins like `answer`.
@@ -236,5 +266,12 @@ impl<'a> Fleet<'a> {
     /// Waits for a line of the process at a place.
     pub(super) fn hear(&mut self, place: usize, answer: &str) -> String {
         self.posts[place].child.expect_line(answer, SOON)
+    }
+}
+
+/// One that was told to end has ended as it should, or shows what it printed.
+fn ended_well(child: &mut Child) {
+    if !child.wait(SOON).success() {
+        child.expect_line("nothing: it has failed", SOON);
     }
 }

@@ -87,6 +87,11 @@ impl Stage {
                     ..Access::default()
                 };
                 let group = Group::start_with(REPLICAS, SENTINELS, access);
+                for sentinel in 0..group.sentinels() {
+                    // For so long one does not act that was frozen; 30 s of itself.
+                    let words = ["SENTINEL", "DEBUG", "TILT-PERIOD", "3000"];
+                    group.sentinel(sentinel).command(&words);
+                }
                 let primary = group.primary();
                 Self::Sentinel { group, primary }
             }
@@ -141,7 +146,7 @@ impl Stage {
             Self::Single(_) => true,
             Self::Sentinel { group, primary } => {
                 let settled = group.is_settled();
-                *primary = group.primary();
+                *primary = group.reign().map_or(*primary, |(primary, _)| primary);
                 settled
             }
             Self::Cluster { cluster, control } => {
@@ -152,21 +157,18 @@ impl Stage {
         }
     }
 
-    /// Who is in charge, as the servers and sentinels say.
-    pub(super) fn reign(&self) -> Reign {
+    /// Who is in charge, as the servers and sentinels say; none while they don't, or disagree.
+    pub(super) fn reign(&self) -> Option<Reign> {
         match self {
-            Self::Single(_) => Reign::default(),
-            Self::Sentinel { group, .. } => {
-                let (primary, epoch) = group.reign();
-                Reign {
-                    primaries: vec![primary],
-                    epoch,
-                }
-            }
-            Self::Cluster { cluster, .. } => Reign {
-                primaries: cluster.primaries(),
+            Self::Single(_) => Some(Reign::default()),
+            Self::Sentinel { group, .. } => group.reign().map(|(primary, epoch)| Reign {
+                primaries: vec![primary],
+                epoch,
+            }),
+            Self::Cluster { cluster, .. } => cluster.primaries().map(|primaries| Reign {
+                primaries,
                 epoch: 0,
-            },
+            }),
         }
     }
 

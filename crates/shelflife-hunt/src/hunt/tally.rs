@@ -85,9 +85,13 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether everything was heard, no promise broken, and no read failed but for want of its source; in a soak, nothing has grown.
+    /// Whether everything was heard, no promise broken, and no read failed but for want of its source; in a soak, nothing has grown. Where
+    /// nothing could have been found nothing is clean.
     pub fn clean(&self) -> bool {
         let tally = &self.tally;
+        if tally.levels.iter().any(|level| level.binding == 0) {
+            return false;
+        }
         let kept = tally.violations.is_empty() && tally.counts.broken_reads == 0;
         kept && tally.unheard.is_none() && self.soak.as_ref().is_none_or(Soak::is_flat)
     }

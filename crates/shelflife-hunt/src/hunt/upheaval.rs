@@ -36,12 +36,14 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long everyone may take to notice, and how long to be back.
 const NOTICE: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Until a command to take over is given again that nobody has followed.
+const AGAIN: Duration = Duration::from_secs(6);
 
 #[derive(Debug)]
 enum State {
     Calm,
     Asked {
-        blow: Blow,
+        fault: Fault,
         places: Vec<usize>,
         since: Stamp,
     },
@@ -53,8 +55,10 @@ enum State {
 struct Struck {
     blow: Blow,
     from: Stamp,
-    /// From then on, what is lost confirms nothing any more; the end of time before the blow.
+    /// From then on, what is lost confirms nothing any more; the end of time before that.
     fell: Stamp,
+    /// When it was last asked for, if it is a command.
+    asked: Stamp,
     phase: Phase,
     /// Who has taken over, as soon as somebody has.
     reign: Option<Reign>,
@@ -97,7 +101,13 @@ pub(super) struct Upheavals {
 }
 
 impl Upheavals {
-    pub(super) fn new(faults: &[Fault], topology: Topology, min_replicas: u32, seed: u64) -> Self {
+    pub(super) fn new(
+        faults: &[Fault],
+        topology: Topology,
+        min_replicas: u32,
+        seed: u64,
+        stage: &Stage,
+    ) -> Self {
         let all = faults.contains(&Fault::All);
         let of_it = blow::of(topology).iter().copied();
         let may: Vec<Fault> = of_it
@@ -116,7 +126,7 @@ impl Upheavals {
             next: now() + nanos(QUIET * 2),
             look: 0,
             times: Times::default(),
-            reign: None,
+            reign: stage.reign(),
         }
     }
 
@@ -141,25 +151,26 @@ impl Upheavals {
     ) -> Result<(), Failure> {
         match std::mem::replace(&mut self.state, State::Calm) {
             State::Calm => {
-                if may && self.is_due(fleet, stage)? {
-                    self.ask(fleet, stage);
+                if self.is_due(fleet, stage)? && may {
+                    self.ask(fleet);
                 }
             }
             State::Asked {
-                blow,
+                fault,
                 mut places,
                 since,
             } => {
                 let answer = format!("noticed {}", self.number);
                 heard(fleet, &mut places, &answer);
-                if places.is_empty() {
-                    self.strike(blow, fleet, stage, court);
-                } else if now() - since < nanos(NOTICE) {
+                if !places.is_empty() && now() - since < nanos(NOTICE) {
                     self.state = State::Asked {
-                        blow,
+                        fault,
                         places,
                         since,
                     };
+                } else if !places.is_empty() || !self.deal(fault, fleet, stage, court)? {
+                    // Not now; but once it shall be.
+                    self.first.push(fault);
                 }
             }
             State::Struck(struck) => self.go_on(struck, fleet, stage, court)?,
@@ -180,7 +191,10 @@ impl Upheavals {
         }
         // Before a violation is believed, or the hunt: the end of what may just be going on.
         let began = now();
-        while !self.is_well(stage)? && now() - began < nanos(PATIENCE) {
+        while !self.is_well(stage)? {
+            if now() - began > nanos(PATIENCE) {
+                return Err(format!("all is not well after {PATIENCE:?}").into());
+            }
             std::thread::sleep(LOOK);
         }
         Ok(())
@@ -188,11 +202,13 @@ impl Upheavals {
 
     fn is_due(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> Result<bool, Failure> {
         let time = now();
-        if self.may.is_empty() || time < self.next || time < self.look {
+        if time < self.look {
             return Ok(false);
         }
         self.look = time + nanos(LOOK * 4);
-        Ok(fleet.is_complete() && self.is_well(stage)?)
+        // Also when nothing is due: whoever takes over unasked is to be noticed.
+        let well = self.is_well(stage)?;
+        Ok(well && time >= self.next && !self.may.is_empty() && fleet.is_complete())
     }
 
     /// Whether all is well.
@@ -204,36 +220,57 @@ impl Upheavals {
         if !stage.is_settled() {
             return Ok(false);
         }
-        let reign = stage.reign();
+        let Some(reign) = stage.reign() else {
+            return Ok(false);
+        };
         match self.reign.replace(reign.clone()) {
             Some(before) if !reign.follows(&before, 0) => Err(unasked(&before, &reign)),
             _ => Ok(true),
         }
     }
 
-    fn ask(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) {
+    fn ask(&mut self, fleet: &mut Fleet<'_>) {
         let any = self.may[self.chance.usize(..self.may.len())];
         let fault = self.first.pop().unwrap_or(any);
         self.number += 1;
         fleet.tell(&format!("notice {}", self.number));
         self.state = State::Asked {
-            blow: Blow::choose(fault, stage, &mut self.chance),
+            fault,
             places: (0..fleet.len()).collect(),
             since: now(),
         };
+    }
+
+    /// Chooses whom it hits, and strikes; not if all is not well any more.
+    fn deal(
+        &mut self,
+        fault: Fault,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<bool, Failure> {
+        if !self.is_well(stage)? {
+            return Ok(false);
+        }
+        let Some(blow) = Blow::choose(fault, stage, &mut self.chance) else {
+            return Ok(false);
+        };
+        self.strike(blow, fleet, stage, court);
+        Ok(true)
     }
 
     fn strike(&mut self, blow: Blow, fleet: &mut Fleet<'_>, stage: &mut Stage, court: &Court) {
         let from = now();
         let mut struck = Struck {
             places: (0..fleet.len()).collect(),
-            phase: match blow.takes_over() {
+            phase: match blow.falls() {
                 true => Phase::Falling,
                 false => Phase::Down(from + nanos(self.pause())),
             },
             blow,
             from,
             fell: Stamp::MAX,
+            asked: from,
             reign: None,
             served: from,
             repeated: from,
@@ -243,8 +280,10 @@ impl Upheavals {
         // Before it happens: nothing is judged in between.
         court.excuse(self.number, self.excuses(&struck));
         court.fault(struck.blow.strike(fleet, stage));
-        struck.fell = now();
-        court.excuse(self.number, self.excuses(&struck));
+        if struck.blow.falls_at_once() {
+            struck.fell = now();
+            court.excuse(self.number, self.excuses(&struck));
+        }
         if let Blow::Split { .. } = struck.blow {
             // The others are asked when they are let in again.
             struck.places.retain(|place| !Fleet::is_minority(*place));
@@ -326,9 +365,20 @@ impl Upheavals {
     ) -> Result<(), Failure> {
         match struck.phase {
             Phase::Falling if struck.blow.has_fallen(stage) => {
-                court.fault("another has taken over".to_owned());
-                struck.reign = Some(stage.reign());
+                court.fault(match struck.blow.takes_over() {
+                    true => "another has taken over".to_owned(),
+                    false => "all think it dead".to_owned(),
+                });
+                struck.reign = stage.reign();
+                if !struck.blow.falls_at_once() {
+                    struck.fell = now();
+                    court.excuse(self.number, self.excuses(struck));
+                }
                 struck.phase = Phase::Down(now() + nanos(self.pause()));
+            }
+            Phase::Falling if struck.blow.is_command() && now() - struck.asked > nanos(AGAIN) => {
+                struck.asked = now();
+                court.fault(struck.blow.strike(fleet, stage));
             }
             Phase::Down(until) if now() >= until => {
                 struck.woken = now();
@@ -339,8 +389,7 @@ impl Upheavals {
                 court.fault(struck.blow.mend(fleet, stage));
                 struck.phase = Phase::Mending;
             }
-            Phase::Mending if stage.is_settled() => {
-                self.took_over_once(struck, stage)?;
+            Phase::Mending if stage.is_settled() && self.took_over_once(struck, stage)? => {
                 struck.agreed = now();
                 struck.phase = Phase::Settled;
             }
@@ -349,9 +398,11 @@ impl Upheavals {
         Ok(())
     }
 
-    /// That nobody else has taken over meanwhile.
-    fn took_over_once(&mut self, struck: &Struck, stage: &Stage) -> Result<(), Failure> {
-        let reign = stage.reign();
+    /// Whether who is in charge is known; then nobody else has taken over meanwhile, or it is an error.
+    fn took_over_once(&mut self, struck: &Struck, stage: &Stage) -> Result<bool, Failure> {
+        let Some(reign) = stage.reign() else {
+            return Ok(false);
+        };
         let takeovers = usize::from(struck.blow.takes_over());
         if let Some(before) = self.reign.replace(reign.clone())
             && !reign.follows(&before, takeovers)
@@ -360,7 +411,7 @@ impl Upheavals {
         }
         match &struck.reign {
             Some(first) if !reign.is_of_epoch(first) => Err(unasked(first, &reign)),
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 
@@ -390,22 +441,24 @@ impl Upheavals {
             false => Stamp::MAX,
         };
         let mut excuses = Vec::new();
-        if let Some(until) = struck.blow.loses(struck.fell, struck.agreed) {
+        if struck.blow.loses() {
             excuses.push(Excuse {
                 exception: Exception::Lost,
+                since: struck.from.saturating_sub(struck.blow.lag()),
                 from: struck.from,
-                over: until,
+                over: struck.fell,
                 mended,
             });
         }
         let two_from = match struck.blow {
             Blow::Split { .. } => struck.from,
-            Blow::Stall { .. } => struck.woken,
+            Blow::Stall { .. } | Blow::Silence { .. } => struck.woken,
             _ => Stamp::MAX,
         };
         if self.split_brain && two_from != Stamp::MAX {
             excuses.push(Excuse {
                 exception: Exception::SplitBrain,
+                since: two_from,
                 from: two_from,
                 over: struck.agreed,
                 mended,

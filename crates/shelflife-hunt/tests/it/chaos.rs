@@ -250,3 +250,14 @@ fn is_found(found: &Hunt) {
         assert!(printed.contains(part), "{part:?} is not in:\n{printed}");
     }
 }
+
+#[test]
+fn a_process_that_panics_is_found() {
+    let mut child = Child::spawn(
+        Command::new(env!("CARGO_BIN_EXE_shelflife-hunt"))
+            .args(["--minutes", "0.2", "--processes", "2", "--samples", "0"])
+            .args(["--faults", "none", "--sabotage", "panic"]),
+    );
+    let exit = child.wait(LONG);
+    assert!(!exit.success(), "{}", child.printed());
+}

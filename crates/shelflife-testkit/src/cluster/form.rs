@@ -59,7 +59,10 @@ pub(super) fn introduce(cluster: &Cluster, primaries: usize) {
 }
 
 pub(super) fn is_settled(cluster: &Cluster) -> bool {
-    let awake: Vec<String> = cluster.awake().map(|node| cluster.id(node)).collect();
+    let awake = cluster.awake().map(|node| cluster.id_if_told(node));
+    let Some(awake) = awake.collect::<Option<Vec<String>>>() else {
+        return false;
+    };
     let whole = |node: usize| {
         let info = cluster.ask(node, &["CLUSTER", "INFO"]).unwrap_or_default();
         let told = cluster.ask(node, &["CLUSTER", "NODES"]).unwrap_or_default();

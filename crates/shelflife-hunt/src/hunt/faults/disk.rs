@@ -119,7 +119,7 @@ impl Storm {
 }
 
 /// Has Redis save what it holds; gives the file.
-fn save(server: &RedisServer) -> Option<PathBuf> {
+pub(in crate::hunt) fn save(server: &RedisServer) -> Option<PathBuf> {
     let mut connection = server.connect().ok()?;
     let saved = connection.command(&[b"SAVE"]).ok()?;
     let setting = |reply: Reply| match reply {

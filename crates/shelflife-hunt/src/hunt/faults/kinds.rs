@@ -54,8 +54,12 @@ pub enum Fault {
     Watcher,
     /// With sentinels: the primary and half of the processes are cut off from all others.
     Split,
+    /// With sentinels: the primary and the sentinel that everybody asks first are stopped, and wake up when another has taken over.
+    Silence,
     /// In a cluster: a slot moves to another primary.
     Move,
+    /// In a cluster: a primary whose replica is down is killed, and comes back with what it had saved before, when all thought it dead.
+    Relapse,
 }
 
 impl Fault {

@@ -1,14 +1,19 @@
 //! The blows: how a server is lost, and how it comes back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::Fault;
+use super::super::faults::disk::save;
 use super::super::fleet::Fleet;
 use super::super::stage::{Stage, Topology, control_slot, entry_slot};
+use crate::excuse::LAG;
 use crate::stamp::Stamp;
 
 /// Between two keys of a slot that moves.
 const STEP: Duration = Duration::from_millis(5);
+/// The sentinel that is named first to all processes.
+const FIRST: usize = 0;
 
 /// What there is in a topology.
 pub(super) fn of(topology: Topology) -> &'static [Fault] {
@@ -20,8 +25,15 @@ pub(super) fn of(topology: Topology) -> &'static [Fault] {
             Fault::Switch,
             Fault::Watcher,
             Fault::Split,
+            Fault::Silence,
         ],
-        Topology::Cluster => &[Fault::Failover, Fault::Stall, Fault::Switch, Fault::Move],
+        Topology::Cluster => &[
+            Fault::Failover,
+            Fault::Stall,
+            Fault::Switch,
+            Fault::Move,
+            Fault::Relapse,
+        ],
     }
 }
 
@@ -41,12 +53,24 @@ pub(super) enum Blow {
     Watcher { sentinel: usize },
     /// The primary and half of the processes on one side, everybody else on the other.
     Split { victim: usize },
+    /// SIGSTOP of the primary and of the sentinel that everybody asks first: nobody is told who has taken over.
+    Silence { victim: usize },
     /// A slot moves to another primary.
     Move { slot: u16 },
+    /// A primary that has no replica just then saves, goes on for a while, gets SIGKILL, and comes back with what it had saved when all the
+    /// others think it dead.
+    Relapse {
+        victim: usize,
+        replicas: Vec<usize>,
+        goes_on: Duration,
+        /// What it comes back with, until it has.
+        saved: Option<PathBuf>,
+    },
 }
 
 impl Blow {
-    pub(super) fn choose(fault: Fault, stage: &mut Stage, chance: &mut fastrand::Rng) -> Self {
+    /// Whom it hits; nobody, while it can't be told who serves what.
+    pub(super) fn choose(fault: Fault, stage: &Stage, chance: &mut fastrand::Rng) -> Option<Self> {
         let slot = match chance.bool() {
             true => control_slot(),
             false => entry_slot(chance),
@@ -54,11 +78,9 @@ impl Blow {
         let (victim, of_it) = match stage {
             Stage::Single(_) => (0, None),
             Stage::Sentinel { primary, .. } => (*primary, None),
-            Stage::Cluster { cluster, control } => {
-                (cluster.primary_of(slot).unwrap_or(*control), Some(slot))
-            }
+            Stage::Cluster { cluster, .. } => (cluster.primary_of(slot)?, Some(slot)),
         };
-        match fault {
+        Some(match fault {
             Fault::Stall => Self::Stall {
                 victim,
                 slot: of_it,
@@ -68,6 +90,16 @@ impl Blow {
                 slot: of_it,
             },
             Fault::Split => Self::Split { victim },
+            Fault::Silence => Self::Silence { victim },
+            Fault::Relapse => Self::Relapse {
+                victim,
+                replicas: match stage {
+                    Stage::Cluster { cluster, .. } => cluster.replicas_of(victim),
+                    _ => Vec::new(),
+                },
+                goes_on: Duration::from_millis(chance.u64(300..1_200)),
+                saved: None,
+            },
             Fault::Move => Self::Move { slot },
             Fault::Watcher => Self::Watcher {
                 sentinel: match stage {
@@ -79,7 +111,7 @@ impl Blow {
                 victim,
                 slot: of_it,
             },
-        }
+        })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -89,31 +121,63 @@ impl Blow {
             Self::Switch { .. } => "switch",
             Self::Watcher { .. } => "watcher",
             Self::Split { .. } => "split",
+            Self::Silence { .. } => "silence",
             Self::Move { .. } => "move",
+            Self::Relapse { .. } => "relapse",
         }
     }
 
     /// Whether another server takes over.
     pub(super) fn takes_over(&self) -> bool {
-        !matches!(self, Self::Watcher { .. } | Self::Move { .. })
+        !matches!(
+            self,
+            Self::Watcher { .. } | Self::Move { .. } | Self::Relapse { .. }
+        )
+    }
+
+    /// Whether something has to happen by itself before it can be mended.
+    pub(super) fn falls(&self) -> bool {
+        self.takes_over() || matches!(self, Self::Relapse { .. })
     }
 
     /// Whether every process has to begin anew.
     pub(super) fn resyncs(&self) -> bool {
-        self.takes_over()
+        self.falls()
+    }
+
+    /// Whether it may be asked for and refused.
+    pub(super) fn is_command(&self) -> bool {
+        matches!(self, Self::Switch { .. })
     }
 
     /// Until when what was asked for may be confirmed and lost, if anything may (PROTOCOL §9). A switch by `CLUSTER FAILOVER` waits until the
     /// replica has everything; one by a sentinel does not, and the old primary goes on until it is told.
-    pub(super) fn loses(&self, fell: Stamp, agreed: Stamp) -> Option<Stamp> {
+    pub(super) fn loses(&self) -> bool {
         match self {
-            Self::Failover { .. } | Self::Stall { .. } | Self::Split { .. } => Some(fell),
-            Self::Switch { slot: None, .. } => Some(agreed),
-            _ => None,
+            Self::Failover { .. }
+            | Self::Stall { .. }
+            | Self::Split { .. }
+            | Self::Silence { .. }
+            | Self::Relapse { .. } => true,
+            Self::Switch { slot, .. } => slot.is_none(),
+            Self::Watcher { .. } | Self::Move { .. } => false,
         }
     }
 
-    pub(super) fn strike(&self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> String {
+    /// How long before the blow a primary may have confirmed what was lost by it: by as much as its replicas lag behind, if it has any.
+    pub(super) fn lag(&self) -> Stamp {
+        match self {
+            Self::Relapse { .. } => 0,
+            _ => LAG,
+        }
+    }
+
+    /// Whether the old primary confirms nothing any more as soon as it is struck.
+    pub(super) fn falls_at_once(&self) -> bool {
+        !self.is_command()
+    }
+
+    pub(super) fn strike(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> String {
         match (self, stage) {
             (Self::Failover { victim, .. }, Stage::Sentinel { group, .. }) => {
                 group.kill(*victim);
@@ -132,14 +196,20 @@ impl Blow {
                 format!("node {victim}, which serves slot {slot:?}, frozen")
             }
             (Self::Switch { victim, .. }, Stage::Sentinel { group, .. }) => {
-                group.switch();
-                format!("a sentinel is told to replace server {victim}")
+                let does = group.try_switch();
+                format!(
+                    "a sentinel is told to replace server {victim}, {}",
+                    heard(does)
+                )
             }
             (Self::Switch { victim, .. }, Stage::Cluster { cluster, .. }) => {
                 match cluster.replicas_of(*victim).first() {
                     Some(replica) => {
-                        cluster.promote(*replica);
-                        format!("node {replica} is told to replace node {victim}")
+                        let does = cluster.try_promote(*replica);
+                        format!(
+                            "node {replica} is told to replace node {victim}, {}",
+                            heard(does)
+                        )
                     }
                     None => "a node without a replica stays".to_owned(),
                 }
@@ -152,6 +222,29 @@ impl Blow {
                 fleet.part(true);
                 group.cut_off(*victim);
                 format!("server {victim} and every other process cut off from the rest")
+            }
+            (Self::Silence { victim }, Stage::Sentinel { group, .. }) => {
+                group.sentinel_mut(FIRST).stop();
+                group.stop(*victim);
+                format!("the primary, server {victim}, frozen, and sentinel {FIRST} before it")
+            }
+            (
+                Self::Relapse {
+                    victim,
+                    replicas,
+                    goes_on,
+                    saved,
+                },
+                Stage::Cluster { cluster, .. },
+            ) => {
+                for replica in replicas {
+                    cluster.kill(*replica);
+                }
+                *saved = save(cluster.node(*victim));
+                // What is confirmed meanwhile is lost.
+                std::thread::sleep(*goes_on);
+                cluster.kill(*victim);
+                format!("node {victim} saved, {goes_on:?} later killed, its replica before")
             }
             (Self::Move { slot }, Stage::Cluster { cluster, .. }) => {
                 let from = cluster.primary_of(*slot);
@@ -180,11 +273,17 @@ impl Blow {
                 Self::Failover { victim, .. }
                 | Self::Stall { victim, .. }
                 | Self::Switch { victim, .. }
-                | Self::Split { victim },
+                | Self::Split { victim }
+                | Self::Silence { victim },
                 Stage::Sentinel { group, .. },
             ) => {
-                let primary = group.primary();
-                primary != *victim && group.claims(primary)
+                // One that was told to give way goes on until it has heard of it.
+                let gone = !self.is_command() || !group.claims(*victim);
+                let primary = group.reign().map(|(primary, _)| primary);
+                primary.is_some_and(|primary| primary != *victim && group.claims(primary)) && gone
+            }
+            (Self::Relapse { victim, .. }, Stage::Cluster { cluster, .. }) => {
+                cluster.has_failed(*victim)
             }
             (
                 Self::Failover {
@@ -207,7 +306,7 @@ impl Blow {
         }
     }
 
-    pub(super) fn mend(&self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> String {
+    pub(super) fn mend(&mut self, fleet: &mut Fleet<'_>, stage: &mut Stage) -> String {
         match (self, stage) {
             (Self::Failover { victim, .. }, Stage::Sentinel { group, .. }) => {
                 group.restart(*victim);
@@ -229,6 +328,30 @@ impl Blow {
                 group.sentinel_mut(*sentinel).restart();
                 format!("sentinel {sentinel} started again")
             }
+            (Self::Silence { victim }, Stage::Sentinel { group, .. }) => {
+                group.wake(*victim);
+                group.sentinel_mut(FIRST).wake();
+                format!("server {victim} goes on, and sentinel {FIRST}")
+            }
+            (
+                Self::Relapse {
+                    victim,
+                    replicas,
+                    saved,
+                    ..
+                },
+                Stage::Cluster { cluster, .. },
+            ) => {
+                cluster.restart(*victim);
+                if let Some(file) = saved.take() {
+                    // Or it would come back the next time, too.
+                    let _ = std::fs::remove_file(file);
+                }
+                for replica in replicas {
+                    cluster.restart(*replica);
+                }
+                format!("node {victim} started again, with what it had saved; its replica, too")
+            }
             (Self::Split { victim }, Stage::Sentinel { group, .. }) => {
                 group.rejoin(*victim);
                 fleet.part(false);
@@ -236,6 +359,13 @@ impl Blow {
             }
             _ => "nothing to be mended".to_owned(),
         }
+    }
+}
+
+fn heard(does: bool) -> &'static str {
+    match does {
+        true => "and does",
+        false => "and refuses",
     }
 }
 
