@@ -288,6 +288,45 @@ def test_everything_can_be_done_by_keyboard(world: World, browser: Browser) -> N
         expect(page.locator("#open-invalidate")).to_be_focused()
 
 
+def test_a_ranking_that_is_refused_leaves_the_rest_as_it_is(world: World, browser: Browser) -> None:
+    with opened(browser, world.demo.page, forgiven=("429",)) as page:
+        refused = {"status": 429, "json": {"detail": "as many scans as may be are under way"}}
+        page.route("**/api/largest?*", lambda route: route.fulfill(**refused))
+        page.reload()
+        page.evaluate(
+            """() => {
+              const state = document.getElementById("state");
+              window.states = [];
+              new MutationObserver(() => states.push(state.dataset.state)).observe(state, { attributes: true });
+            }"""
+        )
+        live(page)
+        with page.expect_response("**/api/largest?*"):
+            pass
+        with page.expect_response("**/api/now"):
+            pass
+        expect(page.locator("#hot-keys tbody tr").first).to_be_visible()
+        assert "lost" not in page.evaluate("states")
+        expect(page.locator("#state")).to_contain_text("Live")
+
+
+def test_the_focus_stays_with_a_name_whose_rank_is_another(world: World, browser: Browser) -> None:
+    names = ["first", "second"]
+
+    def answer(route: Route) -> None:
+        keys = [{"name": name, "reads": 1, "over": 0, "share": 0.1} for name in names]
+        route.fulfill(json={"keys": keys, "tags": []})
+
+    with opened(browser, world.demo.page) as page:
+        page.route("**/api/hot?*", answer)
+        shown = page.locator("#hot-keys button")
+        expect(shown).to_have_text(["first", "second"])
+        shown.nth(1).focus()
+        names.reverse()
+        expect(shown).to_have_text(["second", "first"])
+        expect(shown.nth(0)).to_be_focused()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(world: World, browser: Browser, scheme: str) -> None:
     def check(page: Page, what: str) -> None:
