@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from conftest import World, opened
 from world import Demo, until
@@ -80,6 +80,68 @@ def test_a_search_finds_an_entry_and_says_why_it_is_as_it_is(world: World, brows
         page.keyboard.press("Enter")
         expect(sheet.locator(".badge")).to_have_text("absent")
         expect(sheet.locator(".why")).to_contain_text("Nothing is stored under this key")
+
+
+def test_a_search_goes_on_where_a_page_of_keys_ended(world: World, browser: Browser) -> None:
+    with opened(browser, world.demo.page, forgiven=("429", "503")) as page:
+        live(page)
+        found, note = page.locator("#found li"), page.locator("#found-note")
+
+        def search(text: str, *answers: dict[str, object]) -> list[str]:
+            """What is asked for a text, when the answers are these, the last one again and again."""
+            asked: list[str] = []
+
+            def answer(route: Route) -> None:
+                cursor = re.search(r"cursor=(\w+)", route.request.url)
+                asked.append(cursor[1] if cursor else "")
+                route.fulfill(**answers[min(len(asked), len(answers)) - 1])
+
+            page.unroute("**/api/keys?*")
+            page.route("**/api/keys?*", answer)
+            page.locator("#query").fill(text)
+            return asked
+
+        nothing_yet: dict[str, object] = {"json": {"keys": [], "cursor": "7"}}
+
+        def at_last(key: str) -> dict[str, object]:
+            return {"json": {"keys": [key], "cursor": None}}
+
+        asked = search("far", nothing_yet, at_last("far:1"))
+        expect(found).to_have_text(["far:1"])
+        expect(note).to_have_text("")
+        assert asked == ["", "7"]
+
+        # Others are being served: it waits.
+        refused: dict[str, object] = {"status": 429, "json": {"detail": "as many scans as may be"}}
+        asked = search("fa", refused, nothing_yet, refused, at_last("far:2"))
+        expect(found).to_have_text(["far:2"])
+        expect(note).to_have_text("")
+        assert asked == ["", "", "7", "7"]
+
+        search("f", {"status": 503, "json": {"detail": "the store does not answer"}})
+        expect(note).to_have_text("the store does not answer")
+        expect(found).to_have_count(0)
+        search("nobody", {"json": {"keys": [], "cursor": None}})
+        expect(note).to_have_text("No key matches.")
+        expect(found).to_have_count(0)
+
+
+def test_a_search_that_takes_too_long_says_that_it_saw_a_part(world: World, browser: Browser) -> None:
+    with opened(browser, world.demo.page) as page:
+        live(page)
+        page.clock.install()
+
+        def answer(route: Route) -> None:
+            # By the page's clock.
+            page.clock.fast_forward(2000)
+            route.fulfill(json={"keys": ["far:1"], "cursor": "7"})
+
+        page.route("**/api/keys?*", answer)
+        page.locator("#query").fill("far")
+        expect(page.locator("#found-note")).to_contain_text("there may be more")
+        expect(page.locator("#found li")).to_have_text(["far:1"])
+        page.keyboard.press("ArrowDown")
+        expect(page.locator("#found li")).to_have_attribute("aria-selected", "true")
 
 
 def test_a_dry_run_counts_then_it_is_done_and_the_entry_is_dead_and_the_log_says_so(world: World, browser: Browser) -> None:
@@ -224,6 +286,45 @@ def test_everything_can_be_done_by_keyboard(world: World, browser: Browser) -> N
         page.keyboard.press("Escape")
         expect(page.locator("#invalidate")).to_be_hidden()
         expect(page.locator("#open-invalidate")).to_be_focused()
+
+
+def test_a_ranking_that_is_refused_leaves_the_rest_as_it_is(world: World, browser: Browser) -> None:
+    with opened(browser, world.demo.page, forgiven=("429",)) as page:
+        refused = {"status": 429, "json": {"detail": "as many scans as may be are under way"}}
+        page.route("**/api/largest?*", lambda route: route.fulfill(**refused))
+        page.reload()
+        page.evaluate(
+            """() => {
+              const state = document.getElementById("state");
+              window.states = [];
+              new MutationObserver(() => states.push(state.dataset.state)).observe(state, { attributes: true });
+            }"""
+        )
+        live(page)
+        with page.expect_response("**/api/largest?*"):
+            pass
+        with page.expect_response("**/api/now"):
+            pass
+        expect(page.locator("#hot-keys tbody tr").first).to_be_visible()
+        assert "lost" not in page.evaluate("states")
+        expect(page.locator("#state")).to_contain_text("Live")
+
+
+def test_the_focus_stays_with_a_name_whose_rank_is_another(world: World, browser: Browser) -> None:
+    names = ["first", "second"]
+
+    def answer(route: Route) -> None:
+        keys = [{"name": name, "reads": 1, "over": 0, "share": 0.1} for name in names]
+        route.fulfill(json={"keys": keys, "tags": []})
+
+    with opened(browser, world.demo.page) as page:
+        page.route("**/api/hot?*", answer)
+        shown = page.locator("#hot-keys button")
+        expect(shown).to_have_text(["first", "second"])
+        shown.nth(1).focus()
+        names.reverse()
+        expect(shown).to_have_text(["second", "first"])
+        expect(shown.nth(0)).to_be_focused()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -27,7 +27,9 @@ export const now = () => ask("api/now");
 export const hot = (n) => ask(query("api/hot", { n }));
 export const largest = (n) => ask(query("api/largest", { n }));
 export const entry = (key) => ask(query("api/entry", { key }));
-export const keys = (pattern, limit) => ask(query("api/keys", { pattern, limit }));
+/** A page of keys, from a cursor on; until the signal comes. */
+export const keys = (pattern, limit, cursor, signal) =>
+  ask(query("api/keys", { pattern, limit, ...(cursor && { cursor }) }), { signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]) });
 export const log = (since) => new EventSource(query("api/log", { since }));
 
 export const invalidate = (wish) =>

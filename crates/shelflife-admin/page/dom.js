@@ -35,6 +35,8 @@ export function say(element, text) {
  * `make()` gives a new element, `update(element, item)` fills it.
  */
 export function each(parent, items, key, make, update) {
+  // An element that is moved loses the focus.
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
@@ -50,6 +52,7 @@ export function each(parent, items, key, make, update) {
     else parent.insertBefore(element, place);
   }
   for (const gone of old.values()) gone.remove();
+  if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
 }
 
 /** Replaces what is in an element; null is nothing. */

@@ -30,20 +30,22 @@ const log = new Log(actions);
 new Search(actions.open);
 
 let looks = 0;
+/** The tables of names while they are asked for. */
+let names = null;
 let lostAt = null;
 
 async function look() {
   try {
-    const now = await api.now();
-    if (looks++ % SELDOM === 0) await ranking.refresh();
-    lostAt = null;
-    draw(now);
+    draw(await api.now());
+    // By themselves: the figures wait for no names, and stay true where those are refused.
+    if (looks++ % SELDOM === 0) names ??= ranking.refresh().catch(lost).finally(() => { names = null; });
   } catch (error) {
     lost(error);
   }
 }
 
 function draw(now) {
+  lostAt = null;
   samples.add(now);
   for (const part of [traffic, reasons, latency]) part.draw(samples);
   processes.draw(now);

@@ -16,12 +16,17 @@ export class Ranking {
     this.largest = new Table("largest", key);
   }
 
+  /** Each table by itself: one that is refused shows what it did, until its turn comes again. Fails when the session is over. */
   async refresh() {
-    const [hot, large] = await Promise.all([api.hot(MOST), api.largest(MOST)]);
+    const [hot, large] = await Promise.allSettled([api.hot(MOST), api.largest(MOST)]);
+    const over = [hot, large].find((asked) => asked.reason?.status === 401);
+    if (over) throw over.reason;
     const read = ({ name, reads, share }) => ({ name, figure: `~${about(reads)}`, beside: percent(share) });
-    this.keys.draw(hot.keys.map(read));
-    this.tags.draw(hot.tags.map(read));
-    this.largest.draw(large.entries.map((entry) => ({ name: entry.key, figure: bytes(entry.bytes) })));
+    if (hot.value) {
+      this.keys.draw(hot.value.keys.map(read));
+      this.tags.draw(hot.value.tags.map(read));
+    }
+    if (large.value) this.largest.draw(large.value.entries.map((entry) => ({ name: entry.key, figure: bytes(entry.bytes) })));
   }
 }
 

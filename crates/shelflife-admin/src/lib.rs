@@ -59,8 +59,11 @@
 //! says whether those are all. Otherwise `{receipt, took_us}`, once the store has confirmed it, or with
 //! `everywhere: true` once every process has applied it. What is not confirmed is a 503.
 //!
+//! A key or a tag is given as the application names it, or as a listing shows it. Where a text may be either, `api/entry` shows
+//! the listed one if it is there, and `api/invalidate` takes both.
+//!
 //! With a token, every request carries it as `Authorization: Bearer …`; a browser gets a cookie from the form that
-//! the page shows. A `POST` by cookie, or where no token is needed, needs the field `Shelflife-Admin: 1` as well:
+//! the page shows; credentials of another scheme are passed over. A `POST` by cookie, or where no token is needed, needs the field `Shelflife-Admin: 1` as well:
 //! a page of another site cannot send it.
 //!
 //! Must not: hold policy, print, or know where it is mounted.
@@ -77,7 +80,7 @@ mod page;
 mod problem;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -94,6 +97,9 @@ const WATCHERS: usize = 8;
 /// Scans under way at once, dry runs among them.
 const SCANS: usize = 2;
 
+/// After which time a log is watched no longer. A browser asks again.
+const WATCHED_FOR: Duration = Duration::from_secs(60);
+
 /// The page and its API, for a cache.
 ///
 /// To be nested at a path (`/_shelflife`), or served as it is. The page itself is `page` below that; `nest_service`
@@ -103,20 +109,7 @@ const SCANS: usize = 2;
 ///
 /// When it would be open to whoever reaches it: then what to do. When the token is too short, or a host is none.
 pub fn router(cache: &Cache, access: Access) -> Result<Router, AccessError> {
-    let admin = Admin {
-        cache: cache.clone(),
-        gate: Arc::new(access.check()?),
-        since: Instant::now(),
-        server: Arc::default(),
-        watchers: Arc::new(Semaphore::new(WATCHERS)),
-        scans: Arc::new(Semaphore::new(SCANS)),
-    };
-    Ok(Router::new()
-        .nest("/api", api::router())
-        .merge(login::router())
-        .fallback(page::serve)
-        .layer(from_fn_with_state(admin.clone(), guard::guard))
-        .with_state(admin))
+    Ok(Admin::new(cache, access)?.router())
 }
 
 /// What the handlers share.
@@ -131,4 +124,110 @@ pub(crate) struct Admin {
     pub(crate) watchers: Arc<Semaphore>,
     /// One permit for each scan that may be under way.
     pub(crate) scans: Arc<Semaphore>,
+    /// Whoever looks for the largest entries has it meanwhile.
+    pub(crate) largest: Arc<Semaphore>,
+    /// How long a log is watched.
+    pub(crate) watched_for: Duration,
+}
+
+impl Admin {
+    fn new(cache: &Cache, access: Access) -> Result<Self, AccessError> {
+        Ok(Admin {
+            cache: cache.clone(),
+            gate: Arc::new(access.check()?),
+            since: Instant::now(),
+            server: Arc::default(),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
+            scans: Arc::new(Semaphore::new(SCANS)),
+            largest: Arc::new(Semaphore::new(1)),
+            watched_for: WATCHED_FOR,
+        })
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .nest("/api", api::router())
+            .merge(login::router())
+            .fallback(page::serve)
+            .layer(from_fn_with_state(self.clone(), guard::guard))
+            .with_state(self)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::future::Future;
+
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use axum::response::Response;
+    use shelflife::Invalidation;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn admin() -> Admin {
+        let access = Access::listener("127.0.0.1:8081".parse().unwrap());
+        Admin::new(&Cache::memory(), access).unwrap()
+    }
+
+    async fn ask(admin: &Admin, method: &str, path: &str, document: &str) -> Response {
+        let request = Request::builder().method(method).uri(path);
+        let request = request
+            .header("host", "localhost")
+            .header("shelflife-admin", "1");
+        let request = request.body(Body::from(document.to_owned())).unwrap();
+        admin.clone().router().oneshot(request).await.unwrap()
+    }
+
+    /// How long what has to come may take.
+    async fn soon<F: Future>(what: F) -> F::Output {
+        let patience = Duration::from_secs(10);
+        tokio::time::timeout(patience, what).await.expect("in time")
+    }
+
+    #[tokio::test]
+    async fn only_so_many_scan_at_once_and_a_ranking_is_none() {
+        let admin = admin();
+        let under_way = admin.scans.acquire_many(SCANS as u32).await.unwrap();
+        for (method, path, document) in [
+            ("GET", "/api/keys", ""),
+            (
+                "POST",
+                "/api/invalidate",
+                r#"{"all": true, "dry_run": true}"#,
+            ),
+        ] {
+            let answer = ask(&admin, method, path, document).await;
+            assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+        }
+        for path in ["/api/largest", "/api/hot", "/api/now", "/api/entry?key=a"] {
+            let answer = soon(ask(&admin, "GET", path, "")).await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        }
+        drop(under_way);
+        let answer = ask(&admin, "GET", "/api/keys", "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_of_a_log_holds_its_place_no_longer_than_others() {
+        let admin = Admin {
+            watched_for: Duration::from_millis(50),
+            ..admin()
+        };
+        let mut unread = Vec::new();
+        for _ in 0..WATCHERS {
+            let stream = ask(&admin, "GET", "/api/log?since=60", "").await;
+            assert_eq!(stream.status(), StatusCode::OK);
+            unread.push(stream);
+        }
+        // More than is kept for who is slow: whoever passes it on has to wait.
+        for n in 0..300 {
+            let told = Invalidation::new().tag(format!("t{n}"));
+            admin.cache.invalidate(told).await.unwrap();
+        }
+        drop(soon(admin.watchers.acquire_many(WATCHERS as u32)).await);
+    }
 }

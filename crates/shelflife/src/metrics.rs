@@ -111,14 +111,14 @@ mod taps {
         all
     }
 
-    /// Has each timer tell its times from now on; once for each who listens.
+    /// Has each timer tell its times from now on, in place of what the same listener gave before.
     pub(super) fn tap(
         cache: &Cache,
         who: usize,
         tap: impl Fn(&'static str, &families::Labels) -> Tap,
     ) {
         for (timer, name, labels) in timers(cache) {
-            timer.tap(who, || tap(name, &labels));
+            timer.tap(who, tap(name, &labels));
         }
     }
 }

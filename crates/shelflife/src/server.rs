@@ -11,7 +11,8 @@ use crate::store::{Store, StoreResult};
 
 /// How the server of a cache is: what is not told, or does not apply, is `None`.
 ///
-/// Figures are of the whole server, whoever uses it, except for the log's.
+/// Figures are of the whole server, whoever uses it, except for the log's. Of a cluster they are of all primaries
+/// together: sums, and of what is no sum the worse; what names a server is the first's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerInfo {

@@ -72,11 +72,12 @@ impl<'a> Asked<'a> {
         origin.is_some_and(|origin| origin.as_bytes().starts_with(b"https://"))
     }
 
-    /// RFC 6750 §2.1. What is there and is not a bearer's is an empty token, which nobody has.
+    /// RFC 6750 §2.1. Credentials of another scheme are for somebody else, such as a proxy before this; of several
+    /// fields none is believed: that is an empty token, which nobody has.
     pub(crate) fn bearer(&self) -> Option<&'a [u8]> {
         match self.only(&AUTHORIZATION) {
             Only::Nothing => None,
-            Only::One(field) => Some(bearer(field).unwrap_or_default()),
+            Only::One(field) => bearer(field),
             Only::Several => Some(b""),
         }
     }
@@ -105,8 +106,11 @@ impl<'a> Asked<'a> {
 }
 
 fn bearer(field: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, token) = field.as_bytes().split_at_checked("Bearer ".len())?;
+    // RFC 9110 §11.4: a scheme, and behind a space what it needs.
+    let mut parts = field.as_bytes().splitn(2, |byte| *byte == b' ');
+    let scheme = parts.next()?;
+    let token = parts.next().unwrap_or_default();
     scheme
-        .eq_ignore_ascii_case(b"Bearer ")
+        .eq_ignore_ascii_case(b"Bearer")
         .then(|| token.trim_ascii())
 }

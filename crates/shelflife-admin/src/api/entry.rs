@@ -52,10 +52,18 @@ pub(crate) async fn entry(
     State(admin): State<Admin>,
     Asked(which): Asked<Which>,
 ) -> Result<Json<Shown>, Problem> {
-    let key = given::key(&which.key)?;
-    let found = admin.cache.inspect(key).await;
-    let found = found.map_err(|error| Problem::store("the store does not answer", &error))?;
-    Ok(Json(shown(found)))
+    let mut first = None;
+    for key in given::readings(&which.key)? {
+        let found = admin.cache.inspect(key).await;
+        let found = found.map_err(|error| Problem::store("the store does not answer", &error))?;
+        if found.state != "absent" {
+            return Ok(Json(shown(found)));
+        }
+        first = first.or(Some(found));
+    }
+    // There is at least one reading.
+    let nothing = || Problem::bad("a name is empty");
+    first.map(shown).map(Json).ok_or_else(nothing)
 }
 
 fn shown(found: Inspection) -> Shown {

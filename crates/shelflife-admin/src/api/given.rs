@@ -47,13 +47,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
     }
 }
 
-/// A key that was given: as the application names it, or as a listing shows it, which has a `%` for what is escaped.
-pub(crate) fn key(text: &str) -> Result<Key<'static>, Problem> {
+/// The keys that a text may stand for: the one that a listing shows so, with `%XX` for what is escaped, then the one
+/// that the application names so. They differ only for a name that holds a `%`; then nobody but who wrote it knows
+/// which one is meant.
+pub(crate) fn readings(text: &str) -> Result<impl Iterator<Item = Key<'static>> + use<>, Problem> {
     let text = name(text)?;
-    Ok(match text.contains('%') {
-        true => Key::listed(text),
-        false => Key::from(text).into_owned(),
-    })
+    let listed = Key::listed(text);
+    let named = Key::from(text).into_owned();
+    let named = (named != listed).then_some(named);
+    Ok(std::iter::once(listed).chain(named))
 }
 
 /// A name of bearable length.

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shelflife::{Invalidation, Pattern, Tag};
+use shelflife::{Invalidation, Pattern};
 
 use super::count::{self, Target};
 use super::given::{self, Document};
@@ -59,23 +59,16 @@ fn target(wish: &Wish) -> Result<Target, Problem> {
         ..Target::default()
     };
     for key in &wish.keys {
-        target.keys.push(given::key(key)?);
+        target.keys.extend(given::readings(key)?);
     }
     for tag in &wish.tags {
-        target.tags.push(tag_of(given::name(tag)?));
+        // A tag is shown as a key is.
+        target.tags.extend(given::readings(tag)?.map(Into::into));
     }
     for pattern in &wish.patterns {
         target.patterns.push(Pattern::new(given::name(pattern)?));
     }
     Ok(target)
-}
-
-/// As the application names it, or as the page shows it, which has a `%` for what is escaped.
-fn tag_of(text: &str) -> Tag {
-    match text.contains('%') {
-        true => Tag::from(shelflife::Key::listed(text)),
-        false => Tag::from(text),
-    }
 }
 
 async fn dry_run(admin: &Admin, target: &Target) -> Result<Value, Problem> {

@@ -1,20 +1,23 @@
 //! `GET api/log`: the log of invalidations as it runs, as server-sent events.
 //!
 //! A stream ends by itself after a while, so that none holds up the end of a server; a browser asks again, and says
-//! where it was.
+//! where it was. A task of its own reads the log and passes it on, so that this ends in time even where nobody takes
+//! what is passed: a stream that is not polled looks at no clock.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{self, Stream};
+use futures_util::future::select;
+use futures_util::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use shelflife::{Epoch, Logged, Watch, Watched};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
 
 use super::given::Asked;
 use super::now::milliseconds;
@@ -24,8 +27,8 @@ use crate::problem::Problem;
 /// How far back a stream may begin, in seconds.
 const BACK: u64 = 3600;
 
-/// After which time a stream ends.
-const LIFE: Duration = Duration::from_secs(60);
+/// How many entries are kept for who is slow to take them.
+const KEPT: usize = 64;
 
 /// After which silence a word is said, so that nobody takes the connection for dead.
 const BREATH: Duration = Duration::from_secs(10);
@@ -54,14 +57,10 @@ pub(crate) async fn log(
     let since = left_at(&headers).unwrap_or(Duration::from_secs(since));
     let watch = admin.cache.watch(since).await;
     let watch = watch.map_err(|error| Problem::store("the log is out of reach", &error))?;
-    let events = events(Watching {
-        watch,
-        until: Instant::now() + LIFE,
-        greeted: false,
-        _permit: permit,
-    });
+    let (to, from) = mpsc::channel(KEPT);
+    tokio::spawn(pass_on(watch, to, admin.watched_for, permit));
     let breath = KeepAlive::new().interval(BREATH);
-    Ok(Sse::new(events).keep_alive(breath).into_response())
+    Ok(Sse::new(events(from)).keep_alive(breath).into_response())
 }
 
 /// How long ago a browser has seen its last entry, if it says so. It may see some again.
@@ -73,24 +72,31 @@ fn left_at(headers: &HeaderMap) -> Option<Duration> {
     Some((ago + Duration::from_secs(5)).min(Duration::from_secs(BACK)))
 }
 
-/// A stream under way.
-struct Watching {
-    watch: Watch,
-    until: Instant,
-    greeted: bool,
+/// Until the log ends, the one who looks on has left, or the time is over: then the connection and the permit are free.
+async fn pass_on(
+    mut watch: Watch,
+    to: mpsc::Sender<Watched>,
+    at_most: Duration,
     _permit: OwnedSemaphorePermit,
+) {
+    let passing = pin!(async {
+        while let Some(seen) = watch.next().await {
+            if to.send(seen).await.is_err() {
+                return;
+            }
+        }
+    });
+    let left = pin!(to.closed());
+    let _ = timeout(at_most, select(passing, left)).await;
 }
 
-fn events(watching: Watching) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(watching, async |mut it| {
-        if !it.greeted {
-            it.greeted = true;
-            // The head goes out with it, however quiet the log is.
-            return Some((Ok(Event::default().comment("watching").retry(AGAIN)), it));
-        }
-        let seen = tokio::time::timeout_at(it.until, it.watch.next()).await;
-        Some((Ok(event(seen.ok()??)), it))
-    })
+fn events(from: mpsc::Receiver<Watched>) -> impl Stream<Item = Result<Event, Infallible>> {
+    // The head goes out with it, however quiet the log is.
+    let greeting = Event::default().comment("watching").retry(AGAIN);
+    let seen = stream::unfold(from, async |mut from| {
+        Some((event(from.recv().await?), from))
+    });
+    stream::once(async { greeting }).chain(seen).map(Ok)
 }
 
 fn event(seen: Watched) -> Event {

@@ -183,6 +183,11 @@ async fn the_token_is_needed_and_nothing_like_it_will_do() {
     assert_eq!(status(&app, two).await, 401);
     let right = request("GET", "api/now").header("authorization", &bearer);
     assert_eq!(status(&app, right).await, 200);
+    // A URL stands in logs and histories. RFC 6750 §2.3 says how a token would stand there, and not to do it.
+    for name in ["access_token", "token"] {
+        let in_the_url = request("GET", &format!("api/hot?n=1&{name}={TOKEN}"));
+        assert_eq!(status(&app, in_the_url).await, 401, "{name}");
+    }
     // Who sends the token itself has shown the intent: no browser sends it unasked.
     let change = request("POST", "api/invalidate").header("authorization", &bearer);
     let change = change.body(Body::from(r#"{"all":true}"#)).unwrap();
@@ -265,8 +270,15 @@ async fn every_answer_forbids_what_the_page_does_not_need() {
             }
             assert!(!policy.contains("unsafe"), "{path}: {policy}");
             assert_eq!(answer.field("cache-control"), "no-store", "{path}");
-            assert_eq!(answer.field("x-content-type-options"), "nosniff", "{path}");
-            assert_eq!(answer.field("referrer-policy"), "same-origin", "{path}");
+            for (name, expected) in [
+                ("x-content-type-options", "nosniff"),
+                ("x-frame-options", "DENY"),
+                ("referrer-policy", "same-origin"),
+                ("cross-origin-opener-policy", "same-origin"),
+                ("cross-origin-resource-policy", "same-origin"),
+            ] {
+                assert_eq!(answer.field(name), expected, "{path}: {name}");
+            }
             assert!(
                 !answer.headers.contains_key("access-control-allow-origin"),
                 "{path}"

@@ -58,4 +58,30 @@ on_both_stores! {
             }
         }
     }
+
+    async fn a_name_with_a_percent_is_meant_as_it_is_typed_and_as_it_is_listed(cache: &Cache) {
+        let app = local(cache);
+        let (typed, listed) = ("docs/a%20b", Key::from("docs/a%20b").as_str().to_owned());
+        for field in ["keys", "tags"] {
+            for text in [typed, &listed] {
+                cache.entry(typed).tag(typed).set("typed".to_owned()).await.unwrap();
+                let entry = get(&app, &format!("api/entry?key={}", in_query(text))).await.json();
+                assert_eq!((&entry["key"], &entry["excerpt"]), (&listed.as_str().into(), &"typed".into()), "{text}");
+                let would = post(&app, "api/invalidate", serde_json::json!({ field: [text], "dry_run": true })).await.json();
+                assert_eq!(would["entries"], 1, "{field} {text}: {would}");
+                let done = post(&app, "api/invalidate", serde_json::json!({ field: [text] })).await;
+                assert_eq!(done.status, StatusCode::OK, "{done:?}");
+                assert!(!cache.exists(typed).await, "{field} {text}");
+            }
+        }
+        // Where the same text is listed for another one, that one is shown, and both are hit.
+        cache.set("docs/a b", "listed".to_owned()).await.unwrap();
+        cache.set(typed, "typed".to_owned()).await.unwrap();
+        let entry = get(&app, &format!("api/entry?key={}", in_query(typed))).await.json();
+        assert_eq!(entry["excerpt"], "listed");
+        let would = post(&app, "api/invalidate", serde_json::json!({ "keys": [typed], "dry_run": true })).await.json();
+        assert_eq!(would["entries"], 2, "{would}");
+        post(&app, "api/invalidate", serde_json::json!({ "keys": [typed] })).await;
+        assert!(!cache.exists("docs/a b").await && !cache.exists(typed).await);
+    }
 }

@@ -2,8 +2,9 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use shelflife::Cache;
+use shelflife_admin::{Access, router};
 
 use crate::asking::{Answer, TOKEN, get, guarded, local, request, send};
 
@@ -76,17 +77,28 @@ async fn the_form_gives_a_cookie_that_only_this_page_gets() {
         StatusCode::OK
     );
     // A wrong token is not made right by it.
-    let both = with("GET", "api/now").header("authorization", "Bearer what");
-    assert_eq!(
-        send(&app, both.body(Body::empty()).unwrap()).await.status,
-        StatusCode::UNAUTHORIZED
-    );
-    // Nor is another cookie.
-    let forged = request("GET", "api/now").header("cookie", "shelflife-admin=99999999999.00");
-    assert_eq!(
-        send(&app, forged.body(Body::empty()).unwrap()).await.status,
-        StatusCode::UNAUTHORIZED
-    );
+    for wrong in ["Bearer what", "bearer", "Bearer "] {
+        let both = with("GET", "api/now").header("authorization", wrong);
+        let both = send(&app, both.body(Body::empty()).unwrap()).await;
+        assert_eq!(both.status, StatusCode::UNAUTHORIZED, "{wrong:?}");
+    }
+    // What is for somebody else does not make it wrong.
+    for other in ["Basic dTpw", "Negotiate YQ", "Bearers what", ""] {
+        let both = with("GET", "api/now").header("authorization", other);
+        let both = send(&app, both.body(Body::empty()).unwrap()).await;
+        assert_eq!(both.status, StatusCode::OK, "{other:?}");
+        let change = with("POST", "api/invalidate").header("authorization", other);
+        let change = send(&app, change.body(body()).unwrap()).await;
+        assert_eq!(change.status, StatusCode::FORBIDDEN, "{other:?}");
+    }
+    // A cookie that nobody gave counts as none, whatever its time.
+    let (_, seal) = pair.split_once('.').unwrap();
+    for forged in ["0", "00", &"0".repeat(64), seal] {
+        let forged = format!("shelflife-admin=99999999999.{forged}");
+        let asked = request("GET", "api/now").header("cookie", &forged);
+        let answer = send(&app, asked.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{forged}");
+    }
 }
 
 #[tokio::test]
@@ -134,6 +146,21 @@ async fn a_form_of_another_site_is_refused() {
         let answer = enter(&app, &form, origin).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}");
         assert!(!answer.headers.contains_key("set-cookie"));
+    }
+}
+
+#[tokio::test]
+async fn a_form_by_a_name_that_was_not_told_is_refused() {
+    let access = Access::token(TOKEN).host("admin.example");
+    let app = Router::new().nest_service("/_shelflife", router(&Cache::memory(), access).unwrap());
+    for (host, expected) in [
+        ("admin.example", StatusCode::SEE_OTHER),
+        ("rebound.example", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        let request = Request::post("/_shelflife/login").header("host", host);
+        let form = Body::from(format!("token={TOKEN}"));
+        let answer = send(&app, request.body(form).unwrap()).await;
+        assert_eq!(answer.status, expected, "{host}");
     }
 }
 

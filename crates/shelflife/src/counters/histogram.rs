@@ -1,5 +1,7 @@
 //! How long things took, in fixed buckets: 1, 2, 5 in each decade from 10 µs to 50 s.
 
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -27,7 +29,37 @@ const STRIPES: usize = 4;
 
 /// Where a time is told beside being counted.
 #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
-pub(crate) type Tap = Box<dyn Fn(Duration) + Send + Sync>;
+pub(crate) type Tap = std::sync::Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// Those who listen to a timer: one place for each who may.
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+#[derive(Default)]
+struct Taps {
+    /// Whether anybody does, so that where nobody does a time costs one relaxed load more. It only ever becomes true,
+    /// and orders nothing: the lock does.
+    any: std::sync::atomic::AtomicBool,
+    each: std::sync::RwLock<[Option<Tap>; 2]>,
+}
+
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+impl Taps {
+    fn tell(&self, took: Duration) {
+        if self.any.load(Relaxed) {
+            // Out of the lock: who is told may be anybody's code, and may tap.
+            let each = self.each.read();
+            let each = each.unwrap_or_else(PoisonError::into_inner).clone();
+            each.iter().flatten().for_each(|tap| tap(took));
+        }
+    }
+
+    fn set(&self, who: usize, tap: Tap) {
+        let mut each = self.each.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = each.get_mut(who) {
+            *place = Some(tap);
+            self.any.store(true, Relaxed);
+        }
+    }
+}
 
 /// The same in seconds, for those who count themselves.
 #[cfg(feature = "opentelemetry")]
@@ -40,9 +72,8 @@ pub(crate) fn bounds() -> Vec<f64> {
 #[derive(Default)]
 pub(crate) struct Timer {
     stripes: [Stripe; STRIPES],
-    /// One for each who may listen.
     #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
-    taps: [std::sync::OnceLock<Tap>; 2],
+    taps: Taps,
 }
 
 impl std::fmt::Debug for Timer {
@@ -66,17 +97,13 @@ impl Timer {
         stripe.buckets[bucket].fetch_add(1, Relaxed);
         stripe.ns.fetch_add(ns, Relaxed);
         #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
-        for tap in self.taps.iter().filter_map(|tap| tap.get()) {
-            tap(took);
-        }
+        self.taps.tell(took);
     }
 
-    /// Has its times told to one who listens, if it is the first time that he asks.
+    /// Has its times told to one who listens, by what he asked with last.
     #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
-    pub(crate) fn tap(&self, who: usize, tap: impl FnOnce() -> Tap) {
-        if let Some(place) = self.taps.get(who) {
-            place.get_or_init(tap);
-        }
+    pub(crate) fn tap(&self, who: usize, tap: Tap) {
+        self.taps.set(who, tap);
     }
 
     /// Takes the time from now until what is returned is dropped.

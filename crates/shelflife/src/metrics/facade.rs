@@ -1,5 +1,7 @@
 //! To the recorder of the crate `metrics`: whichever exporter the application has installed.
 
+use std::sync::Arc;
+
 use ::metrics::{Label, counter, gauge, histogram};
 
 use super::families::{Kind, Labels, Value};
@@ -9,7 +11,7 @@ use crate::cache::Cache;
 /// Tells the installed recorder how the counters and gauges of a cache stand, under the names of
 /// [`prometheus`](super::prometheus). Call it at about the pace of the exporter, after
 /// [`server_info`](Cache::server_info) if the server's figures are wanted. Histograms go to the recorder as things
-/// happen, from the first call on.
+/// happen, from the first call on that finds it installed.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -27,9 +29,10 @@ use crate::cache::Cache;
 /// ```
 pub fn publish(cache: &Cache) {
     let namespace = cache.namespace();
+    // Anew each time: what the facade gives while no recorder is installed records nothing, ever.
     taps::tap(cache, TAP, |name, labels| {
         let histogram = histogram!(name, told(namespace, labels));
-        Box::new(move |took| histogram.record(took.as_secs_f64()))
+        Arc::new(move |took| histogram.record(took.as_secs_f64()))
     });
     for family in families(cache) {
         for (labels, value) in &family.samples {

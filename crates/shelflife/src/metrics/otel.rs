@@ -61,7 +61,7 @@ pub fn instrument(cache: &Cache, meter: &Meter) {
         let histogram = meter.f64_histogram(name).with_unit(unit);
         let histogram = histogram.with_boundaries(crate::counters::bounds()).build();
         let attributes = attributes(&namespace, labels);
-        Box::new(move |took| histogram.record(took.as_secs_f64(), &attributes))
+        Arc::new(move |took| histogram.record(took.as_secs_f64(), &attributes))
     });
 }
 

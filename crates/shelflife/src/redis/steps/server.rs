@@ -37,18 +37,21 @@ impl RedisStore {
     }
 }
 
-/// Of two servers that serve as one: sums, and of what is no sum the worse.
+/// Of two servers that serve as one: sums, and of what is no sum the worse. What names a server, as its version,
+/// is the first's.
 fn together(one: ServerInfo, other: ServerInfo) -> ServerInfo {
-    let sum = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
     let most = |a: Option<u64>, b: Option<u64>| a.max(b);
     ServerInfo {
         nodes: one.nodes + other.nodes,
+        role: match one.role.as_deref() {
+            None | Some("master") => other.role.or(one.role),
+            // It was asked as a primary, and is none.
+            Some(_) => one.role,
+        },
+        uptime: known(one.uptime, other.uptime, u64::min),
         used_memory: sum(one.used_memory, other.used_memory),
         max_memory: sum(one.max_memory, other.max_memory),
-        fragmentation: match (one.fragmentation, other.fragmentation) {
-            (Some(a), Some(b)) => Some(a.max(b)),
-            (a, b) => a.or(b),
-        },
+        fragmentation: known(one.fragmentation, other.fragmentation, f64::max),
         evicted_keys: sum(one.evicted_keys, other.evicted_keys),
         expired_keys: sum(one.expired_keys, other.expired_keys),
         keyspace_hits: sum(one.keyspace_hits, other.keyspace_hits),
@@ -60,7 +63,35 @@ fn together(one: ServerInfo, other: ServerInfo) -> ServerInfo {
         commands_per_second: sum(one.commands_per_second, other.commands_per_second),
         replicas: sum(one.replicas, other.replicas),
         replica_lag: most(one.replica_lag, other.replica_lag),
+        persistence: kept(one.persistence, other.persistence),
         ..one
+    }
+}
+
+/// How two servers keep what they have: one that fails, or that is reading, is enough to say so.
+fn kept(one: Persistence, other: Persistence) -> Persistence {
+    let all = |a: bool, b: bool| a && b;
+    let any = |a: bool, b: bool| a || b;
+    Persistence {
+        append_only: known(one.append_only, other.append_only, any),
+        append_ok: known(one.append_ok, other.append_ok, all),
+        snapshot_ok: known(one.snapshot_ok, other.snapshot_ok, all),
+        snapshot_at: known(one.snapshot_at, other.snapshot_at, u64::min),
+        unsaved_changes: sum(one.unsaved_changes, other.unsaved_changes),
+        loading: known(one.loading, other.loading, any),
+    }
+}
+
+/// A sum is known when both of its parts are.
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    Some(one? + other?)
+}
+
+/// Of two that may be unknown, what is known.
+fn known<T>(one: Option<T>, other: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(both(one, other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -194,6 +225,41 @@ mod tests {
             (both.replicas, both.role.as_deref()),
             (None, Some("master"))
         );
+    }
+
+    #[test]
+    fn one_primary_that_cannot_keep_what_it_has_is_enough_to_say_so() {
+        let good = "role:master\nuptime_in_seconds:900\naof_enabled:0\naof_last_write_status:ok\n\
+            rdb_last_bgsave_status:ok\nrdb_last_save_time:2000\nrdb_changes_since_last_save:1\nloading:0";
+        let bad = "role:slave\nuptime_in_seconds:30\naof_enabled:1\naof_last_write_status:err\n\
+            rdb_last_bgsave_status:err\nrdb_last_save_time:1000\nrdb_changes_since_last_save:5\nloading:1";
+        let worse = Persistence {
+            append_only: Some(true),
+            append_ok: Some(false),
+            snapshot_ok: Some(false),
+            snapshot_at: Some(1000),
+            unsaved_changes: Some(6),
+            loading: Some(true),
+        };
+        for (one, other) in [(good, bad), (bad, good)] {
+            let both = together(parse(one), parse(other));
+            assert_eq!(both.persistence, worse, "{one}");
+            assert_eq!(
+                (both.uptime, both.role.as_deref()),
+                (Some(30), Some("slave")),
+                "{one}"
+            );
+        }
+        // What only one of them says is known; a sum of it is not.
+        for (one, other) in [("", bad), (bad, "")] {
+            let both = together(parse(one), parse(other));
+            let unsaved_changes = None;
+            let expected = Persistence {
+                unsaved_changes,
+                ..worse
+            };
+            assert_eq!((both.persistence, both.uptime), (expected, Some(30)));
+        }
     }
 
     #[test]

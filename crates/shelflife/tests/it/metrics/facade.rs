@@ -97,3 +97,17 @@ async fn the_recorder_that_is_installed_gets_the_same_figures() {
     assert_eq!(kept.get("shelflife_window_open namespace=ns"), Some(1.0));
     assert!(kept.get("shelflife_l1_size_bytes namespace=ns").is_some());
 }
+
+#[tokio::test]
+async fn a_recorder_that_is_installed_after_the_first_call_gets_the_times_too() {
+    let cache = Cache::builder().namespace("ns").build().await.unwrap();
+    shelflife::metrics::publish(&cache);
+    let kept = Kept::default();
+    metrics::with_local_recorder(&kept, || shelflife::metrics::publish(&cache));
+    cache
+        .get_or_load("k", || async { Ok::<_, std::io::Error>(1) })
+        .await
+        .unwrap();
+    let times = "shelflife_load_duration_seconds namespace=ns";
+    assert_eq!(kept.get(times), Some(1.0));
+}
