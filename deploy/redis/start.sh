@@ -89,11 +89,11 @@ among_others() {
   fi
 }
 
-# Who the sentinels say it is. A primary that was restarted and has lost everything must not be taken for the one that it was.
+# Who the sentinels say it is; one that is frozen is not waited for. A primary that was restarted and has lost everything must not be taken for the one that it was.
 primary() {
   for sentinel in $SENTINELS; do
     # shellcheck disable=SC2086
-    told=$(REDISCLI_AUTH=$(tail -n 1 "$secrets/redis_shelflife") redis-cli $tls_client -h "${sentinel%:*}" -p "${sentinel##*:}" --user shelflife \
+    told=$(REDISCLI_AUTH=$(tail -n 1 "$secrets/redis_shelflife") timeout 2 redis-cli $tls_client -h "${sentinel%:*}" -p "${sentinel##*:}" --user shelflife \
       sentinel get-master-addr-by-name mymaster 2>/dev/null | paste -sd :) || continue
     case $told in *:*[0-9]) echo "$told" && return ;; esac
   done
