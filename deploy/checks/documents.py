@@ -116,6 +116,8 @@ def beside(services: dict[str, Any], scratch: Path, shelflife: str) -> None:
         if pod.up():
             answers = [pod.ask("proxy", "8080", "/users/7") for _ in range(2)]
             check(answers[1].is_hit and answers[0].body == answers[1].body, "  asked twice: the second answer is a hit", answers[1].said)
+            metrics, other = pod.ask("proxy", "9100", "/metrics"), pod.ask("proxy", "9100", "/_shelflife/health")
+            check("shelflife_reads_total" in metrics.body and other.status == 404, "  Prometheus gets the metrics on a port of their own, and nothing else", (metrics.status, other))
             listed = run(shelflife, "members", "--json", "--redis", redis.url(), "--namespace", "proxy").stdout
             check(len(json.loads(listed)) == 1 and not redis.denied(), "  Redis lists the proxy as a member, and has denied nothing", (listed, redis.denied()))
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -63,6 +64,11 @@ def _alerts(text: str) -> None:
 def _scraped() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
     jobs = config["scrape_configs"]
+    targets = {target for job in jobs for of in job["static_configs"] for target in of["targets"]}
+    for file in ("local.toml", "proxy.toml"):
+        address = tomllib.loads((DEPLOY / "proxy" / file).read_text())["admin"]["metrics"]
+        reached = not address.startswith("127.") and f"shelflife-proxy:{address.rpartition(':')[2]}" in targets
+        check(reached, f"prometheus.yaml scrapes the proxy of {file} where others reach it", (address, targets))
     check(all(job["metrics_path"] == "/metrics" for job in jobs) and config["rule_files"] == ["alerts.yaml"], "prometheus.yaml scrapes /metrics and reads the alerts")
 
 
