@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def kubernetes(scratch: Path, shelflife: str) -> None:
     check(mounted == {volume["name"] for volume in pod["volumes"]}, "volumes and mounts are the same")
     hard = all(one["securityContext"]["readOnlyRootFilesystem"] and "readinessProbe" in one and "limits" in one["resources"] for one in containers.values())
     check(hard and pod["securityContext"]["runAsNonRoot"] and all(is_pinned(one["image"].split("/")[-1]) for one in containers.values()), "containers: tags, limits, probes, not root")
+    ends(pod, containers)
     services = {
         name: {
             "image": "shelflife:0.1.0",
@@ -66,6 +68,15 @@ def kubernetes(scratch: Path, shelflife: str) -> None:
         for name, one in containers.items()
     }
     beside(services, scratch, shelflife)
+
+
+def ends(pod: dict[str, Any], containers: dict[str, Any]) -> None:
+    """All containers of a pod are told to end at once, each after its preStop: the application has to outlast who still sends it requests."""
+    sleeps = {name: int(one["lifecycle"]["preStop"]["exec"]["command"][1]) if "lifecycle" in one else 0 for name, one in containers.items()}
+    grace = tomllib.loads((DEPLOY / "proxy/local.toml").read_text())["shutdown"]["grace"]
+    proxy = sleeps["proxy"] + int(grace.removesuffix("s"))
+    whole = pod["terminationGracePeriodSeconds"]
+    check(sleeps["proxy"] > 0 and proxy < sleeps["app"] < whole, f"at the end the application outlasts the proxy: {proxy} s, {sleeps['app']} s, of {whole} s", sleeps)
 
 
 def systemd(scratch: Path, shelflife: str) -> None:
@@ -83,7 +94,7 @@ def systemd(scratch: Path, shelflife: str) -> None:
         left_out("the unit's directives", "no systemd-analyze here")
     _, *command = shlex.split(re.findall(r"^ExecStart=(.*)$", unit, re.M)[0])
     health = ["CMD", "healthy", "8081", "/_shelflife/health/ready"]
-    upstream = ["demo", "--listen", "127.0.0.1:9000", "--database", "/data/demo.sqlite", "--users", "500", "--orders", "20000"]
+    upstream = ["demo", "--listen", "127.0.0.1:9000", "--admin", "127.0.0.1:0", "--database", "/data/demo.sqlite", "--users", "500", "--orders", "20000"]
     of_image: dict[str, Any] = {"image": "shelflife:0.1.0", "build": IMAGE, "environment": {}}
     app = of_image | {"command": upstream, "healthcheck": {"test": ["CMD", "healthy", "9000", "/users/1"]}}
     proxy = of_image | {"command": command, "environment": {"SHELFLIFE_URL": "@url@", "SHELFLIFE_NAMESPACE": "proxy"}, "ports": ["x:8080"], "healthcheck": {"test": health}}
@@ -105,6 +116,8 @@ def beside(services: dict[str, Any], scratch: Path, shelflife: str) -> None:
         if pod.up():
             answers = [pod.ask("proxy", "8080", "/users/7") for _ in range(2)]
             check(answers[1].is_hit and answers[0].body == answers[1].body, "  asked twice: the second answer is a hit", answers[1].said)
+            metrics, other = pod.ask("proxy", "9100", "/metrics"), pod.ask("proxy", "9100", "/_shelflife/health")
+            check("shelflife_reads_total" in metrics.body and other.status == 404, "  Prometheus gets the metrics on a port of their own, and nothing else", (metrics.status, other))
             listed = run(shelflife, "members", "--json", "--redis", redis.url(), "--namespace", "proxy").stdout
             check(len(json.loads(listed)) == 1 and not redis.denied(), "  Redis lists the proxy as a member, and has denied nothing", (listed, redis.denied()))
 

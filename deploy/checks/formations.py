@@ -4,8 +4,11 @@ import asyncio
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +18,7 @@ from shelflife import Cache
 from . import product
 from .product import run
 from .rights import KEPT
-from .server import PATIENCE
+from .server import DEPLOY, PATIENCE
 from .told import check, title
 from .topology import Topology, until
 
@@ -119,20 +122,19 @@ def cluster_rights(all_: Formation, nodes: list[str]) -> None:
 
 def auditor(all_: Formation) -> dict[str, str]:
     """One more sentinel, whose ACL LOG can be read, with one user for each right of an application, who lacks it. Gives these users and rights."""
-    service = all_.services["sentinel-3"]
-    all_.services["auditor"] = {**service, "environment": {**service["environment"], "ANNOUNCE": "auditor:26379"}}
-    home = all_.scratch / "auditor"
-    # As sentinel.sh makes it; then more is put in.
-    check(all_.start("auditor", all_.services["auditor"]), "one more sentinel, to look at what is denied")
-    all_.lose("auditor")
-    file = home / "sentinel.conf"
+    made = all_.scratch / "auditor-etc"
+    shutil.copytree(DEPLOY / "redis", made)
+    file = made / "sentinel.conf"
     lines = file.read_text().splitlines()
     line = next(line for line in lines if line.startswith("user shelflife "))
     rights = ["nothing", *re.findall(r" ([+&]\S+)", line)]
     users = {f"less-{at}": right for at, right in enumerate(rights)}
     more = [line.replace("user shelflife", f"user {user}").replace(f" {right} ", " ").removesuffix(f" {right}") for user, right in users.items()]
     file.write_text("\n".join([*lines, *more, "user auditor on nopass resetchannels resetkeys -@all +acl|log", ""]))
-    check(all_.start("auditor", all_.services["auditor"]), "  with users who lack a right each")
+    service = all_.services["sentinel-3"]
+    service = {**service, "entrypoint": [str(made / "sentinel.sh")], "environment": {**service["environment"], "ANNOUNCE": "auditor:26379"}}
+    all_.services["auditor"] = service
+    check(all_.start("auditor", service), "one more sentinel, to look at what is denied, with users who lack a right each")
     return users
 
 
@@ -158,6 +160,29 @@ def sentinel_rights(all_: Formation, users: dict[str, str]) -> None:
     check("less-0" not in denied, "with all of its rights nothing is denied by a sentinel", denied)
     not_needed = [right for user, right in users.items() if user not in denied and user != "less-0" and right not in KEPT]
     check(not not_needed, f"without any one of its {len(users) - 1} rights (commands, channels) something is", not_needed)
+
+
+def sentinel_is_told(all_: Formation, primary: Callable[[str], str]) -> None:
+    """A new password: one sentinel after the other is started anew, and keeps what it has learned."""
+    before, old = primary("sentinel-2"), all_.secret("redis_shelflife").read_text().split()[-1]
+    for step, is_valid in (("add", True), ("drop", False)):
+        subprocess.run([DEPLOY / "passwords", step], env={**os.environ, "DEPLOY": str(all_.scratch)}, check=True)
+        all_.lose("sentinel-2")
+        all_.come_back("sentinel-2")
+        check(primary("sentinel-2") == before, f"  passwords {step}: the new one works, and it knows the primary", primary("sentinel-2"))
+        told = all_.cli("sentinel-2", "26379", "shelflife", "sentinel", "get-master-addr-by-name", "mymaster", password=old)
+        check(isinstance(told, list) == is_valid, f"  the old one {'works, too' if is_valid else 'is refused'}", told)
+
+
+@contextmanager
+def frozen(all_: Formation, service: str) -> Iterator[None]:
+    """Its port accepts, and it says nothing."""
+    process = all_.processes[service]
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def sentinel(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
@@ -187,12 +212,14 @@ def sentinel(started: ExitStack, content: dict[str, Any], scratch: Path, shelfli
     all_.lose("redis-1")
     check(until(lambda: primary() in ("redis-2", "redis-3"), 40), "redis-1 is lost: another is the primary", primary())
     check(until(all_.serves, 30), "  the application serves from that")
-    all_.come_back("redis-1")
-    check(until(lambda: copies("redis-1"), 40), "  redis-1 asks who it is, and copies")
+    with frozen(all_, "sentinel-1"):
+        all_.come_back("redis-1")
+        check(until(lambda: copies("redis-1"), 40), "  redis-1 asks who it is, not waiting for a sentinel that is frozen, and copies")
     check(primary("sentinel-3") == primary(), "  the sentinels agree", primary("sentinel-3"))
     all_.is_used(shelflife, whole=False)
     denied = all_.denied(servers, "6379", "operator") + [one for one in all_.denied(["auditor"], "26379", "auditor") if one[1] not in users]
     check(not denied, "  nothing was denied, sentinels by each other neither", denied)
+    sentinel_is_told(all_, primary)
 
 
 def cluster(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -48,6 +49,14 @@ def _alerts(text: str) -> None:
         anchor = notes.get("runbook", "").removeprefix("docs/metrics.md#")
         if not whole or anchor not in sections:
             check(False, f"{rule['alert']}: for, severity, summary, runbook", rule)
+    # Full, with evictions that do not outrun what expires: the state that redis.conf aims at.
+    of = {rule["alert"]: rule for rule in rules}
+    high, evicts = of["ShelflifeServerMemoryHigh"]["expr"], of["ShelflifeServerEvicts"]
+    where_nothing_goes = r"> [\d.]+ and on \(namespace, instance\) shelflife_server_info\{eviction_policy=\"noeviction\"\}"
+    bounds = [float(bound) for bound in re.findall(r"limit_bytes > ([\d.]+)", re.sub(where_nothing_goes, "", high))]
+    outrun = re.fullmatch(r"increase\(shelflife_server_evicted_keys_total\[(\w+)\]\) > increase\(shelflife_server_expired_keys_total\[\1\]\)", evicts["expr"])
+    calm = bounds and min(bounds) > 1 and outrun and evicts["labels"]["severity"] == "info"
+    check(calm, "a cache that is full and well warns nobody", (high, evicts))
     check(len({rule["alert"] for rule in rules}) == len(rules), f"{len(rules)} alerts, each with for, severity, summary and a runbook that is there")
     check({rule["alert"].lower() for rule in rules} == sections, "no runbook without an alert")
 
@@ -55,6 +64,11 @@ def _alerts(text: str) -> None:
 def _scraped() -> None:
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
     jobs = config["scrape_configs"]
+    targets = {target for job in jobs for of in job["static_configs"] for target in of["targets"]}
+    for file in ("local.toml", "proxy.toml"):
+        address = tomllib.loads((DEPLOY / "proxy" / file).read_text())["admin"]["metrics"]
+        reached = not address.startswith("127.") and f"shelflife-proxy:{address.rpartition(':')[2]}" in targets
+        check(reached, f"prometheus.yaml scrapes the proxy of {file} where others reach it", (address, targets))
     check(all(job["metrics_path"] == "/metrics" for job in jobs) and config["rule_files"] == ["alerts.yaml"], "prometheus.yaml scrapes /metrics and reads the alerts")
 
 

@@ -6,12 +6,13 @@ have been refused something.
 
 import asyncio
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from . import product
-from .server import Server
+from .server import START, Server
 from .told import check, left_out, title
 
 #: What nothing of today's engine was seen to need, and why it is granted all the same.
@@ -32,6 +33,7 @@ def prove(shelflife: str, scratch: Path) -> None:
         server = Server(started, scratch)
         suffices(server, shelflife)
         closed(server)
+        who_there_is(server)
         others(server, shelflife)
         is_rotated(server)
     with ExitStack() as started:
@@ -52,6 +54,17 @@ def closed(server: Server) -> None:
     open_ = [command for command in CLOSED if not refused(server.ask("shelflife", *command.split()))]
     check(not open_, f"{len(CLOSED)} commands and keys that it must not use are refused", open_)
     check(asyncio.run(product.once(f"redis://127.0.0.1:{server.port}")), "who has no name is refused")
+
+
+def who_there_is(server: Server) -> None:
+    """Users for whom nobody has a password are no users: start.sh would ask for it, and not start."""
+    alone = {"default", "shelflife", "onlooker", "operator", "probe"}
+    places = (("alone", {}, alone), ("in a cluster", {"CLUSTER": "yes"}, alone | {"replica"}), ("with sentinels", {"SENTINELS": "s:1"}, alone | {"replica", "sentinel"}))
+    for where, given, users in places:
+        file = server.scratch / "who.acl"
+        subprocess.run([START, "acl"], env={**server.env, **given, "ACL_FILE": str(file)}, check=True)
+        there = set(re.findall(r"^user (\w+)", file.read_text(), re.M))
+        check(there == users, f"users {where}: {', '.join(sorted(users))}", there)
 
 
 def refused(told: object) -> bool:

@@ -21,6 +21,8 @@ class Server:
         self.port, self.scratch = free_port(), scratch
         scratch.mkdir(exist_ok=True)
         self.env = {**os.environ, "SECRETS": str(scratch / "secrets"), "ACL_FILE": str(scratch / "users.acl"), "DEPLOY": str(scratch), "NAMESPACES": namespaces}
+        # What is set to no is no more than what is not set.
+        self.env |= {"SENTINELS": "", "CLUSTER": "no"}
         self.passwords("init")
         self.log = scratch / "redis.log"
         local = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(scratch)]

@@ -39,7 +39,8 @@ class Topology:
     def __init__(self, started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str, one_host: bool = False) -> None:
         self.one_host = one_host
         self.started, self.scratch, self.shelflife, self.services = started, scratch, shelflife, content["services"]
-        self.paths = {"/run/secrets": scratch / "secrets", "/run/redis": scratch, "/data": scratch / "data", "/app": REPOSITORY / "examples/fastapi"}
+        self.files = {name: Path(given["file"]).name for name, given in content.get("secrets", {}).items()}
+        self.paths = {"/run/redis": scratch, "/data": scratch / "data", "/app": REPOSITORY / "examples/fastapi"}
         (scratch / "data").mkdir(exist_ok=True)
         self.ports: dict[tuple[str, str], int] = {}
         self.processes: dict[str, "subprocess.Popen[Any]"] = {}
@@ -79,13 +80,23 @@ class Topology:
         """A server, a sentinel or a command for them, with a directory and a port of its own."""
         home = self.scratch / name
         home.mkdir(exist_ok=True)
-        environment |= {"SECRETS": str(self.scratch / "secrets"), "ACL_FILE": str(home / "users.acl"), "SENTINEL_FILE": str(home / "sentinel.conf")}
+        environment |= {"SECRETS": str(self.secrets_of(name)), "ACL_FILE": str(home / "users.acl"), "SENTINEL_FILE": str(home / "sentinel.conf")}
         if command[0].endswith("form.sh"):
             return command, environment
         environment["PORT"] = str(self.port(name, "26379" if command[0].endswith("sentinel.sh") else "6379"))
         plain = [] if environment.get("TLS") == "yes" else ["--port", environment["PORT"]]
         bus = ["--cluster-port", str(free_port())] if environment.get("CLUSTER") == "yes" else []
         return [*command, *plain, *bus, "--bind", "127.0.0.1", "--dir", str(home)], environment
+
+    def secrets_of(self, name: str) -> Path:
+        """What compose would mount for it, and no more: a script that asks for another one fails here, too."""
+        mounted = self.scratch / f"{name}.secrets"
+        mounted.mkdir(exist_ok=True)
+        for secret in self.services[name].get("secrets", []):
+            link = mounted / secret
+            if not link.is_symlink():
+                link.symlink_to(self.scratch / "secrets" / self.files[secret])
+        return mounted
 
     def entrypoint(self, service: dict[str, Any]) -> list[str]:
         if "entrypoint" in service:
@@ -100,7 +111,7 @@ class Topology:
     def is_healthy(self, name: str, service: dict[str, Any]) -> bool:
         how, *words = service["healthcheck"]["test"]
         words = [self.here(name, word) for word in words]
-        environment = {**os.environ, "SECRETS": str(self.scratch / "secrets"), **service.get("environment", {})}
+        environment = {**os.environ, "SECRETS": str(self.secrets_of(name)), **service.get("environment", {})}
         redis_cli = f"redis-cli -p {self.port(name, '6379')}" if service["image"].startswith("redis:") else "redis-cli"
         if how == "CMD-SHELL":
             words = ["sh", "-c", words[0].replace("redis-cli", redis_cli)]
@@ -121,7 +132,7 @@ class Topology:
         known = self.ports.get(("" if self.one_host else name, text))
         if known:
             return str(known)
-        for there, path in self.paths.items():
+        for there, path in {"/run/secrets": self.secrets_of(name), **self.paths}.items():
             text = re.sub(rf"(?<![\w/.]){there}(?=/|$)", str(path), text)
         text = "127.0.0.1" if text == "0.0.0.0" else text
         if text.endswith(".toml"):

@@ -32,10 +32,11 @@ passwords() {
 }
 
 make_acl() {
-  rules=$(awk -v namespaces="$namespaces" -v cluster="${CLUSTER:-no}" -v peers="${SENTINELS:-}${CLUSTER:-}" '
+  rules=$(awk -v namespaces="$namespaces" -v cluster="${CLUSTER:-no}" -v sentinels="${SENTINELS:-}" '
     /^#/ || /^$/ { next }
-    # Nobody follows, or watches, a server that stands alone.
-    peers == "" && /^user (replica|sentinel) / { next }
+    # Nobody follows a server that stands alone, and a cluster has no sentinels: their passwords need not be there.
+    sentinels == "" && /^user sentinel / { next }
+    sentinels == "" && cluster != "yes" && /^user replica / { next }
     {
       line = ""
       for (i = 1; i <= NF; i++) {
@@ -64,7 +65,7 @@ make_acl() {
 
 # What it is among others, as options. Those are told by a file, which sentinels may have written anew: it holds passwords.
 among_others() {
-  [ -n "${SENTINELS:-}${CLUSTER:-}" ] || return 0
+  [ -n "${SENTINELS:-}" ] || [ "${CLUSTER:-no}" = yes ] || return 0
   host=${ANNOUNCE%:*}
   echo "masteruser replica"
   echo "masterauth $(tail -n 1 "$secrets/redis_replica")"
@@ -88,11 +89,11 @@ among_others() {
   fi
 }
 
-# Who the sentinels say it is. A primary that was restarted and has lost everything must not be taken for the one that it was.
+# Who the sentinels say it is; one that is frozen is not waited for. A primary that was restarted and has lost everything must not be taken for the one that it was.
 primary() {
   for sentinel in $SENTINELS; do
     # shellcheck disable=SC2086
-    told=$(REDISCLI_AUTH=$(tail -n 1 "$secrets/redis_shelflife") redis-cli $tls_client -h "${sentinel%:*}" -p "${sentinel##*:}" --user shelflife \
+    told=$(REDISCLI_AUTH=$(tail -n 1 "$secrets/redis_shelflife") timeout 2 redis-cli $tls_client -h "${sentinel%:*}" -p "${sentinel##*:}" --user shelflife \
       sentinel get-master-addr-by-name mymaster 2>/dev/null | paste -sd :) || continue
     case $told in *:*[0-9]) echo "$told" && return ;; esac
   done

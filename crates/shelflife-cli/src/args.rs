@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 /// A cache for web APIs: try it, look into it, invalidate it.
@@ -335,7 +336,8 @@ pub(crate) struct DoctorArgs {
     pub(crate) fail_on: FailOn,
 
     /// Leave out a check, by its name; may be repeated.
-    #[arg(long, value_name = "CHECK")]
+    #[arg(long, value_name = "CHECK", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(shelflife::Diagnosis::CHECKS))]
     pub(crate) ignore: Vec<String>,
 
     /// How many names to pass at most, or `all`.

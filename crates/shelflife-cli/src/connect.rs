@@ -71,20 +71,26 @@ impl Store {
         Ok(cache)
     }
 
-    /// Host and port of the server, no host for a socket of this machine; nothing where there is no server.
-    pub(crate) fn place(&self) -> Option<(Option<String>, u16)> {
+    /// Host and port of each server that is named, none for a socket of this machine; nothing where there is no server.
+    /// Sentinels and nodes of a cluster may name others.
+    pub(crate) fn places(&self) -> Option<Vec<(String, u16)>> {
         let url = self.url.as_deref().filter(|_| self.is_shared())?;
         let shown = without_secrets(url);
         let (scheme, rest) = shown.split_once("://")?;
         if scheme.contains("unix") {
-            return Some((None, 0));
+            return Some(Vec::new());
         }
-        let place = rest.split('/').next().unwrap_or_default();
-        let (host, port) = match place.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(6379)),
-            _ => (place, 6379),
+        let usual = if scheme.ends_with("+sentinel") {
+            26_379
+        } else {
+            6379
         };
-        Some((Some(host.to_owned()), port))
+        let places = rest.split('/').next().unwrap_or_default().split(',');
+        let places = places.map(|place| match place.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(usual)),
+            _ => (place, usual),
+        });
+        Some(places.map(|(host, port)| (host.to_owned(), port)).collect())
     }
 
     /// Whether other processes can share it.
@@ -190,14 +196,25 @@ mod tests {
                 url: Some(url.to_owned()),
                 namespace: None,
             };
-            store.place()
+            store.places()
         };
-        let at = |host: &str, port| Some((Some(host.to_owned()), port));
+        let at = |host: &str, port| Some(vec![(host.to_owned(), port)]);
         assert_eq!(place("redis://ada:s:e@h:7000/2?timeout=1s"), at("h", 7000));
         assert_eq!(place("rediss://h"), at("h", 6379));
         assert_eq!(place("redis://[::1]:7000"), at("[::1]", 7000));
         assert_eq!(place("redis://[::1]"), at("[::1]", 6379));
-        assert_eq!(place("unix:///run/r.sock"), Some((None, 0)));
+        assert_eq!(place("unix:///run/r.sock"), Some(Vec::new()));
+        let both = |a: (&str, u16), b: (&str, u16)| {
+            Some(vec![(a.0.to_owned(), a.1), (b.0.to_owned(), b.1)])
+        };
+        assert_eq!(
+            place("redis+sentinel://ada:s,e@h1:7000,[::1]/shop/0"),
+            both(("h1", 7000), ("[::1]", 26_379))
+        );
+        assert_eq!(
+            place("valkeys+cluster://h1:7000,h2"),
+            both(("h1", 7000), ("h2", 6379))
+        );
         assert_eq!(place("memory://"), None);
     }
 

@@ -64,6 +64,9 @@ async fn serve_until_signal(args: &ProxyArgs, config: Config, cache: Cache) -> R
     if let Some(address) = proxy.admin_address() {
         output::line(format!("operators on {address}"))?;
     }
+    if let Some(address) = proxy.metrics_address() {
+        output::line(format!("metrics on {address}"))?;
+    }
     let ending = control.clone();
     tokio::spawn(async move {
         end.await;

@@ -16,6 +16,7 @@ mod remote;
 mod source;
 mod terminal;
 
+use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ async fn live(
                 }
                 continue;
             }
-            looked = next(source, &mut turns, view.paused) => looked,
+            looked = next(source.look(), turns.tick(), view.paused) => looked,
         };
         match looked {
             Ok(look) => figures.add(look),
@@ -120,14 +121,31 @@ async fn live(
 }
 
 /// A look, when its time has come; never while it is paused.
-async fn next(
-    source: &mut Source,
-    turns: &mut Interval,
-    paused: bool,
-) -> Result<figures::Look, Failure> {
+async fn next<T>(look: impl Future<Output = T>, turn: impl Future, paused: bool) -> T {
     if paused {
         return std::future::pending().await;
     }
-    turns.tick().await;
-    source.look().await
+    turn.await;
+    look.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_while_it_is_paused() {
+        let asked = Cell::new(0);
+        let look = || async { asked.set(asked.get() + 1) };
+        // Its turn has come, both times.
+        assert!(next(look(), ready(()), true).now_or_never().is_none());
+        assert_eq!(asked.get(), 0);
+        assert!(next(look(), ready(()), false).now_or_never().is_some());
+        assert_eq!(asked.get(), 1);
+    }
 }

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use axum::http::uri::{PathAndQuery, Scheme};
+use tokio::task::JoinError;
 
 use crate::args::WarmArgs;
 use crate::connect;
@@ -33,7 +34,7 @@ use journal::Journal;
 use list::Lines;
 use show::Show;
 use tally::Tally;
-use work::{Job, Work};
+use work::{Job, Outcome, Work};
 
 pub(crate) async fn run(args: WarmArgs) -> Result<(), Failure> {
     let patience = connect::duration("--timeout", &args.timeout)?;
@@ -93,9 +94,7 @@ async fn go(
                 return Ok(true);
             }
             Some(finished) = under_way.join_next() => {
-                let Ok(outcome) = finished else { continue };
-                feed.journal.note(&outcome)?;
-                tally.add(outcome);
+                count(finished, &mut feed.journal, tally)?;
                 show.progress(tally);
             }
             next = feed.lines.next(), if more && under_way.len() < work.at_once() => match next? {
@@ -111,6 +110,29 @@ async fn go(
         }
     }
     Ok(false)
+}
+
+/// A request that has ended, however it did.
+fn count(
+    finished: Result<Outcome, JoinError>,
+    journal: &mut Journal,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    match finished {
+        Ok(outcome) => {
+            journal.note(&outcome)?;
+            tally.add(outcome);
+        }
+        // Which one it was has gone with it; it was asked for, and not answered.
+        Err(error) => tally.refuse("a request", error.to_string()),
+    }
+    Ok(())
+}
+
+/// Whether a line names nothing that could be asked for: it is empty, or a comment where lines are URLs.
+fn names_nothing(line: &str, template: Option<&str>) -> bool {
+    let line = line.trim();
+    line.is_empty() || (line.starts_with('#') && template.is_none())
 }
 
 /// From lines to URLs.
@@ -143,7 +165,7 @@ impl Place {
     /// URL counts as failed.
     fn job(&self, line: &str, done: &mut HashSet<String>, tally: &mut Tally) -> Option<Job> {
         let line = line.trim();
-        if line.is_empty() || (line.starts_with('#') && self.template.is_none()) {
+        if names_nothing(line, self.template.as_deref()) {
             return None;
         }
         match self.resolve(line) {
@@ -258,6 +280,15 @@ mod tests {
         );
         assert!(told(place(base, None, false), "a").is_err());
         assert!(told(place(None, None, false), "ftp://h/a").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_ended_without_an_outcome_has_failed() {
+        let ended = tokio::spawn(async { panic!("on purpose") });
+        let (mut journal, _) = Journal::open(None).unwrap();
+        let mut tally = Tally::new();
+        count(ended.await, &mut journal, &mut tally).unwrap();
+        assert_eq!((tally.asked, tally.failed), (1, 1));
     }
 
     #[test]

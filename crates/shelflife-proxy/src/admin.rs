@@ -12,6 +12,7 @@
 //!
 //! Must not: be reachable by clients. It has a listener of its own.
 
+mod metrics;
 mod page;
 mod purge;
 
@@ -26,6 +27,7 @@ use serde_json::json;
 use shelflife::{Cache, Invalidation};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::metrics::MetricsAnswer;
 pub(crate) use self::page::{Page, PageBody};
 use self::purge::Purge;
 use crate::answer;
@@ -75,10 +77,7 @@ impl AdminAnswer {
                 Method::GET | Method::HEAD => self.health(path),
                 _ => answer::method_not_allowed("GET, HEAD", "health is asked for with GET"),
             },
-            ("/metrics", method) => match *method {
-                Method::GET | Method::HEAD => self.metrics().await,
-                _ => answer::method_not_allowed("GET, HEAD", "metrics are asked for with GET"),
-            },
+            ("/metrics", method) => metrics::respond(&self.cache, method).await,
             ("/_shelflife/invalidate", method) => match self.authorize(request.headers()) {
                 Ok(()) if *method == Method::POST => self.invalidate(request).await,
                 Ok(()) => answer::method_not_allowed("POST", "an invalidation is a POST"),
@@ -98,12 +97,6 @@ impl AdminAnswer {
             false => StatusCode::SERVICE_UNAVAILABLE,
         };
         answer::json(status, &json!({ "live": true, "ready": ready }))
-    }
-
-    /// Names no key, tag or URL: it needs no token.
-    async fn metrics(&self) -> Response<Bytes> {
-        let kind = HeaderValue::from_static(shelflife::metrics::CONTENT_TYPE);
-        answer::text(kind, self.cache.scrape().await)
     }
 
     /// RFC 6750 §2.1. Compared by digests of equal length, in a time that says nothing of where they differ.

@@ -113,15 +113,19 @@ impl Config {
             let example = "the API's URL, as \"http://127.0.0.1:9000\"";
             return Err(ConfigError::missing("upstream.url", example));
         }
-        if let Some(admin) = &self.admin
-            && self.listen.contains(&admin.listen)
-            && admin.listen.port() != 0
-        {
-            return Err(ConfigError::value(
-                "admin.listen",
-                &admin.listen.to_string(),
-                "the public listener has this address",
-            ));
+        let Some(admin) = &self.admin else {
+            return Ok(());
+        };
+        let own = [
+            ("admin.listen", Some(admin.listen)),
+            ("admin.metrics", admin.metrics),
+        ];
+        for (key, address) in own {
+            let taken = |address: &SocketAddr| self.listen.contains(address) && address.port() != 0;
+            if let Some(address) = address.filter(taken) {
+                let why = "the public listener has this address";
+                return Err(ConfigError::value(key, &address.to_string(), why));
+            }
         }
         Ok(())
     }

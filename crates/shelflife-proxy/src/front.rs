@@ -34,6 +34,16 @@ pub(crate) struct Front {
     pub(crate) h2: h2::Limits,
 }
 
+impl Front {
+    /// The same without TLS.
+    pub(crate) fn in_clear(&self) -> Self {
+        Front {
+            tls: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

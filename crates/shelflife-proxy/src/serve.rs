@@ -12,9 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{AdminAnswer, Page};
+use crate::admin::{AdminAnswer, MetricsAnswer, Page};
 use crate::config::{Admin, Config, ConfigError};
-use crate::front::Front;
 use crate::listen::{Accepting, Clients};
 use crate::live::{Live, Site};
 use crate::pipeline::Pipeline;
@@ -45,6 +44,7 @@ const ADMINS: usize = 64;
 pub struct Proxy {
     listeners: Vec<TcpListener>,
     admin: Option<Operators>,
+    metrics: Option<TcpListener>,
     clients: usize,
     grace: Duration,
     control: Control,
@@ -103,9 +103,14 @@ impl Proxy {
             Some(admin) => Some(Operators::open(admin, &cache).await?),
             None => None,
         };
+        let metrics = match config.admin.as_ref().and_then(|admin| admin.metrics) {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         Ok(Proxy {
             listeners,
             admin,
+            metrics,
             clients: config.clients.connections.min(Semaphore::MAX_PERMITS),
             grace: config.shutdown.grace,
             control: Control {
@@ -129,6 +134,11 @@ impl Proxy {
     /// Where operators connect to.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref()?.listener.local_addr().ok()
+    }
+
+    /// Where metrics are scraped, and nothing else is told.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
     }
 
     /// A hand on it.
@@ -180,13 +190,24 @@ impl Proxy {
             accepting.spawn(accept.run(move || {
                 let (_, site) = live.current();
                 // Operators speak clear text, on an address of their own.
-                let front = Front {
-                    tls: None,
-                    ..site.front.clone()
-                };
                 (
-                    front,
+                    site.front.in_clear(),
                     AdminAnswer::new(cache.clone(), token.clone(), page.clone(), ready.clone()),
+                )
+            }));
+        }
+        if let Some(listener) = self.metrics {
+            let accept = Accepting {
+                listener,
+                clients: clients.clone(),
+                places: Arc::new(Semaphore::new(ADMINS)),
+                ending: ending.clone(),
+            };
+            let (live, cache) = (self.control.live.clone(), self.control.cache.clone());
+            accepting.spawn(accept.run(move || {
+                (
+                    live.current().1.front.in_clear(),
+                    MetricsAnswer(cache.clone()),
                 )
             }));
         }

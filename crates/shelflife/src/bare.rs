@@ -23,6 +23,12 @@ impl Cache {
         Ok(self.server()?.erase().await?)
     }
 
+    /// Host and port of the servers that it is connected to, whoever has told them; none for a socket of this machine.
+    #[doc(hidden)]
+    pub fn places(&self) -> Result<Vec<(String, u16)>, Error> {
+        Ok(self.server()?.places())
+    }
+
     fn server(&self) -> Result<&RedisStore, Error> {
         match &self.engine.store {
             Store::Redis(store) => Ok(store),

@@ -23,6 +23,9 @@ use crate::store::Store;
 /// How many names one page looks at.
 const PAGE: u32 = 250;
 
+/// The check whose lines change who is let in.
+const SHUTS_OUT: &str = "open_server";
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +67,55 @@ pub struct Diagnosis {
     pub consequence: String,
     /// The lines for a shell that mend it, in order. One that begins with `#` is for a person.
     pub mend: Vec<String>,
+}
+
+impl Diagnosis {
+    /// The names of all checks.
+    pub const CHECKS: &'static [&'static str] = &[
+        "abandoned_namespaces",
+        "append_only",
+        "bad_entries",
+        "bad_tags",
+        "clients",
+        "clock_skew",
+        "empty_namespace",
+        "encryption",
+        "endless_entries",
+        "endless_leases",
+        "endless_tags",
+        "eviction_policy",
+        "fragmentation",
+        "hot_keys",
+        "huge_entries",
+        "huge_pages",
+        "idle_timeout",
+        "keepalive",
+        "keyspace_events",
+        "latency",
+        "lazy_free",
+        "log",
+        "long_log",
+        "many_tags",
+        "maxmemory",
+        "members",
+        "memory_full",
+        "open_server",
+        "other_nodes",
+        "replica_lag",
+        "rights",
+        "rights_excess",
+        "rights_missing",
+        "settings",
+        "silent_members",
+        "slow_commands",
+        "snapshots",
+        "split_brain",
+        "stored",
+        "swapped",
+        "too_few_replicas",
+        "unknown_names",
+        "writes_refused",
+    ];
 }
 
 /// What was measured and counted on the way.
@@ -250,10 +302,11 @@ impl Checkup {
         Ok(None)
     }
 
-    /// What has been found so far, the worst first.
+    /// What has been found so far, the worst first; but last what shuts out who has no password, for the lines of all
+    /// others are run as whoever asked.
     pub fn findings(&self) -> Vec<Diagnosis> {
         let mut all = self.facts.diagnose();
-        all.sort_by_key(|it| std::cmp::Reverse(it.severity));
+        all.sort_by_key(|it| (it.check == SHUTS_OUT, std::cmp::Reverse(it.severity)));
         all
     }
 

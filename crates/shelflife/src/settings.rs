@@ -339,10 +339,14 @@ impl Settings {
     }
 
     fn set_namespace(&mut self, name: &str) -> Option<()> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let valid = (1..=64).contains(&name.len()) && name.chars().all(plain);
-        valid.then(|| self.namespace = name.to_owned())
+        is_namespace(name).then(|| self.namespace = name.to_owned())
     }
+}
+
+/// Whether a namespace may be called so.
+pub(crate) fn is_namespace(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=64).contains(&name.len()) && name.chars().all(plain)
 }
 
 fn longer_than_zero(text: &str) -> Option<Duration> {

@@ -44,11 +44,14 @@ pub(super) async fn run(url: &str, args: &BenchArgs) -> Result<(), Failure> {
     tokio::pin!(ended);
     let bar = bar(warmup + length, sides.len());
     // What is compiled, resolved and cached at first is not what is asked about.
-    let mut interrupted = load(&mut sides, warmup, &bar, &mut ended).await;
-    if !interrupted {
-        sides.iter_mut().for_each(|side| side.forget(args.requests));
-        interrupted = load(&mut sides, length, &bar, &mut ended).await;
+    if load(&mut sides, warmup, &bar, &mut ended).await {
+        bar.finish_and_clear();
+        return Err(Failure::new(
+            "interrupted while it warmed up: nothing was measured",
+        ));
     }
+    sides.iter_mut().for_each(|side| side.forget(args.requests));
+    let interrupted = load(&mut sides, length, &bar, &mut ended).await;
     bar.finish_and_clear();
     let report = Report {
         sides: &sides,
@@ -57,6 +60,11 @@ pub(super) async fn run(url: &str, args: &BenchArgs) -> Result<(), Failure> {
         interrupted,
     };
     told::tell(&report, args)?;
+    if interrupted {
+        return Err(Failure::new(
+            "interrupted: the figures are of what was measured until then",
+        ));
+    }
     verdict(&sides)
 }
 

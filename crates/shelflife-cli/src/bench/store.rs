@@ -4,10 +4,12 @@
 //! that what a machine does meanwhile falls on all alike.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use shelflife::{Cache, Error, Invalidation};
@@ -30,6 +32,8 @@ const SMALL: u64 = 64 << 10;
 const SLICE: Duration = Duration::from_millis(200);
 /// How many hits in memory are timed as one: a clock costs as much as they do.
 const BATCH: u32 = 64;
+/// How much longer than the measurement entries last: none may go meanwhile.
+const LASTS: Duration = Duration::from_secs(600);
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +78,25 @@ struct Bench {
     value: Arc<str>,
     /// Makes keys that nobody has asked for, and spreads those that are asked for.
     next: Arc<AtomicU64>,
+    /// Reads that were to be hits and found nothing.
+    missed: Arc<AtomicU64>,
 }
 
 pub(super) async fn run(args: &BenchArgs) -> Result<(), Failure> {
     let length = connect::duration("--duration", &args.duration)?;
     let store = Store::new(&args.store);
-    let (host, port) = store.place().ok_or_else(|| {
+    let places = store.places().ok_or_else(|| {
         Failure::new("nothing is named that could be loaded")
             .hint("a URL, as in shelflife bench http://127.0.0.1:8080/, or --redis redis://127.0.0.1:6379")
     })?;
-    if let Some(host) = host {
-        may_load(&host, port, args.yes)?;
+    for (host, port) in &places {
+        may_load(host, *port, args.yes)?;
     }
-    let bench = Bench::open(&store, usize::try_from(args.size).unwrap_or(usize::MAX)).await?;
-    let measured = bench.fill_and_measure(args, length).await;
+    // From here on there is something to remove.
+    let ended = signals::end()?;
+    tokio::pin!(ended);
+    let bench = Bench::open(&store, args).await?;
+    let measured = bench.fill_and_measure(args, length, &mut ended).await;
     // Whatever came of it, nothing is left behind.
     bench.near.close().await;
     bench.far.close().await;
@@ -100,18 +109,37 @@ pub(super) async fn run(args: &BenchArgs) -> Result<(), Failure> {
             bench.bare.namespace()
         ))
     })?;
-    tell(&measured, args)
+    tell(&measured, args)?;
+    match (measured.interrupted, bench.missed.load(Ordering::Relaxed)) {
+        (true, _) => Err(Failure::new(
+            "interrupted: the figures are of what was measured until then",
+        )),
+        (false, 0) => Ok(()),
+        (false, n) => Err(Failure::negative(format!(
+            "{n} reads found nothing where something was stored: the figures are not those of hits"
+        ))
+        .hint("has the server evicted it? shelflife doctor tells its memory and its policy")),
+    }
 }
 
-/// A step's name with its times, and for how long it was measured.
-type Measured = Vec<(Step, Times, Duration)>;
+/// What was measured: each step with its times, and for how long.
+struct Measured {
+    steps: Vec<(Step, Times, Duration)>,
+    interrupted: bool,
+}
 
 impl Bench {
-    async fn open(store: &Store, size: usize) -> Result<Self, Failure> {
+    async fn open(store: &Store, args: &BenchArgs) -> Result<Self, Failure> {
         let namespace = format!("bench-{:08x}", fastrand::u32(..));
+        let size = usize::try_from(args.size).unwrap_or(usize::MAX);
+        let bare = store.named(&namespace, |b| b.without_tail()).await?;
+        // Sentinels and nodes have told where the servers really are. This one has written nothing yet.
+        let places = bare.places().map_err(|error| store.cannot_open(&error))?;
+        for (host, port) in places {
+            may_load(&host, port, args.yes)?;
+        }
         let near = store.named(&namespace, |b| b).await?;
         let far = store.named(&namespace, |b| b.memory_limit(SMALL)).await?;
-        let bare = store.named(&namespace, |b| b.without_tail()).await?;
         let value = (0..size)
             .map(|_| fastrand::alphanumeric())
             .collect::<String>();
@@ -121,6 +149,7 @@ impl Bench {
             bare,
             value: value.into(),
             next: Arc::default(),
+            missed: Arc::default(),
         })
     }
 
@@ -128,36 +157,42 @@ impl Bench {
         &self,
         args: &BenchArgs,
         length: Duration,
+        ended: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<Measured, Failure> {
+        let filled = || Failure::new("interrupted while it was filled: nothing was measured");
         let failed = |error: Error| Failure::new(format!("the server failed: {error}"));
         for id in 0..ENTRIES {
-            let set = self
-                .far
-                .entry(key(id))
-                .ttl(Duration::from_secs(600))
-                .tag(tag(id));
+            // Between two of them: one that is under way must not come behind the end of the namespace.
+            if (&mut *ended).now_or_never().is_some() {
+                return Err(filled());
+            }
+            let set = self.far.entry(key(id)).ttl(length + LASTS).tag(tag(id));
             set.set(self.value.to_string()).await.map_err(failed)?;
         }
-        self.open_window().await?;
-        let ended = signals::end()?;
-        tokio::pin!(ended);
-        let mut all: Measured = Step::ALL
-            .iter()
-            .map(|step| (*step, Times::new(), Duration::ZERO))
-            .collect();
+        tokio::select! {
+            biased;
+            () = &mut *ended => return Err(filled()),
+            opened = self.open_window() => opened?,
+        }
+        let steps = Step::ALL.iter();
+        let mut all = Measured {
+            steps: steps
+                .map(|step| (*step, Times::new(), Duration::ZERO))
+                .collect(),
+            interrupted: false,
+        };
         let rounds = (length.as_millis() / SLICE.as_millis() / Step::ALL.len() as u128).max(1);
         let bar = ProgressBar::new(u64::try_from(rounds).unwrap_or(u64::MAX));
         for round in 0..=rounds {
-            for (step, times, took) in &mut all {
+            for (step, times, took) in &mut all.steps {
+                if (&mut *ended).now_or_never().is_some() {
+                    bar.finish_and_clear();
+                    all.interrupted = true;
+                    return Ok(all);
+                }
                 let began = Instant::now();
-                let slice = tokio::select! {
-                    biased;
-                    () = &mut ended => {
-                        bar.finish_and_clear();
-                        return Ok(all);
-                    }
-                    slice = self.slice(*step, usize::from(args.connections)) => slice.map_err(failed)?,
-                };
+                let slice = self.slice(*step, usize::from(args.connections)).await;
+                let slice = slice.map_err(failed)?;
                 // The first round warms up.
                 if round > 0 {
                     times.add(&slice);
@@ -187,8 +222,10 @@ impl Bench {
         )
     }
 
-    async fn read(&self, cache: &Cache, id: u64) -> Option<String> {
-        cache.entry(key(id)).tag(tag(id)).get::<String>().await
+    async fn read(&self, cache: &Cache, id: u64) {
+        let found = cache.entry(key(id)).tag(tag(id)).get::<String>().await;
+        self.missed
+            .fetch_add(u64::from(found.is_none()), Ordering::Relaxed);
     }
 
     /// All callers at one step, for one slice.
@@ -223,7 +260,9 @@ impl Bench {
         let id = nth.wrapping_mul(997) % ENTRIES;
         match step {
             Step::Bare => {
-                self.bare.bare_get(key(id)).await?;
+                let found = self.bare.bare_get(key(id)).await?;
+                self.missed
+                    .fetch_add(u64::from(found.is_none()), Ordering::Relaxed);
             }
             Step::L1 => {
                 for _ in 0..BATCH {
@@ -270,6 +309,7 @@ fn tell(measured: &Measured, args: &BenchArgs) -> Result<(), Failure> {
     };
     if args.json {
         let steps: serde_json::Map<String, Value> = measured
+            .steps
             .iter()
             .map(|(step, times, took)| {
                 let it = json!({
@@ -281,7 +321,8 @@ fn tell(measured: &Measured, args: &BenchArgs) -> Result<(), Failure> {
             })
             .collect();
         return output::json(&json!({
-            "callers": args.connections, "size": args.size, "steps": steps,
+            "callers": args.connections, "size": args.size, "interrupted": measured.interrupted,
+            "steps": steps,
         }));
     }
     output::line(format!(
@@ -291,7 +332,7 @@ fn tell(measured: &Measured, args: &BenchArgs) -> Result<(), Failure> {
     ))?;
     let mut rows = vec![vec![String::new(), "a second".to_owned()]];
     rows[0].extend(QUANTILES.iter().map(|(name, _)| (*name).to_owned()));
-    for (step, times, took) in measured {
+    for (step, times, took) in &measured.steps {
         let mut row = vec![
             step.told().to_owned(),
             units::short(rate(*step, times, took)),

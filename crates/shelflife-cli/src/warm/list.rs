@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::sitemap;
+use super::{names_nothing, sitemap};
 use crate::args::WarmArgs;
 use crate::failure::Failure;
 use crate::web::Web;
@@ -54,7 +54,13 @@ pub(super) async fn lines(args: &WarmArgs, web: &Web) -> Result<Lines, Failure> 
     let lines: Result<Vec<String>, _> = BufReader::new(file).lines().collect();
     let lines =
         lines.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
-    Ok(Lines::Listed(lines.into_iter()))
+    Ok(listed(lines, args.url.as_deref()))
+}
+
+/// What a file names: how far all is, is told by how much there is to ask for.
+fn listed(mut lines: Vec<String>, template: Option<&str>) -> Lines {
+    lines.retain(|line| !names_nothing(line, template));
+    Lines::Listed(lines.into_iter())
 }
 
 /// Reads on a thread of its own: whoever writes the list may be slow.
@@ -68,4 +74,20 @@ fn read(from: impl BufRead + Send + 'static) -> Lines {
         }
     });
     Lines::Read(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_asked_for_is_counted() {
+        let lines = || {
+            ["/a", "", "  ", "# a comment", "/b"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        assert_eq!(listed(lines(), None).known(), Some(2));
+        assert_eq!(listed(lines(), Some("http://h/{}")).known(), Some(3));
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shelflife_testkit::{Child, RedisServer};
+use shelflife_testkit::{Child, Proxy, RedisServer, Sentinel};
 
 use crate::origin::{Origin, response};
 use crate::shelflife::{run, shelflife, stderr};
@@ -154,7 +154,85 @@ fn ctrl_c_ends_it_with_what_was_measured() {
     let line = child.expect_line("{", LIMIT);
     let found: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(found["interrupted"], true);
-    child.wait(LIMIT);
+    assert_eq!(child.wait(LIMIT).code(), Some(2));
+    // What was measured while it warmed up is no figure.
+    let output = {
+        let args = [
+            "bench",
+            &origin.url(),
+            "-d",
+            "1s",
+            "--warmup",
+            "60s",
+            "--json",
+        ];
+        let mut child = Child::spawn(&mut shelflife(&args));
+        let before = origin.asked("/");
+        while origin.asked("/") < before + 100 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.interrupt();
+        (child.wait(LIMIT).code(), child.printed())
+    };
+    assert!(
+        output.0 == Some(2) && output.1.contains("nothing was measured"),
+        "{output:?}"
+    );
+    assert!(!output.1.contains("sides"), "{output:?}");
+}
+
+#[test]
+fn sentinels_may_not_lead_to_another_machine_unseen() {
+    let server = RedisServer::start();
+    let sentinel = Sentinel::start("shop", &server, 1);
+    let url = format!("redis+sentinel://{}/shop", sentinel.host());
+    let args = ["bench", "--redis", &url, "-d", "1s", "--json"];
+    let fine = run(&args);
+    assert!(fine.status.success(), "{fine:?}");
+    // The same server by an address that is not the loopback's.
+    sentinel.command(&["SENTINEL", "REMOVE", "shop"]);
+    let port = server.port().to_string();
+    sentinel.command(&["SENTINEL", "MONITOR", "shop", "0.0.0.0", &port, "1"]);
+    server.cli(&["FLUSHALL"]);
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = stderr(&output);
+    assert!(said.contains("0.0.0.0") && said.contains("--yes"), "{said}");
+    assert_eq!(server.cli(&["DBSIZE"]), "0", "nothing was written");
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind_while_it_is_filled() {
+    let server = RedisServer::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let slow = runtime.block_on(Proxy::start(server.address()));
+    slow.delay(Duration::from_millis(5));
+    let args = ["bench", "--redis", &slow.url(), "-d", "1s"];
+    let mut child = Child::spawn(&mut shelflife(&args));
+    let names = || server.cli(&["DBSIZE"]).parse::<u64>().unwrap();
+    let began = std::time::Instant::now();
+    while names() < 100 {
+        assert!(began.elapsed() < LIMIT, "{} names", names());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.interrupt();
+    assert_eq!(child.wait(LIMIT).code(), Some(2));
+    assert_eq!(names(), 0);
+}
+
+#[test]
+fn reads_that_find_nothing_are_no_hits() {
+    let server = RedisServer::start();
+    let args = ["bench", "--redis", &server.url(), "-c", "2", "-d", "4s"];
+    let mut child = Child::spawn(&mut shelflife(&args));
+    let began = std::time::Instant::now();
+    // More than what it is filled with: the step `miss` has been there, and it measures.
+    while server.cli(&["DBSIZE"]).parse::<u64>().unwrap() < 2_100 {
+        assert!(began.elapsed() < LIMIT, "it is not filled");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.cli(&["FLUSHALL"]);
+    assert_eq!(child.wait(LIMIT).code(), Some(1));
 }
 
 #[test]

@@ -122,6 +122,12 @@ fn what_has_to_be_there_is_asked_for() {
             .to_string()
             .contains("admin.listen")
     );
+    let figures = same.replace(
+        "{ listen = \"127.0.0.1:80\"",
+        "{ listen = \"127.0.0.1:81\", metrics = \"127.0.0.1:80\"",
+    );
+    let told = check(&figures).unwrap_err().to_string();
+    assert!(told.contains("admin.metrics"), "{told}");
 }
 
 /// The example, with the keys that are commented out.

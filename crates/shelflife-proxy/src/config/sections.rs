@@ -174,6 +174,13 @@ pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     #[serde(deserialize_with = "token")]
     pub(crate) token: String,
+    /// Another listener, for metrics alone.
+    #[serde(default, deserialize_with = "address")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    text::parsed(from).map(Some)
 }
 
 /// A token is a secret: it is in no log.
@@ -181,6 +188,7 @@ impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admin")
             .field("listen", &self.listen)
+            .field("metrics", &self.metrics)
             .finish_non_exhaustive()
     }
 }

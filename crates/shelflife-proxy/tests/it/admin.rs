@@ -77,6 +77,43 @@ async fn metrics_are_for_operators_and_count_what_clients_got() {
 }
 
 #[tokio::test]
+async fn who_scrapes_has_a_listener_that_tells_nothing_else() {
+    let origin = Origin::ok().await;
+    let config = proxy::config(
+        &format!("http://{}", origin.address),
+        "metrics = \"127.0.0.1:0\"",
+    );
+    let proxy = shelflife_proxy::Proxy::bind(config, shelflife::Cache::memory())
+        .await
+        .unwrap();
+    let metrics = proxy.metrics_address().unwrap();
+    let (control, serving) = (proxy.control(), tokio::spawn(proxy.serve()));
+    let response = raw::get(metrics, "/metrics").await;
+    assert_eq!(response.status(), 200);
+    assert!(response.text().contains("shelflife_reads_total"));
+    let post = "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(raw::ask(metrics, post).await.status(), 405);
+    for path in [
+        "/",
+        "/_shelflife/",
+        "/_shelflife/health",
+        "/_shelflife/api/now",
+    ] {
+        assert_eq!(raw::get(metrics, path).await.status(), 404, "{path}");
+    }
+    let purge = format!("PURGE /x HTTP/1.1\r\nHost: a\r\n{}\r\n", bearer());
+    assert_eq!(raw::ask(metrics, purge).await.status(), 404);
+    let done = raw::ask(metrics, post_all()).await;
+    assert_eq!(done.status(), 404, "not even with the token");
+    control.shutdown();
+    serving.await.unwrap();
+}
+
+fn post_all() -> String {
+    post(r#"{"all":true}"#, &bearer())
+}
+
+#[tokio::test]
 async fn invalidation_needs_the_token() {
     let origin = Origin::ok().await;
     let proxy = proxy::before(&origin).await;

@@ -19,6 +19,7 @@ pub(crate) struct Address {
     /// With sentinels, of the primary, wherever it is; with a cluster, of any node.
     pub(super) info: ConnectionInfo,
     pub(super) topology: Topology,
+    pub(super) given: Given,
 }
 
 /// What stands behind an address.
@@ -30,6 +31,55 @@ pub(super) enum Topology {
     Cluster(Vec<(String, u16)>),
 }
 
+/// The URL as it was given, but for who comes by it: for another user of the same place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// What stands before the user, between user and password, and behind.
+    pub(super) before: String,
+    pub(super) between: &'static str,
+    pub(super) after: String,
+    /// Whether it said as whom sentinels are asked: that is left out, for it is a password, too.
+    pub(super) told_sentinels: bool,
+}
+
+impl Given {
+    pub(super) fn of(text: &str) -> Self {
+        let (text, fragment) = match text.split_once('#') {
+            Some((text, fragment)) => (text, format!("#{fragment}")),
+            None => (text, String::new()),
+        };
+        let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
+        let parts = Parts::of(rest);
+        let is_secret = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            ["user", "pass", "sentinel_user", "sentinel_password"].contains(&name)
+        };
+        let pairs = || parts.query.split('&').filter(|pair| !pair.is_empty());
+        let kept: Vec<_> = pairs().filter(|pair| !is_secret(pair)).collect();
+        let query = match kept.is_empty() {
+            true => String::new(),
+            false => format!("?{}", kept.join("&")),
+        };
+        if scheme.contains("unix") {
+            // Its URL has no place for a user but the query.
+            let path = rest.split('?').next().unwrap_or_default();
+            let mark = if query.is_empty() { "?" } else { "&" };
+            return Self {
+                before: format!("{scheme}://{path}{query}{mark}user="),
+                between: "&pass=",
+                ..Self::default()
+            };
+        }
+        let slash = if rest.contains('/') { "/" } else { "" };
+        Self {
+            before: format!("{scheme}://"),
+            between: ":",
+            after: format!("@{}{slash}{}{query}{fragment}", parts.hosts, parts.path),
+            told_sentinels: pairs().any(|pair| pair.starts_with("sentinel_")),
+        }
+    }
+}
+
 impl Address {
     /// Parses a URL; applies the settings in its query to `settings`.
     ///
@@ -37,11 +87,12 @@ impl Address {
     ///
     /// Of kind `Config`, naming what can't be used. Never shows a password.
     pub(crate) fn parse(text: &str, settings: &mut Settings) -> Result<Self, Error> {
+        let given = Given::of(text);
         if let Some((scheme, rest)) = text.split_once("+sentinel://") {
-            return Self::with_sentinels(scheme, rest, settings);
+            return Self::with_sentinels(scheme, rest, settings).map(|it| Self { given, ..it });
         }
         if let Some((scheme, rest)) = text.split_once("+cluster://") {
-            return Self::with_cluster(scheme, rest, settings);
+            return Self::with_cluster(scheme, rest, settings).map(|it| Self { given, ..it });
         }
         let mut url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
         let scheme = match url.scheme() {
@@ -70,6 +121,7 @@ impl Address {
             .map(|info| Self {
                 info,
                 topology: Topology::Single,
+                given,
             })
             .map_err(|e| bad(&e.detail().map_or_else(|| e.to_string(), str::to_owned)))
     }
@@ -104,6 +156,7 @@ impl Address {
                 name: name.to_owned(),
                 nodes,
             }),
+            given: Given::default(),
         })
     }
 
@@ -116,6 +169,7 @@ impl Address {
         Ok(Self {
             info: parts.anywhere(scheme, "", parts.query, settings)?,
             topology: Topology::Cluster(parts.hosts(PORT)?),
+            given: Given::default(),
         })
     }
 
@@ -212,6 +266,35 @@ mod tests {
         );
         assert_eq!(settings.policy.ttl, Duration::from_secs(300));
         assert_eq!(settings.namespace, "shop");
+    }
+
+    #[test]
+    fn another_user_comes_by_the_same_url() {
+        for (url, own) in [
+            ("redis://h:7000/3?ttl=5m", "redis://u:p@h:7000/3?ttl=5m"),
+            (
+                "rediss://ada:se@cret@h/#insecure",
+                "rediss://u:p@h/#insecure",
+            ),
+            (
+                "unix:///run/r.sock?db=2&user=ada&pass=secret",
+                "unix:///run/r.sock?db=2&user=u&pass=p",
+            ),
+            ("unix:///run/r.sock", "unix:///run/r.sock?user=u&pass=p"),
+            (
+                "redis+sentinel://ada:secret@h1:7000,h2/shop/3?sentinel_password=secret&ttl=5m",
+                "redis+sentinel://u:p@h1:7000,h2/shop/3?ttl=5m",
+            ),
+            ("valkeys+cluster://h1,h2", "valkeys+cluster://u:p@h1,h2"),
+        ] {
+            let given = parse(url).unwrap().0.given;
+            assert_eq!(
+                format!("{}u{}p{}", given.before, given.between, given.after),
+                own
+            );
+            parse(own).unwrap();
+            assert_eq!(given.told_sentinels, url.contains("sentinel_"), "{url}");
+        }
     }
 
     #[test]

@@ -21,29 +21,44 @@ mod stored;
 mod tests;
 mod unchecked;
 
+pub(super) use facts::{Certificates, Hot, Place, Slow};
 pub(crate) use facts::{Facts, Survey};
-pub(super) use facts::{Hot, Place, Slow};
 pub(super) use rights::{Checks, Rights};
 
 use crate::doctor::{Diagnosis, Severity};
 use mend::Mend;
+use rights::Beside;
 
 impl Facts {
     /// Everything that is to be told.
     pub(crate) fn diagnose(&self) -> Vec<Diagnosis> {
-        let mend = Mend::of(&self.place, &self.namespace);
-        let rules = [
-            memory::rules,
-            disk::rules,
-            replicas::rules,
-            rights::rules,
-            serving::rules,
-            stored::rules,
-            unchecked::rules,
-        ];
-        let mut found = Vec::new();
-        for rule in rules {
+        let (mend, beside) = (Mend::of(&self.place, &self.namespace), Beside::of(self));
+        let mut found = self.server(&beside);
+        for other in &self.others {
+            found.extend(other.server(&beside));
+        }
+        for rule in [stored::rules, unchecked::of_a_namespace] {
             rule(self, &mend, &mut found);
+        }
+        found.extend(unchecked::nodes(self));
+        found
+    }
+
+    /// What is to be told of one server. In a cluster its findings say which one it is.
+    fn server(&self, beside: &Beside) -> Vec<Diagnosis> {
+        let mend = Mend::of(&self.place, &self.namespace);
+        let mut found = Vec::new();
+        for rule in [memory::rules, disk::rules, replicas::rules] {
+            rule(self, &mend, &mut found);
+        }
+        rights::rules(self, &mend, beside, &mut found);
+        for rule in [serving::rules, unchecked::of_a_server] {
+            rule(self, &mend, &mut found);
+        }
+        if self.place.of_a_cluster {
+            for it in &mut found {
+                it.found = format!("{}: {}", self.place.shown, it.found);
+            }
         }
         found
     }

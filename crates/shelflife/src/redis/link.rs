@@ -19,8 +19,8 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, Value};
 
-use super::address::{Address, Topology};
-use super::doctor::Place as Seat;
+use super::address::{Address, Given, Topology};
+use super::doctor::{Certificates, Place as Seat};
 use crate::error::ErrorKind;
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult};
@@ -59,6 +59,9 @@ pub(super) struct Link {
     connect_timeout: Duration,
     /// How often another primary was met, or took over, than was known.
     changes: Arc<AtomicU64>,
+    /// How it was said to be reached: for what others are told to do.
+    given: Given,
+    certificates: Certificates,
 }
 
 enum Nodes {
@@ -83,6 +86,7 @@ impl Link {
         let ready = |info: redis::ConnectionInfo| {
             tls::with_certificates(info.set_tcp_settings(tcp.clone()), settings)
         };
+        let given = address.given;
         let (info, patience) = (ready(address.info)?, Patience::of(settings));
         let changes = Arc::default();
         let nodes = match address.topology {
@@ -108,6 +112,12 @@ impl Link {
             timeout: settings.timeout,
             connect_timeout: settings.connect_timeout,
             changes,
+            given,
+            certificates: Certificates {
+                ca: settings.tls_ca.clone(),
+                cert: settings.tls_cert.clone(),
+                key: settings.tls_key.clone(),
+            },
         })
     }
 
@@ -143,9 +153,9 @@ impl Link {
         }
     }
 
-    /// Where it leads, and as whom: to who has the control keys.
-    pub(super) fn place(&self) -> Seat {
-        let info = self.info();
+    /// Where one of the primaries is, and as whom it is asked.
+    pub(super) fn place(&self, at: At<'_>) -> Seat {
+        let info = self.info(at);
         let own = info.redis_settings();
         Seat {
             address: info.addr().clone(),
@@ -153,12 +163,26 @@ impl Link {
             db: own.db(),
             user: own.username().unwrap_or("default").to_owned(),
             has_secret: own.password().is_some(),
+            of_a_cluster: self.is_apart(),
+            given: self.given.clone(),
+            certificates: self.certificates.clone(),
         }
     }
 
-    /// Whether the server lets in who names no user and no password.
-    pub(super) async fn lets_in_anybody(&self) -> StoreResult<bool> {
-        let info = self.info();
+    /// Host and port of every primary that is known; nothing for a socket of this machine.
+    pub(super) fn places(&self) -> Vec<(String, u16)> {
+        let all = (0..self.primaries()).map(|nth| self.info(At::Nth(nth)));
+        all.filter_map(|info| match info.addr() {
+            redis::ConnectionAddr::Tcp(host, port)
+            | redis::ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Whether one of the primaries lets in who names no user and no password.
+    pub(super) async fn lets_in_anybody(&self, at: At<'_>) -> StoreResult<bool> {
+        let info = self.info(at);
         if info.redis_settings().password().is_none() {
             return Ok(true);
         }
@@ -186,10 +210,10 @@ impl Link {
         }
     }
 
-    fn info(&self) -> redis::ConnectionInfo {
+    fn info(&self, at: At<'_>) -> redis::ConnectionInfo {
         match &self.nodes {
             Nodes::One(node) => node.info(),
-            Nodes::Many(cluster) => cluster.info(),
+            Nodes::Many(cluster) => cluster.info(at),
         }
     }
 

@@ -155,12 +155,23 @@ impl RedisStore {
         keys: &[&str],
         args: &[&[u8]],
     ) -> StoreResult<Value> {
+        let at = keys.first().map_or(At::Control, |name| At::Name(name));
+        self.run_at(at, script, keys, args).await
+    }
+
+    /// The same, where it is said.
+    async fn run_at(
+        &self,
+        at: At<'_>,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> StoreResult<Value> {
         let with = |mut cmd: Cmd| {
             cmd.arg(keys).arg(args);
             cmd
         };
         let by_digest = with(script.evalsha(keys.len()));
-        let at = keys.first().map_or(At::Control, |name| At::Name(name));
         self.link
             .call_script(at, by_digest, || with(script.eval(keys.len())))
             .await

@@ -154,7 +154,7 @@ fn number<T: std::str::FromStr>(value: Value) -> Option<T> {
 }
 
 /// `TIME`'s answer: seconds and microseconds.
-fn micros(time: &[Value]) -> StoreResult<u64> {
+pub(super) fn micros(time: &[Value]) -> StoreResult<u64> {
     let mut parts = time.iter().cloned().map(number::<u64>);
     let (s, us) = (parts.next().flatten(), parts.next().flatten());
     s.zip(us)

@@ -1,11 +1,13 @@
 //! What was asked of a server, and what was seen in a namespace.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::ConnectionAddr;
 
 use super::Rights;
+use crate::redis::address::Given;
 use crate::store::Member;
 
 /// An answer, or why there is none.
@@ -36,6 +38,10 @@ pub(crate) struct Facts {
     /// The server's time in ms, as of the list of members.
     pub(crate) now: u64,
     pub(crate) survey: Asked<Survey>,
+    /// The other primaries of a cluster, each asked about itself alone.
+    pub(crate) others: Vec<Facts>,
+    /// Those of them that could not be asked, and why not.
+    pub(crate) unasked: Vec<(String, String)>,
 }
 
 /// Where the server is, and as whom it was asked.
@@ -46,6 +52,17 @@ pub(crate) struct Place {
     pub(crate) db: i64,
     pub(crate) user: String,
     pub(crate) has_secret: bool,
+    pub(crate) of_a_cluster: bool,
+    pub(crate) given: Given,
+    pub(crate) certificates: Certificates,
+}
+
+/// The files by which the two ends believe each other, as the settings name them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
 }
 
 impl Default for Place {
@@ -56,6 +73,9 @@ impl Default for Place {
             db: 0,
             user: "default".to_owned(),
             has_secret: false,
+            of_a_cluster: false,
+            given: Given::of("redis://127.0.0.1:6379"),
+            certificates: Certificates::default(),
         }
     }
 }
@@ -113,6 +133,8 @@ pub(crate) struct Survey {
     pub(crate) largest: u64,
     /// The keys that are read most of what was met, by the server's own count.
     pub(crate) hot: Vec<Hot>,
+    /// Why that count may not be asked for.
+    pub(crate) hot_denied: Option<String>,
 }
 
 /// A namespace that was met.
@@ -188,8 +210,12 @@ impl Facts {
         self.parameter(name)?.parse().ok()
     }
 
-    /// Names in the database.
+    /// Names in the database, on all primaries.
     pub(crate) fn names(&self) -> u64 {
+        self.own_names() + self.others.iter().map(Self::own_names).sum::<u64>()
+    }
+
+    fn own_names(&self) -> u64 {
         let listed = self.field(&format!("db{}", self.place.db));
         let keys = listed.and_then(|text| text.split(',').find_map(|f| f.strip_prefix("keys=")));
         keys.and_then(|n| n.parse().ok()).unwrap_or(0)

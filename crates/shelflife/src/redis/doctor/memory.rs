@@ -1,6 +1,6 @@
 //! Memory: the limit, what happens at it, and what the allocator makes of it.
 
-use super::mend::Mend;
+use super::mend::{Mend, quoted};
 use super::{Facts, diagnosis, size};
 use crate::doctor::{Diagnosis, Severity};
 
@@ -21,18 +21,32 @@ fn limit(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
     (facts.number("maxmemory")? == 0).then(|| {
         let used = facts.number("used_memory").unwrap_or(0);
         let half = facts.number("total_system_memory").unwrap_or(0) / 2;
-        let limit = half.max(used * 2).max(256 * MIB) / MIB;
+        let wanted = half.max(used * 2).max(256 * MIB);
+        let limit = wanted.min(ceiling(facts).unwrap_or(wanted));
+        let mut mends = vec![
+            "# half of the machine's memory, or twice what is used: less where others live there, or in a container".to_owned(),
+        ];
+        if used > limit {
+            mends.push(format!(
+                "# {} are used already, more than three quarters of the machine: what is beyond the limit is evicted at once",
+                size(used)
+            ));
+        }
+        mends.push(mend.set("maxmemory", &format!("{}mb", limit / MIB)));
         diagnosis(
             "maxmemory",
             Severity::Warning,
             "the server's memory has no limit (maxmemory 0)",
             "the cache grows until the machine has no memory left and the kernel kills the server, or another process",
-            vec![
-                "# half of the machine's memory: less where others live there, or in a container".to_owned(),
-                mend.set("maxmemory", &format!("{limit}mb")),
-            ],
+            mends,
         )
     })
+}
+
+/// What a server may be given at most: what is beyond the limit, and the machine itself, need memory, too.
+fn ceiling(facts: &Facts) -> Option<u64> {
+    let all = facts.number("total_system_memory").filter(|all| *all > 0);
+    all.map(|all| all / 4 * 3)
 }
 
 fn policy(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
@@ -71,6 +85,12 @@ fn full(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
         return None;
     }
     let evicted = facts.number("evicted_keys").unwrap_or(0);
+    let wanted = used.max(most) * 2;
+    let limit = wanted.min(ceiling(facts).unwrap_or(wanted));
+    let mends = match limit > most {
+        true => vec![mend.set("maxmemory", &format!("{}mb", limit.div_ceil(MIB)))],
+        false => vec!["# the machine has no more to give: a larger one, or a cluster".to_owned()],
+    };
     Some(diagnosis(
         "memory_full",
         Severity::Info,
@@ -80,10 +100,7 @@ fn full(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             size(most)
         ),
         "a full cache is as it should be; where evicted_keys rises faster than expired_keys, entries go before they are used again",
-        vec![mend.set(
-            "maxmemory",
-            &format!("{}mb", (used.max(most) * 2).div_ceil(MIB)),
-        )],
+        mends,
     ))
 }
 
@@ -126,16 +143,20 @@ fn resident(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
 
 fn huge_pages(facts: &Facts) -> Option<Diagnosis> {
     (facts.parameter("disable-thp")? == "no").then(|| {
+        // How it is started anew only those know who have set it up.
+        let mut mends = vec![
+            "# in the server's configuration, then start it anew: disable-thp yes".to_owned(),
+        ];
+        let file = facts.field("config_file").filter(|file| !file.is_empty());
+        if let Some(file) = file.filter(|_| facts.place.is_here()) {
+            mends.push(format!("echo 'disable-thp yes' >> {}", quoted(file)));
+        }
         diagnosis(
             "huge_pages",
             Severity::Info,
             "disable-thp is no: the kernel may give the server transparent huge pages",
             "after a fork, every small write copies 2 MiB: latency and memory jump; it can only be set at the start",
-            vec![
-                "# as root, in the server's configuration, then start it anew".to_owned(),
-                "echo 'disable-thp yes' >> /etc/redis/redis.conf".to_owned(),
-                "systemctl restart redis-server".to_owned(),
-            ],
+            mends,
         )
     })
 }

@@ -11,6 +11,7 @@ pub(super) struct Mend {
     user: Option<String>,
     url: String,
     namespace: String,
+    of_a_cluster: bool,
 }
 
 impl Mend {
@@ -20,8 +21,13 @@ impl Mend {
                 format!("-h {} -p {port}", quoted(host)),
                 format!("redis://{}:{port}", in_url(host)),
             ),
-            ConnectionAddr::TcpTls { host, port, .. } => (
-                format!("--tls -h {} -p {port}", quoted(host)),
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                ..
+            } => (
+                format!("{} -h {} -p {port}", tls(place, *insecure), quoted(host)),
                 format!("rediss://{}:{port}", in_url(host)),
             ),
             ConnectionAddr::Unix(path) => {
@@ -39,18 +45,30 @@ impl Mend {
             (true, user) if user != "default" => Some(format!(" --user {}", quoted(user))),
             _ => None,
         };
+        let given = &place.given;
         let url = match (place.has_secret, place.db, &place.address) {
             // Nobody's password is printed.
             (true, ..) => "\"$SHELFLIFE_URL\"".to_owned(),
-            (_, 0, _) => quoted(&url),
+            // One server's URL is not that of its cluster.
+            _ if place.of_a_cluster => {
+                let place = given.after.strip_prefix('@').unwrap_or(&given.after);
+                quoted(&format!("{}{place}", given.before))
+            }
+            (_, 0, _) => quoted(&with_files(&url, place)),
             (_, db, ConnectionAddr::Unix(_)) => quoted(&format!("{url}?db={db}")),
-            (_, db, _) => quoted(&format!("{url}/{db}")),
+            (_, db, _) => quoted(&with_files(&format!("{url}/{db}"), place)),
         };
+        // -c: a name may be another node's.
+        let follows = if place.of_a_cluster { " -c" } else { "" };
         Self {
-            cli: format!("redis-cli {at}{db}{}", user.as_deref().unwrap_or_default()),
+            cli: format!(
+                "redis-cli{follows} {at}{db}{}",
+                user.as_deref().unwrap_or_default()
+            ),
             user,
             url,
             namespace: namespace.to_owned(),
+            of_a_cluster: place.of_a_cluster,
         }
     }
 
@@ -100,13 +118,21 @@ impl Mend {
         }
     }
 
-    /// A doctor for another namespace of this server.
-    pub(super) fn doctor(&self, namespace: &str) -> String {
+    /// One of our own commands, for a namespace of this server.
+    pub(super) fn shelflife(&self, command: &str, namespace: &str) -> String {
         format!(
-            "shelflife doctor --redis {} --namespace {}",
+            "shelflife {command} --redis {} --namespace {}",
             self.url,
             quoted(namespace)
         )
+    }
+
+    /// Removal of names: at once, but where each may be on another node.
+    pub(super) fn unlink(&self, names: &[String]) -> Vec<String> {
+        match self.of_a_cluster {
+            true => self.each(&["UNLINK"], names, &[]),
+            false => self.all(&["UNLINK"], names),
+        }
     }
 
     /// The same command for names of the server, some at a time.
@@ -131,6 +157,46 @@ impl Mend {
             true => Vec::new(),
             false => vec![self.server(words.iter().copied().chain(plain))],
         }
+    }
+}
+
+/// What redis-cli has to be told to speak TLS as this process does.
+fn tls(place: &Place, insecure: bool) -> String {
+    let files = &place.certificates;
+    let files = [
+        ("--cacert", &files.ca),
+        ("--cert", &files.cert),
+        ("--key", &files.key),
+    ];
+    let mut words = "--tls".to_owned();
+    if insecure {
+        words.push_str(" --insecure");
+    }
+    for (option, file) in files {
+        if let Some(file) = file {
+            words.push_str(&format!(" {option} {}", quoted(&file.to_string_lossy())));
+        }
+    }
+    words
+}
+
+/// A URL with the certificates as its settings.
+fn with_files(url: &str, place: &Place) -> String {
+    let files = &place.certificates;
+    let files = [
+        ("tls_ca", &files.ca),
+        ("tls_cert", &files.cert),
+        ("tls_key", &files.key),
+    ];
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, file) in files {
+        if let Some(file) = file {
+            query.append_pair(name, &file.to_string_lossy());
+        }
+    }
+    match query.finish() {
+        query if query.is_empty() => url.to_owned(),
+        query => format!("{url}?{query}"),
     }
 }
 
@@ -186,6 +252,49 @@ mod tests {
         assert_eq!(
             Mend::of(&unix, "d").server(["PING"]),
             "redis-cli -s /run/r.sock -n 2 PING"
+        );
+    }
+
+    #[test]
+    fn tls_takes_the_certificates_of_the_settings() {
+        let mut tls = place(ConnectionAddr::TcpTls {
+            host: "h".to_owned(),
+            port: 1,
+            insecure: false,
+            tls_params: None,
+        });
+        tls.certificates.ca = Some("/etc/my ca.pem".into());
+        tls.certificates.cert = Some("/etc/c.pem".into());
+        tls.certificates.key = Some("/etc/k.pem".into());
+        let mend = Mend::of(&tls, "d");
+        assert_eq!(
+            mend.server(["PING"]),
+            "redis-cli --tls --cacert '/etc/my ca.pem' --cert /etc/c.pem --key /etc/k.pem -h h -p 1 PING"
+        );
+        assert_eq!(
+            mend.shelflife("members", "d"),
+            "shelflife members --redis 'rediss://h:1?tls_ca=%2Fetc%2Fmy+ca.pem&tls_cert=%2Fetc%2Fc.pem&tls_key=%2Fetc%2Fk.pem' --namespace d"
+        );
+    }
+
+    #[test]
+    fn in_a_cluster_each_name_may_be_elsewhere() {
+        let node = Place {
+            of_a_cluster: true,
+            given: crate::redis::address::Given::of("redis+cluster://h1:1,h2"),
+            ..place(ConnectionAddr::Tcp("h1".to_owned(), 1))
+        };
+        let mend = Mend::of(&node, "d");
+        assert_eq!(
+            mend.unlink(&["a".to_owned(), "b".to_owned()]),
+            [
+                "redis-cli -c -h h1 -p 1 UNLINK a",
+                "redis-cli -c -h h1 -p 1 UNLINK b"
+            ]
+        );
+        assert_eq!(
+            mend.shelflife("members", "d"),
+            "shelflife members --redis redis+cluster://h1:1,h2 --namespace d"
         );
     }
 

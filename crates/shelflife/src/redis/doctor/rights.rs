@@ -1,9 +1,11 @@
 //! Rights: those that shelflife needs, and those that a cache should not have.
 
-use super::mend::Mend;
+use super::facts::Place;
+use super::mend::{Mend, quoted};
 use super::{Facts, diagnosis};
 use crate::doctor::{Diagnosis, Severity};
 use crate::redis::names::Names;
+use crate::settings::is_namespace;
 
 /// Stands for a key in the words of a command.
 const KEY: &str = "KEY";
@@ -18,9 +20,11 @@ const TAGS: usize = 3;
 const ENTRIES: usize = 4;
 const KINDS: usize = 5;
 
-/// What is needed: the rule that grants it, the command, the kinds of keys that it is run on. The same as
-/// deploy/redis/users.acl gives to applications.
-const NEEDED: &[(&str, &[&str], &[usize])] = &[
+/// What is needed: the rule that grants it, the command, the kinds of keys that it is run on.
+type Need = (&'static str, &'static [&'static str], &'static [usize]);
+
+/// The same as deploy/redis/users.acl gives to applications.
+const NEEDED: &[Need] = &[
     (
         "client|setinfo",
         &["CLIENT", "SETINFO", "lib-name", "x"],
@@ -60,6 +64,14 @@ const NEEDED: &[(&str, &[&str], &[usize])] = &[
     ("zscore", &["ZSCORE", KEY, "x"], &[MEMBERS]),
 ];
 
+/// What is needed for another database than the first.
+const ELSEWHERE: &[Need] = &[("select", &["SELECT", "1"], &[])];
+/// What is needed in a cluster: there the words after `@cluster@` in that file.
+const OF_A_CLUSTER: &[Need] = &[
+    ("asking", &["ASKING"], &[]),
+    ("cluster|nodes", &["CLUSTER", "NODES"], &[]),
+];
+
 /// What would empty the server, stop it, hold it up, or hand it over.
 const DANGEROUS: &[(&str, &[&str])] = &[
     ("flushall", &["FLUSHALL"]),
@@ -79,6 +91,7 @@ const DANGEROUS: &[(&str, &[&str])] = &[
 /// What is asked about, and how the answers are read.
 #[derive(Debug)]
 pub(in crate::redis) struct Checks {
+    needed: Vec<Need>,
     patterns: [String; KINDS],
     names: [String; KINDS],
 }
@@ -100,16 +113,17 @@ pub(crate) struct Rights {
 }
 
 impl Checks {
-    pub(in crate::redis) fn of(names: &Names) -> Self {
-        let control = names.control_prefix();
+    pub(in crate::redis) fn of(names: &Names, place: &Place) -> Self {
+        let mut needed = NEEDED.to_vec();
+        if place.db != 0 {
+            needed.extend(ELSEWHERE);
+        }
+        if place.of_a_cluster {
+            needed.extend(OF_A_CLUSTER);
+        }
         Self {
-            patterns: [
-                format!("~{}", names.clock),
-                format!("~{}", names.log),
-                format!("~{control}members:*"),
-                format!("~{}*", names.tag_prefix),
-                format!("~{}*", names.entry_prefix),
-            ],
+            needed,
+            patterns: patterns(names),
             names: [
                 names.clock.clone(),
                 names.log.clone(),
@@ -126,7 +140,7 @@ impl Checks {
             let word = |word: &'static str| if word == KEY { key } else { word };
             words.iter().copied().map(word).collect::<Vec<&str>>()
         };
-        let needed = NEEDED.iter().flat_map(|(_, words, kinds)| {
+        let needed = self.needed.iter().flat_map(|(_, words, kinds)| {
             // A command without a key is asked about once.
             let times = if kinds.is_empty() { 1 } else { KINDS };
             (0..times).map(move |kind| with(words, &self.names[kind]))
@@ -146,7 +160,7 @@ impl Checks {
             ..Rights::default()
         };
         let mut out_of_reach = [false; KINDS];
-        for (rule, _, kinds) in NEEDED {
+        for (rule, _, kinds) in &self.needed {
             let times = if kinds.is_empty() { 1 } else { KINDS };
             let said: Vec<u8> = answers.by_ref().take(times).collect();
             if said.len() < times {
@@ -165,7 +179,7 @@ impl Checks {
             }
         }
         // Where no command is granted on any key, the keys are what is missing, too.
-        let keyed = NEEDED.iter().filter(|(.., kinds)| !kinds.is_empty());
+        let keyed = self.needed.iter().filter(|(.., kinds)| !kinds.is_empty());
         let none = keyed
             .clone()
             .all(|(rule, ..)| rights.missing.contains(rule));
@@ -184,6 +198,46 @@ impl Checks {
     }
 }
 
+/// The keys of a namespace, as rules.
+fn patterns(names: &Names) -> [String; KINDS] {
+    let control = names.control_prefix();
+    [
+        format!("~{}", names.clock),
+        format!("~{}", names.log),
+        format!("~{control}members:*"),
+        format!("~{}*", names.tag_prefix),
+        format!("~{}*", names.entry_prefix),
+    ]
+}
+
+/// The namespaces of a server: a user may be used for more than the one that is looked at.
+pub(super) struct Beside {
+    namespaces: Vec<String>,
+    /// Whether there are no others.
+    all: bool,
+}
+
+impl Beside {
+    pub(super) fn of(facts: &Facts) -> Self {
+        let met = facts.survey.as_ref().ok();
+        let others = met.into_iter().flat_map(|survey| survey.spaces.keys());
+        let others = others.filter(|name| is_namespace(name) && **name != facts.namespace);
+        Self {
+            namespaces: [&facts.namespace]
+                .into_iter()
+                .chain(others)
+                .cloned()
+                .collect(),
+            all: met.is_some_and(|survey| survey.complete),
+        }
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        let each = self.namespaces.iter();
+        each.flat_map(|name| patterns(&Names::of(name))).collect()
+    }
+}
+
 impl Rights {
     /// The rules that give a user what is needed, and no more.
     fn rules(&self) -> Vec<String> {
@@ -195,10 +249,10 @@ impl Rights {
     }
 }
 
-pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
+pub(super) fn rules(facts: &Facts, mend: &Mend, beside: &Beside, found: &mut Vec<Diagnosis>) {
     if let Ok(rights) = &facts.rights {
         found.extend(missing(facts, rights, mend));
-        found.extend(too_many(facts, rights, mend));
+        found.extend(too_many(facts, rights, mend, beside));
     }
     found.extend(open(facts, mend));
 }
@@ -226,7 +280,7 @@ fn missing(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
 
 const ADMIN: &str = "# as a user who may change users:";
 
-fn too_many(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
+fn too_many(facts: &Facts, rights: &Rights, mend: &Mend, beside: &Beside) -> Option<Diagnosis> {
     if rights.dangerous.is_empty() && !rights.reaches_others {
         return None;
     }
@@ -240,12 +294,7 @@ fn too_many(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
     }
     let mends = match user {
         "default" => own_user(facts, rights, mend),
-        user => {
-            let rules = rights.rules();
-            let words = ["ACL", "SETUSER", user].into_iter();
-            let line = mend.admin(words.chain(rules.iter().map(String::as_str)));
-            vec![ADMIN.to_owned(), line]
-        }
+        user => less(user, rights, mend, beside),
     };
     Some(diagnosis(
         "rights_excess",
@@ -259,26 +308,67 @@ fn too_many(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
     ))
 }
 
-/// Makes a user of shelflife's own, and tells its URL.
+/// Takes away what is too much, and nothing else: what it is used for beside is its own.
+fn less(user: &str, rights: &Rights, mend: &Mend, beside: &Beside) -> Vec<String> {
+    let mut rules = Vec::new();
+    let mut lines = vec![ADMIN.to_owned()];
+    if rights.reaches_others {
+        rules.push("resetkeys".to_owned());
+        rules.extend(beside.patterns());
+        lines.push(match beside.all {
+            true => "# it keeps the keys of the namespaces that are there: add those that are still to come".to_owned(),
+            false => "# it keeps the keys of the namespaces that were met, and not all names were looked at: add the others".to_owned(),
+        });
+    }
+    rules.extend(rights.dangerous.iter().map(|rule| format!("-{rule}")));
+    let words = ["ACL", "SETUSER", user].into_iter();
+    lines.push(mend.admin(words.chain(rules.iter().map(String::as_str))));
+    lines
+}
+
+/// Makes a user of shelflife's own, and tells its URL: the same place, another user.
 fn own_user(facts: &Facts, rights: &Rights, mend: &Mend) -> Vec<String> {
     let rules = rights.rules();
-    let rules: Vec<String> = rules.iter().map(|rule| super::mend::quoted(rule)).collect();
-    let scheme = if facts.place.is_encrypted() {
-        "rediss"
-    } else {
-        "redis"
+    let rules: Vec<String> = rules.iter().map(|rule| quoted(rule)).collect();
+    let given = &facts.place.given;
+    let part = |text: &str| match text {
+        "" => String::new(),
+        text => quoted(text),
     };
-    vec![
-        format!("PASSWORD=$({} ACL GENPASS)", mend.cli()),
+    let mut lines = vec![
+        // All nodes of a cluster, and all lines here, take the same one.
+        format!("PASSWORD=${{PASSWORD:-$({} ACL GENPASS)}}", mend.cli()),
         format!(
             "{} ACL SETUSER shelflife on \">$PASSWORD\" {}",
             mend.cli(),
             rules.join(" ")
         ),
         format!(
-            "echo \"SHELFLIFE_URL={scheme}://shelflife:$PASSWORD@{}/{}\"",
-            facts.place.shown, facts.place.db
+            "echo SHELFLIFE_URL={}shelflife{}\"$PASSWORD\"{}",
+            part(&given.before),
+            part(given.between),
+            part(&given.after)
         ),
+    ];
+    if given.told_sentinels {
+        lines.push("# with sentinel_user and sentinel_password as they are".to_owned());
+    }
+    lines
+}
+
+/// Gives the user `default` a password. It is not switched off: often nobody else may change users, or settings.
+fn password(mend: &Mend) -> Vec<String> {
+    let set = mend.admin(["ACL", "SETUSER", "default", "resetpass"]);
+    vec![
+        "# from here on who has no password is refused: have the applications use theirs before"
+            .to_owned(),
+        format!(
+            "ADMIN_PASSWORD=${{ADMIN_PASSWORD:-$({})}}",
+            mend.admin(["ACL", "GENPASS"])
+        ),
+        format!("{set} \">$ADMIN_PASSWORD\""),
+        "export REDISCLI_AUTH=\"$ADMIN_PASSWORD\"".to_owned(),
+        "echo REDISCLI_AUTH=\"$ADMIN_PASSWORD\"".to_owned(),
     ]
 }
 
@@ -294,15 +384,16 @@ fn open(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
     let protected = facts.parameter("protected-mode") != Some("no");
     let contained =
         facts.place.is_here() && (protected || bound.split_whitespace().all(is_loopback));
-    let mut mends = Vec::new();
-    if !facts.place.has_secret {
-        let empty = Rights::default();
-        let rights = facts.rights.as_ref().unwrap_or(&empty);
-        if !rights.needed.is_empty() {
-            mends.extend(own_user(facts, rights, mend));
+    let mends = match (facts.place.has_secret, &facts.rights) {
+        (true, _) => [vec![ADMIN.to_owned()], password(mend)].concat(),
+        (false, Ok(rights)) if !rights.needed.is_empty() => {
+            [own_user(facts, rights, mend), password(mend)].concat()
         }
-    }
-    mends.push(mend.admin(["ACL", "SETUSER", "default", "off"]));
+        // Who is shut out then could not be given another way in.
+        _ => vec![
+            "# give applications a user of their own (deploy/redis/users.acl), then the user default a password".to_owned(),
+        ],
+    };
     Some(diagnosis(
         "open_server",
         match contained {

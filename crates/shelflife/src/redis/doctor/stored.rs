@@ -14,13 +14,15 @@ const TAGS_MATTER: u64 = 10_000;
 const SILENT: u64 = 10;
 /// The logarithmic counter of a key that is read a million times.
 const HOT: u64 = 200;
+/// How many namespaces that nobody uses are told, and mended, at once.
+const ABANDONED: usize = 8;
 
 pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     if let Ok(survey) = &facts.survey {
         entries(survey, mend, found);
         tags(facts, survey, mend, found);
         found.extend(unknown(survey, mend));
-        found.extend(hot(survey));
+        found.extend(hot(facts, survey, mend));
         found.extend(empty(facts, survey, mend));
         found.extend(abandoned(facts, survey, mend));
     }
@@ -69,7 +71,7 @@ fn entries(survey: &Survey, mend: &Mend, found: &mut Vec<Diagnosis>) {
         }
         let mut mends = match check {
             // What no application can have stored has no key that could be invalidated.
-            "endless_leases" | "bad_entries" => mend.all(&["UNLINK"], &samples.names),
+            "endless_leases" | "bad_entries" => mend.unlink(&samples.names),
             _ => mend.invalidate(&samples.names),
         };
         if check == "huge_entries" {
@@ -102,7 +104,7 @@ fn tags(facts: &Facts, survey: &Survey, mend: &Mend, found: &mut Vec<Diagnosis>)
         ));
     }
     if survey.bad_tags.count > 0 {
-        let mut mends = mend.all(&["UNLINK"], &survey.bad_tags.names);
+        let mut mends = mend.unlink(&survey.bad_tags.names);
         mends.extend(survey.bad_tags.rest());
         found.push(diagnosis(
             "bad_tags",
@@ -138,7 +140,7 @@ fn tags(facts: &Facts, survey: &Survey, mend: &Mend, found: &mut Vec<Diagnosis>)
 fn unknown(survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     let samples = &survey.unknown;
     (samples.count > 0).then(|| {
-        let mut mends = mend.all(&["UNLINK"], &samples.names);
+        let mut mends = mend.unlink(&samples.names);
         mends.extend(samples.rest());
         diagnosis(
             "unknown_names",
@@ -150,7 +152,7 @@ fn unknown(survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     })
 }
 
-fn hot(survey: &Survey) -> Option<Diagnosis> {
+fn hot(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     let hot: Vec<_> = survey.hot.iter().filter(|it| it.count >= HOT).collect();
     let keys: Vec<_> = hot
         .iter()
@@ -164,7 +166,7 @@ fn hot(survey: &Survey) -> Option<Diagnosis> {
             "what is read so often should be answered by the memory of each process: is it too small, or do the processes not follow the log?",
             vec![
                 "# the processes with their windows, and more memory for each:".to_owned(),
-                "shelflife members".to_owned(),
+                mend.shelflife("members", &facts.namespace),
                 "export SHELFLIFE_MEMORY=256MiB".to_owned(),
             ],
         )
@@ -178,7 +180,7 @@ fn empty(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     }
     let others: Vec<_> = survey.spaces.keys().take(8).map(String::as_str).collect();
     let mut mends = vec!["# is it the right one? as the applications name it:".to_owned()];
-    mends.extend(others.iter().map(|name| mend.doctor(name)));
+    mends.extend(others.iter().map(|name| mend.shelflife("doctor", name)));
     if others.is_empty() {
         mends.push("# nobody has used this server yet: start an application".to_owned());
     }
@@ -198,7 +200,8 @@ fn empty(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     ))
 }
 
-/// Namespaces of which only the bookkeeping is left: it has no expiry.
+/// Namespaces of which only the bookkeeping is left: it has no expiry. Where processes are listed somebody uses it,
+/// and has stored nothing yet.
 fn abandoned(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     if !survey.complete {
         return None;
@@ -207,15 +210,22 @@ fn abandoned(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
         .spaces
         .iter()
         .filter(|(name, space)| **name != facts.namespace && space.stored == 0)
+        .filter(|(_, space)| !space.control.iter().any(|name| name.contains("}:members:")))
         .collect();
-    let names: Vec<&str> = left.iter().map(|(name, _)| name.as_str()).take(8).collect();
-    let keys: Vec<String> = left
+    let told = &left[..left.len().min(ABANDONED)];
+    let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+    let keys: Vec<String> = told
         .iter()
         .flat_map(|(_, space)| space.control.iter().cloned())
         .collect();
     (!left.is_empty()).then(|| {
         let mut mends = vec!["# if no application uses them any more:".to_owned()];
-        mends.extend(mend.all(&["UNLINK"], &keys));
+        mends.extend(mend.unlink(&keys));
+        if left.len() > told.len() {
+            mends.push(format!(
+                "# that are the first {ABANDONED}: run the doctor again for the rest"
+            ));
+        }
         diagnosis(
             "abandoned_namespaces",
             Severity::Info,

@@ -64,7 +64,18 @@ fn well() -> Facts {
         members: Ok(vec![member("1-a@1000", 19_900), member("2-b@1000", 19_950)]),
         now: 20_000,
         survey: Ok(survey),
+        others: Vec::new(),
+        unasked: Vec::new(),
     }
+}
+
+/// The lines that mend a finding.
+fn lines(facts: &Facts, check: &str) -> String {
+    let found = facts.diagnose();
+    let it = found.iter().find(|it| it.check == check);
+    it.unwrap_or_else(|| panic!("{check} among {found:?}"))
+        .mend
+        .join("\n")
 }
 
 fn member(name: &str, beat: u64) -> Member {
@@ -150,6 +161,12 @@ fn each_thing_is_told_when_it_is_the_case_and_only_then() {
             config(f, "min-replicas-to-write", "1");
             config(f, "min-replicas-max-lag", "600");
         }),
+        ("replica_lag", Warning, |f| {
+            // It counts no good ones then.
+            info(f, "connected_slaves", "1");
+            config(f, "min-replicas-to-write", "1");
+            config(f, "min-replicas-max-lag", "0");
+        }),
         ("rights_missing", Error, |f| {
             f.rights.as_mut().unwrap().missing.push("xadd");
         }),
@@ -192,6 +209,10 @@ fn each_thing_is_told_when_it_is_the_case_and_only_then() {
                 key: "a".to_owned(),
             })
         }),
+        ("other_nodes", Unchecked, |f| {
+            f.unasked
+                .push(("h:1".to_owned(), "no connection".to_owned()));
+        }),
         ("empty_namespace", Info, |f| {
             survey(f).spaces.clear();
         }),
@@ -230,7 +251,11 @@ fn each_thing_is_told_when_it_is_the_case_and_only_then() {
         assert!(!it.mend.is_empty(), "every finding says what to do: {it:?}");
     }
     let told: BTreeSet<_> = cases.iter().map(|(check, ..)| *check).collect();
-    assert_eq!(told.len(), 41, "a new check needs its case: {told:?}");
+    let all: BTreeSet<_> = Diagnosis::CHECKS.iter().copied().collect();
+    assert_eq!(
+        told, all,
+        "each check has its case, and its place in the list"
+    );
 }
 
 #[test]
@@ -272,7 +297,21 @@ fn what_is_just_below_a_threshold_is_not_told() {
             info(f, "min_slaves_good_slaves", "1");
             config(f, "min-replicas-to-write", "1");
         },
-        // Another namespace that is in use.
+        // A server that does not tell how many good ones it has.
+        |f| config(f, "min-replicas-to-write", "1"),
+        // Who may not ask what this policy does not count anyway.
+        |f| survey(f).hot_denied = Some("NOPERM".to_owned()),
+        // Another namespace that is in use: by processes that have stored nothing yet.
+        |f| {
+            let control = vec![
+                "sl1:{b}:clock".to_owned(),
+                "sl1:{b}:members:beats".to_owned(),
+            ];
+            survey(f)
+                .spaces
+                .insert("b".to_owned(), Space { stored: 0, control });
+        },
+        // Or by what is stored.
         |f| {
             let used = Space {
                 stored: 1,
@@ -300,7 +339,7 @@ fn a_failed_snapshot_that_stops_writes_is_told_beside_the_snapshots() {
 #[test]
 fn rights_are_read_command_by_command_and_kind_by_kind() {
     let names = crate::redis::names::Names::of("shop");
-    let checks = Checks::of(&names);
+    let checks = Checks::of(&names, &Place::default());
     let commands = checks.commands();
     let all: String = commands.iter().map(|_| 'y').collect();
     let none: String = commands.iter().map(|_| 'n').collect();
@@ -338,9 +377,13 @@ fn what_is_needed_is_what_the_acl_file_gives() {
         .unwrap();
     let granted: BTreeSet<_> = line
         .split_whitespace()
-        .filter_map(|word| word.strip_prefix('+'))
+        .filter_map(|word| word.trim_start_matches("@cluster@").strip_prefix('+'))
         .collect();
-    let checks = Checks::of(&crate::redis::names::Names::of("shop"));
+    let node = Place {
+        of_a_cluster: true,
+        ..Place::default()
+    };
+    let checks = Checks::of(&crate::redis::names::Names::of("shop"), &node);
     let all: String = checks.commands().iter().map(|_| 'y').collect();
     let rights = checks.read(&all).unwrap();
     let needed: BTreeSet<_> = rights.needed.into_iter().collect();
@@ -351,4 +394,178 @@ fn what_is_needed_is_what_the_acl_file_gives() {
             "{pattern}"
         );
     }
+}
+
+#[test]
+fn another_database_needs_a_right_of_its_own() {
+    let place = Place {
+        db: 2,
+        ..Place::default()
+    };
+    let checks = Checks::of(&crate::redis::names::Names::of("shop"), &place);
+    let may = |words: &Vec<&str>| if words[0] == "SELECT" { 'n' } else { 'y' };
+    let said: String = checks.commands().iter().map(may).collect();
+    let rights = checks.read(&said).unwrap();
+    assert_eq!(rights.missing, ["select"]);
+}
+
+#[test]
+fn what_is_too_much_is_taken_away_and_nothing_else() {
+    let mut facts = well();
+    facts.place.user = "ada".to_owned();
+    facts.place.has_secret = true;
+    facts.rights.as_mut().unwrap().dangerous = vec!["flushall", "keys"];
+    let told = lines(&facts, "rights_excess");
+    assert!(
+        told.ends_with("ACL SETUSER ada -flushall -keys"),
+        "select, asking and its keys are its own: {told}"
+    );
+    facts.rights.as_mut().unwrap().reaches_others = true;
+    for name in ["blog", "not * a namespace"] {
+        let space = Space {
+            stored: 1,
+            ..Space::default()
+        };
+        survey(&mut facts).spaces.insert(name.to_owned(), space);
+    }
+    let told = lines(&facts, "rights_excess");
+    for part in [
+        "resetkeys '~sl1:{shop}:clock'",
+        "'~sl1:blog:e:*'",
+        "-flushall",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(
+        !told.contains("not *") && told.contains("that are there"),
+        "{told}"
+    );
+    survey(&mut facts).complete = false;
+    let told = lines(&facts, "rights_excess");
+    assert!(told.contains("not all names were looked at"), "{told}");
+}
+
+#[test]
+fn who_may_mend_the_server_is_not_shut_out() {
+    let mut facts = well();
+    facts.open = Ok(true);
+    for has_secret in [false, true] {
+        facts.place.has_secret = has_secret;
+        let told = lines(&facts, "open_server");
+        assert!(
+            told.contains("SETUSER default resetpass \">$ADMIN_PASSWORD\"")
+                && !told.contains(" off"),
+            "{told}"
+        );
+    }
+    // Nobody knows what a user of its own would need: then nobody is shut out by these lines.
+    facts.place.has_secret = false;
+    facts.rights = Err("unknown".to_owned());
+    let told = lines(&facts, "open_server");
+    assert!(told.lines().all(|line| line.starts_with('#')), "{told}");
+}
+
+#[test]
+fn another_user_comes_by_the_way_that_was_given() {
+    let mut facts = well();
+    facts.open = Ok(true);
+    facts.place.given =
+        crate::redis::address::Given::of("redis+sentinel://h1,h2/shop/3?sentinel_password=secret");
+    let told = lines(&facts, "open_server");
+    let url = "echo SHELFLIFE_URL=redis+sentinel://shelflife:\"$PASSWORD\"@h1,h2/shop/3\n# with sentinel_user";
+    assert!(told.contains(url) && !told.contains("secret"), "{told}");
+}
+
+#[test]
+fn no_limit_is_proposed_that_the_machine_does_not_have() {
+    let gib = |n: u64| (n << 30).to_string();
+    for (used, machine, limit, part) in [
+        (1, 16, "8192mb", "half of the machine"),
+        (5, 16, "10240mb", "twice what is used"),
+        (7, 16, "12288mb", "half of the machine"),
+        (13, 16, "12288mb", "13.0 GiB are used already"),
+    ] {
+        let mut facts = well();
+        info(&mut facts, "maxmemory", "0");
+        info(&mut facts, "used_memory", &gib(used));
+        info(&mut facts, "used_memory_rss", &gib(used));
+        info(&mut facts, "total_system_memory", &gib(machine));
+        let told = lines(&facts, "maxmemory");
+        assert!(told.ends_with(limit) && told.contains(part), "{told}");
+    }
+    let mut facts = well();
+    for field in ["maxmemory", "used_memory", "used_memory_rss"] {
+        info(&mut facts, field, &gib(12));
+    }
+    info(&mut facts, "total_system_memory", &gib(16));
+    let told = lines(&facts, "memory_full");
+    assert!(told.starts_with("# the machine has no more"), "{told}");
+}
+
+#[test]
+fn a_server_elsewhere_is_not_mended_by_files_of_this_machine() {
+    let mut facts = well();
+    config(&mut facts, "disable-thp", "no");
+    assert!(
+        lines(&facts, "huge_pages").starts_with('#'),
+        "no file is known"
+    );
+    info(&mut facts, "config_file", "/etc/it's.conf");
+    let told = lines(&facts, "huge_pages");
+    assert!(
+        told.ends_with(r"echo 'disable-thp yes' >> '/etc/it'\''s.conf'"),
+        "{told}"
+    );
+    far(&mut facts);
+    let told = lines(&facts, "huge_pages");
+    assert!(told.lines().all(|line| line.starts_with('#')), "{told}");
+}
+
+#[test]
+fn no_more_namespaces_are_removed_than_are_told() {
+    let mut facts = well();
+    for n in 0..9 {
+        let control = vec![format!("sl1:{{old{n}}}:clock")];
+        let left = Space { stored: 0, control };
+        survey(&mut facts).spaces.insert(format!("old{n}"), left);
+    }
+    let told = lines(&facts, "abandoned_namespaces");
+    assert!(
+        told.contains("{old7}") && !told.contains("{old8}") && told.contains("the first 8"),
+        "{told}"
+    );
+}
+
+#[test]
+fn each_node_of_a_cluster_has_findings_of_its_own() {
+    let node = |shown: &str, policy: &str| {
+        let mut node = well();
+        node.place.of_a_cluster = true;
+        node.place.shown = shown.to_owned();
+        info(&mut node, "maxmemory_policy", policy);
+        node
+    };
+    let mut facts = node("h:1", "volatile-lru");
+    facts.others = vec![node("h:2", "noeviction"), node("h:3", "volatile-lru")];
+    let found = facts.diagnose();
+    let told: Vec<_> = found
+        .iter()
+        .map(|it| (it.check, it.found.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [("eviction_policy", "h:2: maxmemory-policy is noeviction")]
+    );
+    assert_eq!(facts.names(), 120, "of all nodes");
+}
+
+#[test]
+fn where_the_policy_counts_it_is_said_that_the_count_may_not_be_asked_for() {
+    let mut facts = well();
+    info(&mut facts, "maxmemory_policy", "volatile-lfu");
+    survey(&mut facts).hot_denied = Some("NOPERM no permissions".to_owned());
+    let found = facts.diagnose();
+    let it = found.iter().find(|it| it.check == "hot_keys").unwrap();
+    assert_eq!(it.severity, Severity::Unchecked);
+    assert!(it.mend[1].contains("'+object|freq'"), "{it:?}");
 }

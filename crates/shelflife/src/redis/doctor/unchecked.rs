@@ -4,14 +4,11 @@ use super::mend::Mend;
 use super::{Facts, diagnosis};
 use crate::doctor::{Diagnosis, Severity};
 
-pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
-    let user = facts.place.user.as_str();
-    let names = [
-        format!("~sl1:{{{}}}:*", facts.namespace),
-        format!("~sl1:{}:e:*", facts.namespace),
-    ];
-    let keys: Vec<&str> = names.iter().map(String::as_str).collect();
-    let kinds: [(&'static str, &str, Option<&String>, Vec<&str>); 7] = [
+/// A check, what it looks at, why it could not, the rights that let it.
+type Kind<'a> = (&'static str, &'a str, Option<&'a String>, Vec<&'a str>);
+
+pub(super) fn of_a_server(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
+    let kinds: [Kind<'_>; 4] = [
         (
             "settings",
             "the server's settings (persistence, min-replicas-to-write, timeout, tcp-keepalive, lazy freeing and others)",
@@ -36,6 +33,17 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
             facts.slow.as_ref().err(),
             vec!["+slowlog|get"],
         ),
+    ];
+    tell(&kinds, facts, mend, found);
+}
+
+pub(super) fn of_a_namespace(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
+    let names = [
+        format!("~sl1:{{{}}}:*", facts.namespace),
+        format!("~sl1:{}:e:*", facts.namespace),
+    ];
+    let keys: Vec<&str> = names.iter().map(String::as_str).collect();
+    let kinds: [Kind<'_>; 4] = [
         (
             "log",
             "the log",
@@ -54,7 +62,38 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
             facts.survey.as_ref().err(),
             [&keys[..], &["+scan", "+type", "+pttl", "+get", "+getrange"]].concat(),
         ),
+        (
+            "hot_keys",
+            "which keys are read most in the store",
+            uncounted(facts),
+            vec!["+object|freq"],
+        ),
     ];
+    tell(&kinds, facts, mend, found);
+    found.extend(incomplete(facts, mend));
+}
+
+/// Why it is not told which keys are hot, where the server counts. By another policy no server does.
+fn uncounted(facts: &Facts) -> Option<&String> {
+    let counts = facts.field("maxmemory_policy")?.ends_with("-lfu");
+    let survey = facts.survey.as_ref().ok().filter(|_| counts)?;
+    survey.hot_denied.as_ref()
+}
+
+/// Nodes of a cluster that gave no answer: of what they hold nothing is known.
+pub(super) fn nodes(facts: &Facts) -> Option<Diagnosis> {
+    let (_, because) = facts.unasked.first()?;
+    let places: Vec<&str> = facts.unasked.iter().map(|it| it.0.as_str()).collect();
+    Some(diagnosis(
+        "other_nodes",
+        Severity::Unchecked,
+        format!("not checked: {} of the cluster", places.join(", ")),
+        format!("because {because}"),
+        vec!["# is it down? what it holds is loaded at each read meanwhile".to_owned()],
+    ))
+}
+
+fn tell(kinds: &[Kind<'_>], facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     for (check, what, because, grants) in kinds {
         let Some(because) = because else { continue };
         found.push(diagnosis(
@@ -62,10 +101,9 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
             Severity::Unchecked,
             format!("not checked: {what}"),
             format!("because {because}"),
-            mends(user, because, &grants, mend),
+            mends(&facts.place.user, because, grants, mend),
         ));
     }
-    found.extend(incomplete(facts, mend));
 }
 
 fn mends(user: &str, because: &str, grants: &[&str], mend: &Mend) -> Vec<String> {
@@ -99,6 +137,9 @@ fn incomplete(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             facts.names()
         ),
         "because the scan was to pass no more of them; what is said of the rest is a sample",
-        vec![format!("{} --names all", mend.doctor(&facts.namespace))],
+        vec![format!(
+            "{} --names all",
+            mend.shelflife("doctor", &facts.namespace)
+        )],
     ))
 }

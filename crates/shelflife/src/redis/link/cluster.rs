@@ -227,9 +227,9 @@ impl Cluster {
         got
     }
 
-    /// How who has the control keys is connected to.
-    pub(super) fn info(&self) -> ConnectionInfo {
-        self.node(At::Control)
+    /// How one of the primaries is connected to.
+    pub(super) fn info(&self, at: At<'_>) -> ConnectionInfo {
+        self.node(at)
             .map_or_else(|_| self.shared.template.clone(), |node| node.info())
     }
 

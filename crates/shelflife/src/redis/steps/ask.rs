@@ -10,7 +10,7 @@ use super::RedisStore;
 use crate::error::ErrorKind;
 use crate::redis::doctor::{Checks, Facts, Rights, Slow, Survey};
 use crate::redis::link::At;
-use crate::redis::{reply, scripts};
+use crate::redis::{reply, scripts, watch};
 use crate::store::{StoreError, StoreResult};
 
 /// The parameters that matter.
@@ -38,45 +38,73 @@ const TIMES: usize = 5;
 const LOST: usize = 3;
 
 impl RedisStore {
-    /// Everything that can be asked without looking at names.
+    /// Everything that can be asked without looking at names: of each primary, first of who has the control keys.
     pub(crate) async fn ask_about(&self, pings: u32) -> StoreResult<Facts> {
-        let info = fields(&self.info(At::Control).await?);
-        let config = asked(self.parameters().await)?;
-        let rights = asked(self.rights().await)?;
-        let pings = self.pings(pings).await?;
-        let slow = asked(self.slow_commands().await)?;
+        let mut facts = self.ask_server(At::Control, pings).await?;
+        self.ask_namespace(&mut facts).await?;
+        if !self.link.is_apart() {
+            return Ok(facts);
+        }
+        for nth in 0..self.link.primaries() {
+            let shown = self.link.place(At::Nth(nth)).shown;
+            if shown == facts.place.shown {
+                continue;
+            }
+            match self.ask_server(At::Nth(nth), pings).await {
+                Ok(other) => facts.others.push(other),
+                // Its neighbours answer: what is wrong with them is worth knowing, now above all.
+                Err(error) => facts.unasked.push((shown, error.message)),
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The bookkeeping of the namespace.
+    async fn ask_namespace(&self, facts: &mut Facts) -> StoreResult<()> {
         let roster = asked(self.roster().await)?;
-        let now = match &roster {
-            Ok(Some(members)) => members.now,
-            _ => 0,
-        };
+        if let Ok(Some(members)) = &roster {
+            facts.now = members.now;
+        }
+        facts.members = roster.map(|list| list.map(|it| it.all).unwrap_or_default());
         let xlen = redis::cmd("XLEN").arg(&self.names.log).take();
-        let log = asked(self.link.call(At::Control, &xlen).await)?.map(|value| match value {
+        let log = asked(self.link.call(At::Control, &xlen).await)?;
+        facts.log = log.map(|value| match value {
             Value::Int(entries) => u64::try_from(entries).unwrap_or(0),
             _ => 0,
         });
+        Ok(())
+    }
+
+    async fn ask_server(&self, at: At<'_>, pings: u32) -> StoreResult<Facts> {
+        let info = fields(&self.info(at).await?);
+        let config = asked(self.parameters(at).await)?;
+        let rights = asked(self.rights(at).await)?;
+        let pings = self.pings(at, pings).await?;
+        let slow = asked(self.slow_commands(at).await)?;
         Ok(Facts {
-            place: self.link.place(),
+            place: self.link.place(at),
             namespace: self.names.namespace().to_owned(),
             patience: self.link.timeout(),
-            open: asked(self.link.lets_in_anybody().await)?,
-            ahead_ms: self.ahead_ms().await.ok(),
+            open: asked(self.link.lets_in_anybody(at).await)?,
+            ahead_ms: self.ahead_ms(at).await.ok(),
             info,
             config,
             rights,
             pings,
             slow,
-            log,
-            members: roster.map(|list| list.map(|it| it.all).unwrap_or_default()),
-            now,
+            log: Ok(0),
+            members: Ok(Vec::new()),
+            now: 0,
             survey: Ok(Survey::default()),
+            others: Vec::new(),
+            unasked: Vec::new(),
         })
     }
 
-    async fn parameters(&self) -> StoreResult<HashMap<String, String>> {
+    async fn parameters(&self, at: At<'_>) -> StoreResult<HashMap<String, String>> {
         let mut cmd = redis::cmd("CONFIG");
         cmd.arg("GET").arg(PARAMETERS);
-        let got = self.link.call(At::Control, &cmd).await?;
+        let got = self.link.call(at, &cmd).await?;
         let pairs: Vec<Value> = match got {
             Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
             other => reply::array("CONFIG GET", other)?,
@@ -86,8 +114,8 @@ impl RedisStore {
         Ok(pairs.map(|p| (p[0].clone(), p[1].clone())).collect())
     }
 
-    async fn rights(&self) -> StoreResult<Rights> {
-        let checks = Checks::of(&self.names);
+    async fn rights(&self, at: At<'_>) -> StoreResult<Rights> {
+        let checks = Checks::of(&self.names, &self.link.place(at));
         let commands = checks.commands();
         let counts: Vec<String> = commands.iter().map(|c| c.len().to_string()).collect();
         let args: Vec<&[u8]> = commands
@@ -100,7 +128,7 @@ impl RedisStore {
             })
             .map(str::as_bytes)
             .collect();
-        let got = self.run(&scripts::RIGHTS, &[], &args).await?;
+        let got = self.run_at(at, &scripts::RIGHTS, &[], &args).await?;
         let said = word(got);
         checks.read(&said).ok_or_else(|| {
             StoreError::new(
@@ -111,13 +139,14 @@ impl RedisStore {
     }
 
     /// How long each of so many pings took, in µs, sorted.
-    async fn pings(&self, count: u32) -> StoreResult<Vec<u64>> {
+    async fn pings(&self, at: At<'_>, count: u32) -> StoreResult<Vec<u64>> {
+        let ping = redis::cmd("PING");
         let mut took = Vec::new();
         let mut lost = 0;
         for _ in 0..count {
             let began = Instant::now();
-            match self.ping().await {
-                Ok(()) => took.push(micros(began.elapsed())),
+            match self.link.call(at, &ping).await {
+                Ok(_) => took.push(micros(began.elapsed())),
                 // An answer all the same: a server that refuses writes refuses this, too.
                 Err(error) if error.kind != ErrorKind::Unavailable => {
                     took.push(micros(began.elapsed()));
@@ -135,11 +164,11 @@ impl RedisStore {
         Ok(took)
     }
 
-    async fn slow_commands(&self) -> StoreResult<Vec<Slow>> {
-        let now_s = self.learn_time().await? / 1_000_000;
+    async fn slow_commands(&self, at: At<'_>) -> StoreResult<Vec<Slow>> {
+        let now_s = self.time_us(at).await? / 1_000_000;
         let mut cmd = redis::cmd("SLOWLOG");
         cmd.arg("GET").arg(SLOW);
-        let listed = reply::array("SLOWLOG", self.link.call(At::Control, &cmd).await?)?;
+        let listed = reply::array("SLOWLOG", self.link.call(at, &cmd).await?)?;
         let slow = |item: Value| {
             let Value::Array(fields) = item else {
                 return None;
@@ -159,11 +188,11 @@ impl RedisStore {
     }
 
     /// By how much the server's clock is ahead of this machine's.
-    async fn ahead_ms(&self) -> StoreResult<i64> {
+    async fn ahead_ms(&self, at: At<'_>) -> StoreResult<i64> {
         let mut best: Option<(Duration, i64)> = None;
         for _ in 0..TIMES {
             let (began, sent) = (Instant::now(), SystemTime::now());
-            let server_us = i128::from(self.learn_time().await?);
+            let server_us = i128::from(self.time_us(at).await?);
             let took = began.elapsed();
             let sent = sent.duration_since(UNIX_EPOCH).unwrap_or_default();
             let here_us = i128::from(micros(sent)) + i128::from(micros(took / 2));
@@ -173,6 +202,12 @@ impl RedisStore {
             }
         }
         Ok(best.map_or(0, |(_, ahead)| ahead))
+    }
+
+    /// A server's own time, which need not be that of the namespace.
+    async fn time_us(&self, at: At<'_>) -> StoreResult<u64> {
+        let got = self.link.call(at, &redis::cmd("TIME")).await?;
+        watch::micros(&reply::array("TIME", got)?)
     }
 }
 

@@ -20,6 +20,11 @@ impl RedisStore {
         Ok(reply::bytes(got).map(|bytes| bytes.len()))
     }
 
+    /// Host and port of every primary.
+    pub(crate) fn places(&self) -> Vec<(String, u16)> {
+        self.link.places()
+    }
+
     /// Removes all names of the namespace.
     pub(crate) async fn erase(&self) -> StoreResult<u64> {
         let mut gone = 0;

@@ -78,7 +78,7 @@ impl RedisStore {
             pipeline.cmd("TYPE").arg(name);
             pipeline.cmd("PTTL").arg(name);
             pipeline.cmd("GETRANGE").arg(name).arg(0).arg(HEADER - 1);
-            // Only where the policy counts; else, and without the right, an error that says nothing here.
+            // Only where the policy counts; else an error that says nothing here.
             pipeline.cmd("OBJECT").arg("FREQ").arg(name);
         }
         let got = self
@@ -100,8 +100,12 @@ impl RedisStore {
             if let (Value::Int(ttl), false) = (ttl, ttl == &Value::Int(-2)) {
                 note_entry(survey, name, key, *ttl == -1, is_string.then_some(head));
             }
-            if let Value::Int(count) = freq {
-                note_heat(survey, key, u64::try_from(*count).unwrap_or(0));
+            match freq {
+                Value::Int(count) => note_heat(survey, key, u64::try_from(*count).unwrap_or(0)),
+                Value::ServerError(error) if error.code() == "NOPERM" => {
+                    survey.hot_denied = denial(&[freq]);
+                }
+                _ => {}
             }
         }
         Ok(None)
