@@ -308,7 +308,11 @@ fn what_was_confirmed_long_before_or_after_the_loss_is_not_excused() {
     };
     let at = T + 2 * DELTA;
     let excuses = |from| lost(from, Stamp::MAX);
-    let kept = judged(excuses(T - DELTA - LAG), std::slice::from_ref(&long), read(at, 6));
+    let kept = judged(
+        excuses(T - DELTA - LAG),
+        std::slice::from_ref(&long),
+        read(at, 6),
+    );
     assert!(kept.is_ok(), "its answer may have been late");
     let kept = judged(excuses(T - DELTA - LAG - 1), &[long], read(at, 6));
     assert_eq!(kept, Err(Promise::Bound));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use shelflife_testkit::{Access, Cluster, Credentials, Group, RedisServer, slot_of};
 
-use crate::worker::NAMESPACE;
+use crate::worker::{Failure, NAMESPACE};
 use crate::world::{KEYS, key};
 
 /// Replicas of a primary: two, so that one is left when the other has taken over.
@@ -181,15 +181,33 @@ impl Stage {
         }
     }
 
-    /// Connections that clients have to the server of the clock.
-    pub(super) fn connections(&mut self) -> Option<u64> {
-        let mut connection = self.server().connect().ok()?;
-        let info = connection.command(&[b"INFO", b"clients"]).ok()?.to_string();
-        let count = info
-            .lines()
-            .find_map(|line| line.strip_prefix("connected_clients:"))?;
-        count.trim().parse().ok()
+    /// Connections that all servers together have from clients.
+    ///
+    /// # Errors
+    ///
+    /// When one does not tell.
+    pub(super) fn connections(&self) -> Result<u64, Failure> {
+        let servers: Vec<&RedisServer> = match self {
+            Self::Single(server) => vec![server],
+            Self::Sentinel { group, .. } => (0..group.servers()).map(|n| group.server(n)).collect(),
+            Self::Cluster { cluster, .. } => {
+                (0..cluster.nodes()).map(|n| cluster.node(n)).collect()
+            }
+        };
+        servers.into_iter().map(connections).sum()
     }
+}
+
+fn connections(server: &RedisServer) -> Result<u64, Failure> {
+    let info = server
+        .connect()?
+        .command(&[b"INFO", b"clients"])?
+        .to_string();
+    let count = info
+        .lines()
+        .find_map(|line| line.strip_prefix("connected_clients:"));
+    let count = count.ok_or("a server tells no connected_clients")?;
+    Ok(count.trim().parse()?)
 }
 
 /// The slot of the clock and the log.
@@ -201,4 +219,30 @@ pub(super) fn control_slot() -> u16 {
 pub(super) fn entry_slot(chance: &mut fastrand::Rng) -> u16 {
     let key = key(chance.u8(..KEYS));
     slot_of(format!("sl1:{NAMESPACE}:e:{key}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reign(primaries: &[usize], epoch: u64) -> Reign {
+        Reign {
+            primaries: primaries.to_vec(),
+            epoch,
+        }
+    }
+
+    #[test]
+    fn one_takeover_follows_and_one_that_nobody_struck_does_not() {
+        let (one, cluster) = (reign(&[0], 1), reign(&[0, 1, 2], 0));
+        assert!(
+            one.follows(&one, 0) && !reign(&[0], 3).follows(&one, 0),
+            "there and back"
+        );
+        assert!(reign(&[2], 2).follows(&one, 1) && !one.follows(&one, 1));
+        assert!(!reign(&[2], 3).is_of_epoch(&reign(&[2], 2)));
+        assert!(reign(&[0, 1, 5], 0).follows(&cluster, 1));
+        assert!(!reign(&[0, 4, 5], 0).follows(&cluster, 1), "two at once");
+        assert!(!reign(&[0, 1, 5], 0).follows(&cluster, 0));
+    }
 }
