@@ -158,7 +158,9 @@ impl Engine {
             let (snapshot, judged) = match Box::pin(self.snapshot(ask, path, wanted)).await {
                 Ok(seen) => seen,
                 Err(error) => {
-                    return match self.place(ask, place, behind).await {
+                    drop(waiting.take());
+                    let place = self.place(ask, place, behind, leader.is_needed_inside());
+                    return match place.await {
                         Some(place) => self.load_cut_off(leader, ask, loader, None, &error, place),
                         None => overloaded(leader, behind),
                     };
@@ -202,7 +204,10 @@ impl Engine {
                     place = self.bulkhead.enter(ask);
                     continue;
                 }
-                place = self.place(ask, None, behind).await;
+                // From here on it is a place that it waits for.
+                drop(waiting.take());
+                let needed = leader.is_needed_inside();
+                place = self.place(ask, None, behind, needed).await;
                 if place.is_none() {
                     return overloaded(leader, behind);
                 }
@@ -332,15 +337,21 @@ impl Engine {
         Ok((self.store.ensure_tags(&ask.tags, keep).await?, sent))
     }
 
-    /// The place that there is already, or one that is waited for; `None` when there is none to be had.
+    /// The place that there is already, or one that is waited for, until `needed` tells that a load
+    /// waits for this one; `None` when there is none to be had.
     pub(super) async fn place(
         &self,
         ask: &Ask,
         place: Option<Place>,
         behind: Behind,
+        needed: impl Future<Output = ()>,
     ) -> Option<Place> {
         let place = match (place, behind) {
-            (None, Behind::Caller) => self.bulkhead.wait(ask).await,
+            (None, Behind::Caller) => tokio::select! {
+                biased;
+                place = self.bulkhead.wait(ask) => place,
+                () = needed => Some(Place::inside()),
+            },
             (place, _) => place,
         };
         if place.is_none() {

@@ -167,6 +167,9 @@ impl Reading {
                 Boarding::Join(flight) => flight,
                 Boarding::Lead(leader) => return self.lead(leader, loader).await,
             };
+            if self.ask.inside.is_some() {
+                flight.needed_inside();
+            }
             #[cfg(test)]
             engine.settings.probes.pause(Point::Joined).await;
             if let Some(answer) = self.meanwhile(&flight).await? {
@@ -178,6 +181,11 @@ impl Reading {
                 Waited::Landing(Landing::Landed(offer))
                     if self.ask.replace == Replace::Anything && offer.status.tier.is_some() => {}
                 Waited::Landing(Landing::Abandoned | Landing::Shed) => {}
+                // Its leader was refused a place; inside a load none is needed.
+                Waited::Landing(Landing::Failed {
+                    failure: Failure::Overloaded,
+                    ..
+                }) if self.ask.inside.is_some() => {}
                 // Another type's value may have lost what this one needs.
                 Waited::Landing(Landing::Landed(offer)) if !self.ask.kind.is(&offer.live) => {
                     tries += 1;
@@ -326,7 +334,10 @@ impl Reading {
         if self.ask.takes != Takes::Stale {
             return Err(Failure::Alone);
         }
-        let placing = self.engine.place(&self.ask, None, Behind::Caller);
+        let nobody_else = std::future::pending();
+        let placing = self
+            .engine
+            .place(&self.ask, None, Behind::Caller, nobody_else);
         let place = match self.patience {
             Some(end) => tokio::time::timeout_at(end, placing)
                 .await
@@ -338,6 +349,9 @@ impl Reading {
         };
         bump(&self.engine.counters.loads);
         let loaded = self.engine.run(&self.ask, loader, None).await.0;
+        if loaded.is_err() {
+            bump(&self.engine.counters.load_failures);
+        }
         let status = Status::miss(Reason::Touched);
         loaded.map(|live| Answer { live, status })
     }
