@@ -121,7 +121,7 @@ impl Engine {
             asks[*at]
                 .inside
                 .as_ref()
-                .is_some_and(|c| c.holds(&asks[*at].key))
+                .is_some_and(|c| c.holds(self, &asks[*at].key))
         };
         let mut rounds = if missing.iter().any(inside) {
             ROUNDS

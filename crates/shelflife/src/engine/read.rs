@@ -158,7 +158,7 @@ impl Reading {
                 .ask
                 .inside
                 .as_ref()
-                .is_some_and(|chain| chain.holds(&self.ask.key))
+                .is_some_and(|chain| chain.holds(&engine, &self.ask.key))
             {
                 // A loader that reads its own key would wait for itself.
                 break;

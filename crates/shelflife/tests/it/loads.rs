@@ -477,6 +477,20 @@ async fn batches_that_wait_for_each_other_in_vain_end_without_the_value() {
 }
 
 #[tokio::test]
+async fn a_loader_may_read_its_key_from_another_cache_which_keeps_it() {
+    let (near, far) = (Cache::memory(), Cache::memory());
+    let outer = {
+        let far = far.clone();
+        move || async move {
+            let read = far.get_or_load("k", || async { Ok::<_, String>(7_u32) });
+            read.await.map_err(|error| error.to_string())
+        }
+    };
+    assert_eq!(soon(near.get_or_load("k", outer)).await.unwrap(), 7);
+    assert_eq!(far.get::<u32>("k").await, Some(7));
+}
+
+#[tokio::test]
 async fn loads_of_one_caller_alone_are_counted_when_they_fail() {
     let cache = Cache::memory();
     let own_key = {
