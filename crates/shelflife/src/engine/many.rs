@@ -295,8 +295,8 @@ impl Engine {
             for (at, answer) in loaded {
                 answers[at] = Some(answer);
             }
-        } else if joined.is_empty() {
-            // All held by other processes.
+        } else if left.held && joined.is_empty() {
+            // What is missing is held by other processes.
             let _waiting = self.wait_for_lease();
             tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(5..=25))).await;
         }

@@ -334,6 +334,24 @@ async fn a_batch_that_has_nothing_to_load_keeps_no_place_while_it_waits_for_othe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_finds_all_of_it_there_waits_for_nobody() {
+    let bench = Bench::redis();
+    let (cache, other) = (bounded(&bench, 1, 100).await, bench.cache().await);
+    let (gate, busy) = filled(&cache, 1).await;
+    let waiting = batch(&cache, 0..2, LONG);
+    until(async || cache.stats().loads_waiting == 1).await;
+    batch_of(&other, 0..2, LONG).await.unwrap();
+    gate.release();
+    assert_eq!(soon(waiting).await.unwrap().unwrap().len(), 2);
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.timings.lease_waits.count()), (1, 0));
+    for read in busy {
+        soon(read).await.unwrap().unwrap();
+    }
+    is_idle(&cache).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_place_waits_for_no_lease_any_more() {
     let bench = Bench::redis();
     let (full, other) = (bounded(&bench, 1, 100).await, bench.cache().await);
