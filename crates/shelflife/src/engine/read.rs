@@ -81,7 +81,8 @@ impl Engine {
                 return Boarding::Join(flight);
             };
             if self.flights.strike(&ask.key, &flight) {
-                let _ = self.store.release(&ask.key, load.token).await;
+                // Boxed, as all that is rare: what each caller takes while it waits has room for it.
+                let _ = Box::pin(self.store.release(&ask.key, load.token)).await;
             }
         }
     }
@@ -199,7 +200,7 @@ impl Reading {
                 ended => return self.taken(ended),
             }
         }
-        self.load_alone(loader).await
+        Box::pin(self.load_alone(loader)).await
     }
 
     /// Leads a flight: to the store and, if that has nothing, through the load.
@@ -256,9 +257,7 @@ impl Reading {
         if !refreshes {
             return Ok(None);
         }
-        let found = self
-            .engine
-            .look(&self.ask, Some(self.due))
+        let found = Box::pin(self.engine.look(&self.ask, Some(self.due)))
             .await
             .ok()
             .and_then(|(answer, _)| answer);
