@@ -14,7 +14,7 @@ use shelflife::{Cache, Entry, Invalidation, ManualClock, Outcome, Pattern, Polic
 
 use crate::chaos::Faults;
 use crate::error::{load_to_err, to_err};
-use crate::load::{Fault, Starter};
+use crate::load::{Fault, Inside, Starter};
 use crate::mailbox::Mailbox;
 use crate::options::{Options, duration};
 use crate::step::{Answer, begin};
@@ -229,6 +229,7 @@ impl Core {
         })
     }
 
+    #[pyo3(signature = (key, tags, decoder, options, share, level, mailbox, start, refresh, inside=None))]
     #[expect(clippy::too_many_arguments, reason = "all that a load is")]
     fn load(
         &self,
@@ -242,6 +243,7 @@ impl Core {
         mailbox: &Mailbox,
         start: Py<PyAny>,
         refresh: bool,
+        inside: Option<&Inside>,
     ) -> PyResult<Py<PyAny>> {
         let (cache, policy, level) = (
             self.cache.clone(),
@@ -253,7 +255,7 @@ impl Core {
             start: Arc::new(start),
             shared: share || decoder.get().is_immutable(),
         };
-        begin(py, false, async move {
+        let work = async move {
             let entry = cache
                 .entry(canonical_key(key))
                 .shared_policy(policy)
@@ -267,9 +269,11 @@ impl Core {
                 Ok(value) => Self::found(decoder, share, Some(value)),
                 Err(error) => Answer::new(move |py| Err(load_to_err(py, &error))),
             }
-        })
+        };
+        begin(py, false, binding::within(Inside::of(inside), work))
     }
 
+    #[pyo3(signature = (keys, tags, decoder, options, share, mailbox, start, inside=None))]
     #[expect(clippy::too_many_arguments, reason = "all that a load is")]
     fn load_many(
         &self,
@@ -281,6 +285,7 @@ impl Core {
         share: bool,
         mailbox: &Mailbox,
         start: Py<PyAny>,
+        inside: Option<&Inside>,
     ) -> PyResult<Py<PyAny>> {
         if keys.len() != tags.len() {
             return Err(PyValueError::new_err("as many lists of tags as keys"));
@@ -291,7 +296,7 @@ impl Core {
             start: Arc::new(start),
             shared: share || decoder.get().is_immutable(),
         };
-        begin(py, false, async move {
+        let work = async move {
             let count = keys.len();
             let loaded = cache
                 .get_or_load_many(
@@ -317,7 +322,8 @@ impl Core {
                 }
                 Err(error) => Err(load_to_err(py, &error)),
             })
-        })
+        };
+        begin(py, false, binding::within(Inside::of(inside), work))
     }
 
     fn set(

@@ -22,7 +22,7 @@ use http_body::Body as _;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
-use shelflife::binding::canonical_tag;
+use shelflife::binding::{self, canonical_tag};
 use shelflife::tower::by_hand::{self, Asking as Ask, Looked, Origin};
 use shelflife::tower::{CacheBody, CacheLayer};
 
@@ -30,6 +30,7 @@ use crate::core::Core;
 use crate::error::to_err;
 use crate::http::rule::Rule;
 use crate::http::turn::{Application, Content, Place, Sent};
+use crate::load::Inside;
 use crate::mailbox::Mailbox;
 use crate::runtime::runtime;
 use crate::step::{Answer, begin};
@@ -194,13 +195,14 @@ impl Asking {
         }
     }
 
-    #[pyo3(signature = (mailbox, start, body=None))]
+    #[pyo3(signature = (mailbox, start, body=None, inside=None))]
     fn ask(
         &self,
         py: Python<'_>,
         mailbox: &Mailbox,
         start: Py<PyAny>,
         body: Option<Vec<u8>>,
+        inside: Option<&Inside>,
     ) -> PyResult<Py<PyAny>> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((ask, request)) = taken else {
@@ -210,6 +212,7 @@ impl Asking {
         parts.extensions.insert(Place::of(mailbox.0.clone(), start));
         let content = Content::of(body.unwrap_or_default());
         let response = ask.of(Application, Request::from_parts(parts, content));
+        let response = binding::within(Inside::of(inside), response);
         begin(py, false, async move {
             let response = response.await;
             Answer::new(move |py| match response {

@@ -49,6 +49,7 @@ fn core_module(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<mailbox::Mailbox>()?;
     m.add_class::<step::Step>()?;
     m.add_class::<load::Load>()?;
+    m.add_class::<load::Inside>()?;
     m.add_class::<options::Options>()?;
     m.add_class::<value::Decoder>()?;
     m.add_class::<msgpack::Ext>()?;

@@ -12,13 +12,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use shelflife::binding::Encoded;
+use shelflife::binding::{self, Encoded};
 use shelflife::current_load;
 use tokio::sync::oneshot;
 
 use crate::error::LoadLost;
 use crate::mailbox::{Item, Post};
 use crate::value::kept;
+
+/// See `_core.pyi`.
+#[pyclass(frozen, module = "shelflife._core")]
+#[derive(Clone)]
+pub(crate) struct Inside(pub(crate) binding::Inside);
+
+impl Inside {
+    pub(crate) fn of(inside: Option<&Self>) -> Option<binding::Inside> {
+        inside.map(|inside| inside.0.clone())
+    }
+}
 
 /// Why a load of Python's has no value.
 #[derive(Debug)]
@@ -171,6 +182,7 @@ impl Starter {
         });
         let load = Load {
             under: shared.clone(),
+            inside: binding::Inside::current().map(Inside),
             wanted,
             payload,
             shared: self.shared,
@@ -202,6 +214,8 @@ impl Starter {
 #[pyclass(frozen, module = "shelflife._core")]
 pub(crate) struct Load {
     under: Arc<Shared>,
+    /// It and those inside which it runs; `None` for a handler, which is no load.
+    inside: Option<Inside>,
     wanted: Option<Vec<usize>>,
     #[pyo3(get)]
     payload: Option<String>,
@@ -250,6 +264,13 @@ impl Load {
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         let error = PyErr::from_value(error);
         self.under.end(Err(Fault::raised(py, &error)));
+    }
+
+    #[getter]
+    fn inside(&self) -> Option<Inside> {
+        // What goes on behind an ended load has nobody wait for it.
+        let under = self.under.under();
+        self.inside.clone().filter(|_| under.end.is_some())
     }
 
     #[getter]

@@ -64,8 +64,23 @@ impl Shared {
                 drop(post.put(Item::Ended));
             }
             State::Going => *state = State::Ended(answer),
-            State::Ended(_) | State::Taken => {}
+            // The first end stays.
+            ended @ (State::Ended(_) | State::Taken) => *state = ended,
         }
+    }
+}
+
+/// The duty to end a step. Dropped before, its task was lost (it panicked, or its runtime is gone): who waits is told so.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Of a step that has ended nobody hears this.
+        self.0.end(Answer::new(|_| {
+            Err(PyRuntimeError::new_err(
+                "the engine has lost this step: it panicked, and has said so on stderr",
+            ))
+        }));
     }
 }
 
@@ -95,10 +110,10 @@ pub(crate) fn begin(
         }
     }
     let shared = Arc::new(Shared(Mutex::new(State::Going)));
-    let ending = shared.clone();
+    let ending = Ending(shared.clone());
     let task = runtime.spawn(async move {
         let answer = work.await;
-        ending.end(answer);
+        ending.0.end(answer);
     });
     let step = Step {
         shared,

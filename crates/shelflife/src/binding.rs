@@ -1,4 +1,5 @@
-//! What a binding of another language needs: values that stay encoded, events by name, L1 by canonical key.
+//! What a binding of another language needs: values that stay encoded, events by name, L1 by canonical key, loads
+//! inside loads.
 //!
 //! Not for users of the crate: behind the feature `binding`, and hidden.
 //!
@@ -19,6 +20,7 @@ use crate::codec::{self, Codec};
 use crate::engine::Level;
 use crate::engine::ask::Replace;
 use crate::engine::events::{Handler, HandlerError};
+use crate::engine::load::{self, Chain};
 use crate::entry::Entry;
 use crate::epoch::Receipt;
 use crate::error::Error;
@@ -155,6 +157,30 @@ pub async fn set(cache: &Cache, items: Vec<(Entry<'_>, Encoded)>) -> Result<Rece
 /// told apart by them.
 pub fn reseed(seed: u64) {
     fastrand::seed(seed);
+}
+
+/// The loads inside which something runs. What a loader of another language asks for in turn does not come from
+/// the engine's own task, which would know: it is told by this.
+#[derive(Clone)]
+pub struct Inside(Arc<Chain>);
+
+impl Inside {
+    /// Those inside which the caller runs, if any.
+    pub fn current() -> Option<Self> {
+        Chain::current().map(Self)
+    }
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inside")
+    }
+}
+
+/// Work that is done inside these loads: a read that waits for one of them would wait for itself, and no load of it
+/// needs a place beside theirs.
+pub fn within<T>(inside: Option<Inside>, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    load::within(inside.map(|Inside(chain)| chain), work)
 }
 
 /// [`Cache::stats`] as JSON.

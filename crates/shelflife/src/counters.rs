@@ -45,8 +45,8 @@ pub(crate) use stripes::{Stripes, Turn, stands_for};
 pub(crate) struct Counters {
     pub(crate) l1_hits: Stripes,
     l2_hits: AtomicU64,
-    stale: AtomicU64,
     l1_stale: AtomicU64,
+    l2_stale: AtomicU64,
     misses: AtomicU64,
     collapsed: AtomicU64,
     pub(crate) loads: AtomicU64,
@@ -87,8 +87,8 @@ impl Counters {
         Self {
             l1_hits: Stripes::default(),
             l2_hits: AtomicU64::default(),
-            stale: AtomicU64::default(),
             l1_stale: AtomicU64::default(),
+            l2_stale: AtomicU64::default(),
             misses: AtomicU64::default(),
             collapsed: AtomicU64::default(),
             loads: AtomicU64::default(),
@@ -125,10 +125,11 @@ impl Counters {
             (Outcome::Hit, Some(Tier::L1)) => self.l1_hits.add(),
             (Outcome::Hit, _) => bump_in_turn(&self.l2_hits),
             (Outcome::Stale, tier) => {
-                if tier == Some(Tier::L1) {
-                    bump(&self.l1_stale);
-                }
-                bump_in_turn(&self.stale)
+                // Each for itself: a figure that is the difference of two goes down between their steps.
+                bump_in_turn(match tier {
+                    Some(Tier::L1) => &self.l1_stale,
+                    _ => &self.l2_stale,
+                })
             }
             (Outcome::Miss | Outcome::Bypass, _) => bump_in_turn(&self.misses),
         };
@@ -148,11 +149,12 @@ impl Counters {
     /// What was counted. What the cache holds is not known here: zero.
     pub(crate) fn read(&self, now: Moment) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
+        let l1_stale = get(&self.l1_stale);
         Stats {
             l1_hits: self.l1_hits.sum(),
             l2_hits: get(&self.l2_hits),
-            stale: get(&self.stale),
-            l1_stale: get(&self.l1_stale),
+            stale: l1_stale + get(&self.l2_stale),
+            l1_stale,
             misses: get(&self.misses),
             collapsed: get(&self.collapsed),
             loads: get(&self.loads),
@@ -234,5 +236,33 @@ mod tests {
             stats.reasons.into_iter().collect::<Vec<_>>(),
             [(Reason::Absent, 1)]
         );
+    }
+
+    /// What monitoring is told of L2 alone, while L1 answers: it may not move.
+    #[test]
+    fn stale_answers_of_l2_never_go_down() {
+        let counters = Counters::new(Moment(0), true);
+        let stale = |tier| Status {
+            tier: Some(tier),
+            ..Status::miss(Reason::PastFresh).stale(Reason::PastFresh)
+        };
+        for _ in 0..3 {
+            let _ = counters.answered(&stale(Tier::L2));
+        }
+        let of_l2 = || {
+            let stats = counters.read(Moment(1));
+            stats.stale - stats.l1_stale.min(stats.stale)
+        };
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Relaxed) {
+                    let _ = counters.answered(&stale(Tier::L1));
+                }
+            });
+            let moved = (0..50_000).map(|_| of_l2()).find(|&seen| seen != 3);
+            ended.store(true, Relaxed);
+            assert_eq!(moved, None);
+        });
     }
 }

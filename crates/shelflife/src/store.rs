@@ -363,7 +363,7 @@ macro_rules! each_noted {
             match $self {
                 Self::Embedded($store) => $call,
                 #[cfg(feature = "redis")]
-                Self::Redis($store) => $store.calls.note($step, $call).await,
+                Self::Redis($store) => $store.calls.note($step, std::pin::pin!($call)).await,
             }
         )
     };
@@ -373,7 +373,10 @@ macro_rules! each_noted {
 #[cfg(feature = "chaos")]
 macro_rules! befalls {
     ($self:ident, $step:expr, $call:expr) => {
-        $self.faults().around($step.into(), async { $call }).await
+        $self
+            .faults()
+            .around($step.into(), std::pin::pin!(async { $call }))
+            .await
     };
 }
 
@@ -467,7 +470,10 @@ impl Store {
                     })
                 }
                 #[cfg(feature = "redis")]
-                Self::Redis(s) => s.calls.note(Step::Read, s.fetch(key, wanted)).await,
+                Self::Redis(s) =>
+                    s.calls
+                        .note(Step::Read, std::pin::pin!(s.fetch(key, wanted)))
+                        .await,
             }
         )
     }
@@ -519,7 +525,10 @@ impl Store {
                     s.set(values)
                 }
                 #[cfg(feature = "redis")]
-                Self::Redis(s) => s.calls.note(Step::Write, s.set(values, only_sets)).await,
+                Self::Redis(s) =>
+                    s.calls
+                        .note(Step::Write, std::pin::pin!(s.set(values, only_sets)))
+                        .await,
             }
         )
     }
@@ -558,7 +567,9 @@ impl Store {
                         s.announce_scan(&what.patterns).await?;
                         s.invalidate(what, event).await
                     };
-                    s.calls.note(Step::Invalidate, invalidating).await
+                    s.calls
+                        .note(Step::Invalidate, std::pin::pin!(invalidating))
+                        .await
                 }
             }
         )
@@ -576,7 +587,10 @@ impl Store {
                     Ok(Vec::new())
                 }
                 #[cfg(feature = "redis")]
-                Self::Redis(s) => s.calls.note(Step::Log, s.logged(after, last)).await,
+                Self::Redis(s) =>
+                    s.calls
+                        .note(Step::Log, std::pin::pin!(s.logged(after, last)))
+                        .await,
             }
         )
     }
@@ -630,7 +644,7 @@ impl Store {
                     })
                 }
                 #[cfg(feature = "redis")]
-                Self::Redis(s) => s.calls.note(Step::Log, s.members()).await,
+                Self::Redis(s) => s.calls.note(Step::Log, std::pin::pin!(s.members())).await,
             }
         )
     }

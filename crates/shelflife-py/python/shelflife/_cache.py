@@ -19,7 +19,7 @@ from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
 from ._core import Faults as _EngineFaults
 from ._given import asked_for, options, several, setting
 from ._keys import canonical
-from ._loads import TRIES, Handling, Running, inside
+from ._loads import TRIES, Handling, Running, inside, within
 from ._stats import Stats, nothing_yet
 from ._time import Time
 from ._typed import AsyncCached, AsyncStream, Cached, Caching, F, P, Routing, T
@@ -379,14 +379,14 @@ class Cache:
         what = (key, tags, running.codec.decoder, policy, share, level, running.box, running.start)
         for _ in range(TRIES):
             try:
-                return await _loop.wait(core.load(*what, refresh))
+                return await _loop.wait(core.load(*what, refresh, within()))
             except Undecodable:
                 # Somebody else's value: it is replaced.
                 refresh = True
             except LoadLost:
                 # It was another caller's, who has gone.
                 continue
-        return await _loop.wait(core.load(*what, refresh))
+        return await _loop.wait(core.load(*what, refresh, within()))
 
     # Invalidation
 

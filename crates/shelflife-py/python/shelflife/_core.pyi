@@ -68,6 +68,10 @@ class Step:
         """Nobody waits for it any more. Writes and invalidations are carried out all the same."""
 
 @final
+class Inside:
+    """The loads inside which something runs. What is asked for there, by whatever way, needs no place of its own: a load waits for it."""
+
+@final
 class Load:
     """A load that the engine wants to be run, given to its `start`. Ends with one of the first three."""
 
@@ -79,6 +83,10 @@ class Load:
 
     def done_many(self, found: dict[int, tuple[bytes, Any]]) -> None:
         """Of `load_many`: what exists of the wanted positions."""
+
+    @property
+    def inside(self) -> Inside | None:
+        """This load and those around it, for what is asked for from within; `None` once it has ended."""
 
     @property
     def wanted(self) -> list[int] | None:
@@ -261,7 +269,9 @@ class Core:
         mailbox: Mailbox,
         start: Callable[[Load], object],
         refresh: bool,
-    ) -> Any | Step: ...
+        inside: Inside | None = None,
+    ) -> Any | Step:
+        """`inside`: of the load that asks for it."""
     def load_many(
         self,
         keys: Sequence[str],
@@ -271,6 +281,7 @@ class Core:
         share: bool,
         mailbox: Mailbox,
         start: Callable[[Load], object],
+        inside: Inside | None = None,
     ) -> list[Any] | Step:
         """In the order of the keys; MISS for what does not exist."""
 
@@ -406,7 +417,7 @@ class Asking:
         """Canonical text."""
 
     def ask(
-        self, mailbox: Mailbox, start: Callable[[Turn], None], body: bytes | None = None
+        self, mailbox: Mailbox, start: Callable[[Turn], None], body: bytes | None = None, inside: Inside | None = None
     ) -> tuple[dict[str, Any], bytes | None, Storing | None] | Step:
         """Gives, at once or by a step, what goes out: the head, the content (`None`: what the application sends), and what is to be held,
         and told, while it is being stored.
@@ -422,6 +433,10 @@ class Turn:
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What the application is to see: without the client's conditions, with ours."""
+
+    @property
+    def inside(self) -> Inside | None:
+        """The load that it is, and those around it; `None` when it is none, or has ended."""
 
     @property
     def is_alone(self) -> bool:

@@ -120,7 +120,7 @@ class Exchange:
         loop = asyncio.get_running_loop()
         self._first, self._body, self._context = loop.create_future(), body, contextvars.copy_context()
         box = _loop.mailbox_of(loop)
-        step = asking.ask(box, self._start, body)
+        step = asking.ask(box, self._start, body, _loads.within())
         if not isinstance(step, Step):
             self._first.cancel()
             return step
@@ -193,6 +193,8 @@ class Exchange:
             scope[KEY] = self
         if self.before is not None:
             scope[BEFORE] = (self.before, self)
+        # What an endpoint sets when it gets its turn ends with the response, whose content may be made after it.
+        within = _loads._within.set(self.turn or _loads._within.get())
         try:
             await self._app(scope, self._receive, self.send)
         except asyncio.CancelledError:
@@ -214,6 +216,7 @@ class Exchange:
                 raise
             log.exception("the application failed, and what is stored was served in its place")
         finally:
+            _loads._within.reset(within)
             if self.turn is not None:
                 self.turn.fail()
             out = self._out
@@ -323,10 +326,12 @@ class Exchange:
 
 
 def word_of(exchange: Exchange) -> contextvars.Token[Any]:
-    """Lets `current_entry()` speak of the response that the application makes now."""
+    """Lets `current_entry()` speak of the response that the application makes now, and loads know that they run inside it."""
+    if exchange.turn is not None:
+        _loads._within.set(exchange.turn)
     return _loads._current.set(exchange.word)  # type: ignore[arg-type]
 
 
 def forget(token: contextvars.Token[Any]) -> None:
-    """Ends that."""
+    """Ends that, but for what goes on inside."""
     _loads._current.reset(token)

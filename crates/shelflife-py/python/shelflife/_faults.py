@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _loop
-from ._core import MISS, Core, Decoder, Guard, Load, Mailbox, Options, ShelflifeError, Step, Unavailable
+from ._core import MISS, Core, Decoder, Guard, Inside, Load, Mailbox, Options, ShelflifeError, Step, Unavailable
 from ._core import Faults as _EngineFaults
 from ._loop import Later
 from ._settings import known
@@ -267,9 +267,11 @@ class _Between:
         mailbox: Mailbox,
         start: Callable[[Any], object],
         refresh: bool,
+        inside: Inside | None = None,
     ) -> Any:
         def ask(key: str, level: str | None) -> Any:
-            return self._core.load(key, tags, decoder, options, share, level, mailbox, self._starting(start), refresh)
+            begin = self._starting(start)
+            return self._core.load(key, tags, decoder, options, share, level, mailbox, begin, refresh, inside)
 
         near = MISS if refresh else self._hit(key, decoder, options, share, level)
         return self._ask(lambda: ask(key, level), lambda: ask(key + _APART, None)) if near is MISS else near
@@ -283,9 +285,10 @@ class _Between:
         share: bool,
         mailbox: Mailbox,
         start: Callable[[Any], object],
+        inside: Inside | None = None,
     ) -> Any:
         def ask(keys: Sequence[str]) -> Any:
-            return self._core.load_many(keys, tags, decoder, options, share, mailbox, self._starting(start))
+            return self._core.load_many(keys, tags, decoder, options, share, mailbox, self._starting(start), inside)
 
         return self._ask(lambda: ask(keys), lambda: ask([key + _APART for key in keys]))
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from . import _loop
-from ._core import Load, LoadLost, Mailbox
+from ._core import Inside, Load, LoadLost, Mailbox, Turn
 from ._time import Time, seconds
 from ._values import ValueCodec
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: The loads inside which something runs, the innermost last: (number of the cache, key).
 _inside: contextvars.ContextVar[tuple[tuple[int, str], ...]] = contextvars.ContextVar("shelflife_inside", default=())
 _current: contextvars.ContextVar[Load | None] = contextvars.ContextVar("shelflife_current", default=None)
+#: What the engine has to be told about that: the innermost of them.
+_within: contextvars.ContextVar[Load | Turn | None] = contextvars.ContextVar("shelflife_within", default=None)
 #: How often what somebody else began, and gave up, is asked for again.
 TRIES = 3
 #: Tasks are kept by nobody else.
@@ -31,6 +33,18 @@ _tasks: set[asyncio.Task[Any]] = set()
 def inside(cache: Cache, key: str) -> bool:
     """Whether this runs inside a load of the key."""
     return (id(cache), key) in _inside.get()
+
+
+def within() -> Inside | None:
+    """The loads inside which this runs, as the engine knows them."""
+    load = _within.get()
+    return None if load is None else load.inside
+
+
+def entered(load: Load) -> None:
+    """What follows in this context is what a load does."""
+    _current.set(load)
+    _within.set(load)
 
 
 def context_of(cache: Cache, keys: list[str]) -> contextvars.Context:
@@ -106,7 +120,7 @@ class Running:
 
     async def _run(self, load: Load) -> tuple[bytes, Any]:
         _inside.set(self.inside)
-        _current.set(load)
+        entered(load)
         value = self.loader()
         if inspect.isawaitable(value):
             value = await value
@@ -114,7 +128,7 @@ class Running:
 
     def _run_here(self, load: Load) -> None:
         _inside.set(self.inside)
-        _current.set(load)
+        entered(load)
         try:
             value = _not_awaitable(self.loader())
             made = self._made(load, value)

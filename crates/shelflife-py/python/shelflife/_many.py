@@ -12,7 +12,7 @@ from . import _keys, _loop, _shape
 from ._core import MISS, Load, LoadLost, Options, ShelflifeError, Undecodable
 from ._decorator import _hints, _returned
 from ._given import options, several
-from ._loads import TRIES, begin_load, context_of, inside
+from ._loads import TRIES, begin_load, context_of, entered, inside, within
 from ._values import ValueCodec, codec_for
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ async def _load(
         positions = load.wanted or []
 
         async def run() -> dict[int, tuple[bytes, Any]]:
+            entered(load)
             found = await call([ids[at] for at in positions])
             return {at: (codec.encode(found[ids[at]]), found[ids[at]]) for at in positions if ids[at] in found}
 
@@ -102,7 +103,7 @@ async def _load(
     box = _loop.mailbox_of(loop)
     for _ in range(TRIES):
         try:
-            values: list[Any] = await _loop.wait(core.load_many(keys, tags, codec.decoder, policy, share, box, start))
+            values: list[Any] = await _loop.wait(core.load_many(keys, tags, codec.decoder, policy, share, box, start, within()))
         except LoadLost:
             # It was another caller's, who has gone.
             continue

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from . import _loop, _shape
 from ._core import MISS, Load, LoadLost, ValueNotStorable
 from ._given import size
-from ._loads import Running, _current, _inside, inside
+from ._loads import Running, _inside, entered, inside
 from ._settings import known
 from ._values import ValueCodec
 
@@ -284,7 +284,7 @@ class _Run(_Collecting):
 
     async def _run(self, load: Load) -> tuple[bytes, Any]:
         _inside.set(self.inside)
-        _current.set(load)
+        entered(load)
         self._begin()
         self.task = asyncio.current_task()
         load.on_cancel(self._given_up)
@@ -374,7 +374,7 @@ class _ThreadRun(_Collecting):
 
     def _run_here(self, load: Load) -> None:
         _inside.set(self.inside)
-        _current.set(load)
+        entered(load)
         try:
             made = self._drive(load)
         except BaseException as error:

@@ -12,14 +12,14 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use shelflife::binding::canonical_tag;
+use shelflife::binding::{self, canonical_tag};
 use shelflife::tower::by_hand::Alone;
 use shelflife::tower::{RequestContent, Store};
 use tokio::sync::{mpsc, oneshot};
 use tower_service::Service;
 
 use super::{Head, wire};
-use crate::load::Fault;
+use crate::load::{Fault, Inside};
 use crate::mailbox::{Item, Post};
 use crate::options::duration;
 
@@ -203,6 +203,7 @@ impl Service<Request<Content>> for Application {
         });
         let turn = Turn {
             shared: shared.clone(),
+            inside: binding::Inside::current().map(Inside),
             is_alone: parts.extensions.get::<Alone>().is_some(),
             headers: parts.headers,
         };
@@ -235,6 +236,8 @@ impl Service<Request<Content>> for Application {
 #[pyclass(frozen, module = "shelflife._core")]
 pub(crate) struct Turn {
     shared: Arc<Shared>,
+    /// The loads of which it is the innermost, if it is one.
+    inside: Option<Inside>,
     headers: HeaderMap,
     /// Whether nobody but its own request waits for the answer.
     #[pyo3(get)]
@@ -256,6 +259,13 @@ impl Turn {
 
 #[pymethods]
 impl Turn {
+    #[getter]
+    fn inside(&self) -> Option<Inside> {
+        // What an application does behind its answer has nobody wait for it.
+        let under = self.shared.under();
+        self.inside.clone().filter(|_| under.chunks.is_some())
+    }
+
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         wire::fields(py, &self.headers)

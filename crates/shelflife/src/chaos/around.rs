@@ -1,5 +1,6 @@
 //! Faults carried out: round a step of a store, round a load.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +29,12 @@ impl From<Step> for Target {
 }
 
 impl Installed {
-    /// A step of the store, with what befalls it.
+    /// A step of the store, with what befalls it. Pinned by its caller: taken by value it would be there
+    /// twice in what a caller holds.
     pub(crate) async fn around<T>(
         &self,
         target: Target,
-        step: impl Future<Output = StoreResult<T>>,
+        step: Pin<&mut impl Future<Output = StoreResult<T>>>,
     ) -> StoreResult<T> {
         let Some(faults) = &self.faults else {
             return step.await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -91,11 +92,12 @@ struct Calling {
 pub(crate) struct Calls([Calling; Step::ALL.len()]);
 
 impl Calls {
-    /// Waits for an answer of the store, and notes how that went.
+    /// Waits for an answer of the store, and notes how that went. Pinned by its caller: taken by value it
+    /// would be there twice in what a caller holds.
     pub(crate) async fn note<T>(
         &self,
         step: Step,
-        answer: impl Future<Output = StoreResult<T>>,
+        answer: Pin<&mut impl Future<Output = StoreResult<T>>>,
     ) -> StoreResult<T> {
         let began = Instant::now();
         let span = spans::store(step);
@@ -137,6 +139,8 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
     use crate::store::StoreError;
 
@@ -149,7 +153,7 @@ mod tests {
             Err(StoreError::new(ErrorKind::Denied, "no")),
         ];
         for answer in answers {
-            let _ = calls.note(Step::Fill, async { answer }).await;
+            let _ = calls.note(Step::Fill, pin!(async { answer })).await;
         }
         let all = calls.read();
         let fill = all[&Step::Fill];

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Refreshes behind a value don't wait: they are the first to go. Who waits holds neither a lease nor a
-//! connection. A load that is asked for inside another one needs no place, for that one would wait for it.
+//! connection. A load that is asked for inside another one needs no place, for that one would wait for it:
+//! whether the read inside leads its flight, or joins one whose leader waits here.
 //!
 //! Must not: know what is loaded.
 
@@ -21,8 +22,15 @@ use super::ask::Ask;
 
 /// The right to have a load under way. Dropped, it is somebody else's.
 pub(super) struct Place {
-    /// `None` inside another load.
+    /// `None` where another load waits for this one.
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// Beside the bound: for a load that another one waits for.
+    pub(super) fn inside() -> Self {
+        Self { _permit: None }
+    }
 }
 
 /// The places for loads of this process.
@@ -47,7 +55,7 @@ impl Bulkhead {
     /// A place, if there is one now.
     pub(super) fn enter(&self, ask: &Ask) -> Option<Place> {
         if ask.inside.is_some() {
-            return Some(Place { _permit: None });
+            return Some(Place::inside());
         }
         let permit = self.places.clone().try_acquire_owned().ok()?;
         Some(Place {
@@ -102,5 +110,57 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use crate::cache::Cache;
+    use crate::error::LoadError;
+    use crate::probe::Point;
+
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        let ended = tokio::time::timeout(Duration::from_secs(30), future).await;
+        ended.expect("it should have ended long ago")
+    }
+
+    #[tokio::test]
+    async fn a_read_inside_a_load_is_not_refused_with_the_leader_that_it_has_joined() {
+        let builder = Cache::builder().loads(1).loads_waiting(0);
+        let cache = builder.build().await.unwrap();
+        let probes = &cache.engine.settings.probes;
+        let (entered, has_entered) = oneshot::channel();
+        let (go, gone) = oneshot::channel::<()>();
+        let outer = {
+            let (cache, inner) = (cache.clone(), cache.clone());
+            let load = move || async move {
+                let _ = entered.send(());
+                let _ = gone.await;
+                let read = inner.get_or_load("inner", || async { Ok::<_, Infallible>(1_u32) });
+                read.await.map_err(|error| error.to_string())
+            };
+            tokio::spawn(async move { cache.get_or_load("outer", load).await })
+        };
+        soon(has_entered).await.unwrap();
+        let departing = probes.stop_at(Point::Departing);
+        let refused = {
+            let cache = cache.clone();
+            let load = || async { Ok::<_, Infallible>(2_u32) };
+            tokio::spawn(async move { cache.get_or_load("inner", load).await })
+        };
+        departing.reached().await;
+        let joined = probes.stop_at(Point::Joined);
+        go.send(()).unwrap();
+        joined.reached().await;
+        departing.go();
+        let refused = soon(refused).await.unwrap();
+        assert!(matches!(refused, Err(LoadError::Overloaded)), "{refused:?}");
+        joined.go();
+        assert_eq!(soon(outer).await.unwrap().unwrap(), 1);
     }
 }

@@ -8,6 +8,9 @@
 //! A leader that is dropped without landing leaves `Landing::Abandoned`, and one of those who waited
 //! leads next. A flight is off the board before its landing is told, so nobody boards it afterwards.
 //!
+//! A read inside a load that joins says so: its leader, should it wait for a place, is not to wait for
+//! the very load that waits for it.
+//!
 //! Must not: load, judge, know what a landing is worth.
 
 use std::collections::HashMap;
@@ -83,10 +86,16 @@ impl Progress {
 #[derive(Clone)]
 pub(crate) struct Flight(Arc<Shared>);
 
+struct State {
+    progress: Progress,
+    /// Whether a load waits for it.
+    needed_inside: bool,
+}
+
 /// What the leader and those who wait share. One allocation: most flights carry nobody but their leader.
 struct Shared {
     /// Held for a look or a step, never across a wait.
-    progress: Mutex<Progress>,
+    state: Mutex<State>,
     /// Told of each step.
     stepped: Notify,
     /// Set by the leader when the load begins.
@@ -94,21 +103,21 @@ struct Shared {
 }
 
 impl Shared {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn step(&self, to: Progress) {
-        *self.progress() = to;
+        self.state().progress = to;
         self.stepped.notify_waiters();
     }
 
     /// Waits until `seen` finds what it looks for.
-    async fn wait_for<T>(&self, mut seen: impl FnMut(&Progress) -> Option<T>) -> T {
+    async fn wait_for<T>(&self, mut seen: impl FnMut(&State) -> Option<T>) -> T {
         loop {
             // Made before the look: a step after the look wakes it.
             let stepped = self.stepped.notified();
-            let found = seen(&self.progress());
+            let found = seen(&self.state());
             if let Some(found) = found {
                 return found;
             }
@@ -125,14 +134,22 @@ impl Flight {
 
     /// Waits until it has landed. Dropping the future leaves the flight as it is.
     pub(crate) async fn landed(self) -> Landing {
-        self.0.wait_for(|p| p.landing().cloned()).await
+        self.0.wait_for(|s| s.progress.landing().cloned()).await
+    }
+
+    /// Tells the leader that a load waits for it. A leader that looks later sees it, too.
+    pub(crate) fn needed_inside(&self) {
+        let before = std::mem::replace(&mut self.0.state().needed_inside, true);
+        if !before {
+            self.0.stepped.notify_waiters();
+        }
     }
 
     /// Waits until it has landed or is known to refresh a value that may still be served; tells whether
     /// it is the latter.
     pub(crate) async fn refreshes(&self) -> bool {
         self.0
-            .wait_for(|p| match p {
+            .wait_for(|s| match s.progress {
                 Progress::Boarding => None,
                 Progress::Refreshing => Some(true),
                 Progress::Ended(_) => Some(false),
@@ -178,7 +195,10 @@ impl Flights {
             return Boarding::Join(flight.clone());
         }
         let flight = Flight(Arc::new(Shared {
-            progress: Mutex::new(Progress::Boarding),
+            state: Mutex::new(State {
+                progress: Progress::Boarding,
+                needed_inside: false,
+            }),
             stepped: Notify::new(),
             underway: OnceLock::new(),
         }));
@@ -233,6 +253,12 @@ impl Leader {
         self.flight.0.step(Progress::Refreshing);
     }
 
+    /// Waits until a load waits for this flight, if ever.
+    pub(crate) async fn is_needed_inside(&self) {
+        let needed = |s: &State| s.needed_inside.then_some(());
+        self.flight.0.wait_for(needed).await;
+    }
+
     /// Ends the flight.
     pub(crate) fn land(self, landing: Landing) {
         self.leave_board();
@@ -251,7 +277,7 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        if self.flight.0.progress().landing().is_none() {
+        if self.flight.0.state().progress.landing().is_none() {
             self.leave_board();
             self.flight.0.step(Progress::Ended(Landing::Abandoned));
         }
@@ -316,6 +342,20 @@ mod tests {
         assert_eq!(flights.count(), 1, "the successor still flies");
         drop(new);
         assert_eq!(flights.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_leader_hears_of_a_load_that_waits_for_it_whenever_it_looks() {
+        let flights = Flights::default();
+        let key: Arc<str> = "k".into();
+        let leader = lead(&flights, &key);
+        let waiting = join(&flights, &key);
+        let mut early = std::pin::pin!(leader.is_needed_inside());
+        assert!(futures_util::poll!(&mut early).is_pending());
+        waiting.needed_inside();
+        assert!(futures_util::poll!(&mut early).is_ready());
+        let late = std::pin::pin!(leader.is_needed_inside());
+        assert!(futures_util::poll!(late).is_ready());
     }
 
     #[tokio::test]

@@ -158,7 +158,9 @@ impl Engine {
             let (snapshot, judged) = match Box::pin(self.snapshot(ask, path, wanted)).await {
                 Ok(seen) => seen,
                 Err(error) => {
-                    return match self.place(ask, place, behind).await {
+                    drop(waiting.take());
+                    let place = self.place(ask, place, behind, leader.is_needed_inside());
+                    return match place.await {
                         Some(place) => self.load_cut_off(leader, ask, loader, None, &error, place),
                         None => overloaded(leader, behind),
                     };
@@ -202,18 +204,21 @@ impl Engine {
                     place = self.bulkhead.enter(ask);
                     continue;
                 }
-                place = self.place(ask, None, behind).await;
+                // From here on it is a place that it waits for.
+                drop(waiting.take());
+                let needed = leader.is_needed_inside();
+                place = self.place(ask, None, behind, needed).await;
                 if place.is_none() {
                     return overloaded(leader, behind);
                 }
                 continue;
             };
-            match self.lease(ask, &snapshot, &mut lease).await {
+            match Box::pin(self.lease(ask, &snapshot, &mut lease)).await {
                 Ok(begun @ (Begun::Granted | Begun::Replaced)) => {
                     let replaced = begun == Begun::Replaced;
                     let why = if replaced { Reason::WrongType } else { why };
                     let stale = stale.as_ref().map(answer_of);
-                    return match self.since(ask, &snapshot).await {
+                    return match Box::pin(self.since(ask, &snapshot)).await {
                         Ok(since) => self.begin_load(
                             leader,
                             ask,
@@ -332,15 +337,21 @@ impl Engine {
         Ok((self.store.ensure_tags(&ask.tags, keep).await?, sent))
     }
 
-    /// The place that there is already, or one that is waited for; `None` when there is none to be had.
+    /// The place that there is already, or one that is waited for, until `needed` tells that a load
+    /// waits for this one; `None` when there is none to be had.
     pub(super) async fn place(
         &self,
         ask: &Ask,
         place: Option<Place>,
         behind: Behind,
+        needed: impl Future<Output = ()>,
     ) -> Option<Place> {
         let place = match (place, behind) {
-            (None, Behind::Caller) => self.bulkhead.wait(ask).await,
+            (None, Behind::Caller) => tokio::select! {
+                biased;
+                place = self.bulkhead.wait(ask) => place,
+                () = needed => Some(Place::inside()),
+            },
             (place, _) => place,
         };
         if place.is_none() {
@@ -482,4 +493,29 @@ async fn rest(pause: Duration) -> Duration {
 fn as_stale(mut result: Offer, reason: Reason) -> Offer {
     result.status = result.status.stale(reason);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Cache;
+    use crate::engine::flight::Boarding;
+
+    /// What a caller takes that waits: pinned, because it grows unseen. Bytes of this unoptimized build, in
+    /// which a future is several times as large as in another.
+    #[tokio::test]
+    async fn a_caller_that_waits_takes_little() {
+        let cache = Cache::memory();
+        let engine = &cache.engine;
+        let ask = cache.entry("k").ask::<u32>(Replace::Nothing);
+        let loader = || -> Loader { Box::new(|| Box::pin(std::future::pending())) };
+        let Boarding::Lead(leader) = engine.flights.board(&ask.key) else {
+            panic!("nobody flies");
+        };
+        let due = engine.due_of_knowledge();
+        let fly = size_of_val(&engine.fly(leader, &ask, due, loader(), Behind::Caller));
+        let read = size_of_val(&engine.read(ask.clone(), loader()));
+        assert!(fly < 2048, "a leader: {fly}");
+        assert!(read < 3584, "a read: {read}");
+    }
 }

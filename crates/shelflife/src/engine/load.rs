@@ -75,6 +75,8 @@ tokio::task_local! {
 
 /// The loads inside which something runs, the innermost first.
 pub(crate) struct Chain {
+    /// Whose: the address of the engine, which is there while its loads run.
+    engine: usize,
     keys: Vec<Arc<str>>,
     outer: Option<Arc<Chain>>,
 }
@@ -85,18 +87,38 @@ impl Chain {
         INSIDE.try_with(Clone::clone).ok().flatten()
     }
 
-    /// Whether a key is being loaded by one of them.
-    pub(crate) fn holds(&self, key: &str) -> bool {
-        self.keys.iter().any(|k| &**k == key)
-            || self.outer.as_ref().is_some_and(|outer| outer.holds(key))
+    /// Whether a key of this engine is being loaded by one of them.
+    pub(crate) fn holds(&self, engine: &Engine, key: &str) -> bool {
+        self.engine == address(engine) && self.keys.iter().any(|k| &**k == key)
+            || self
+                .outer
+                .as_ref()
+                .is_some_and(|outer| outer.holds(engine, key))
     }
 
-    fn inside<'a>(asks: impl Iterator<Item = &'a Ask>) -> Option<Arc<Self>> {
+    fn inside<'a>(engine: &Engine, asks: impl Iterator<Item = &'a Ask>) -> Option<Arc<Self>> {
         let mut asks = asks.peekable();
         let outer = asks.peek()?.inside.clone();
-        let keys = asks.map(|ask| ask.key.clone()).collect();
-        Some(Arc::new(Self { keys, outer }))
+        Some(Arc::new(Self {
+            engine: address(engine),
+            keys: asks.map(|ask| ask.key.clone()).collect(),
+            outer,
+        }))
     }
+}
+
+fn address(engine: &Engine) -> usize {
+    std::ptr::from_ref(engine) as usize
+}
+
+/// Work that is done as if it were called inside these loads: what they have another language do comes
+/// back by a way that the engine does not see.
+#[cfg(feature = "binding")]
+pub(crate) fn within<T>(
+    chain: Option<Arc<Chain>>,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    INSIDE.scope(chain, work)
 }
 
 /// The load that is under way, seen from inside its loader. Get it with [`current_load`].
@@ -173,7 +195,7 @@ impl Engine {
         lease: Option<(&str, Wanted)>,
     ) -> (Result<Live, Failure>, Adapted) {
         let (_loading, _timing) = self.under_way();
-        let chain = Chain::inside(std::iter::once(ask));
+        let chain = Chain::inside(self, std::iter::once(ask));
         let hard_timeout = ask.policy.hard_timeout;
         let load = async { loader().await };
         #[cfg(feature = "chaos")]
@@ -202,7 +224,7 @@ impl Engine {
         #[cfg(feature = "chaos")]
         let load = self.befalls.around_load(load);
         let span = spans::load(asks.first().map_or("", |ask| &ask.key), asks.len());
-        let watched = watch(Chain::inside(asks.iter()), load, hard_timeout, alive);
+        let watched = watch(Chain::inside(self, asks.iter()), load, hard_timeout, alive);
         traced(span, watched).await
     }
 

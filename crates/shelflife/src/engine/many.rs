@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use tokio::time::Instant;
 
 use super::Engine;
 use super::ask::{Answer, Ask, Level, answer_of};
+use super::bulkhead::Place;
 use super::due::Due;
 use super::fill::Loaded;
 use super::flight::{Boarding, Flight, Landing, Leader};
@@ -120,19 +121,16 @@ impl Engine {
             asks[*at]
                 .inside
                 .as_ref()
-                .is_some_and(|c| c.holds(&asks[*at].key))
+                .is_some_and(|c| c.holds(self, &asks[*at].key))
         };
         let mut rounds = if missing.iter().any(inside) {
             ROUNDS
         } else {
             0
         };
-        while rounds < ROUNDS {
-            if missing.is_empty() {
-                return Ok(answers);
-            }
+        while rounds < ROUNDS && !missing.is_empty() {
             match self
-                .round(&asks, &missing, &loader, &mut answers, begun)
+                .round(&asks, &missing, &loader, &mut answers, &stale, begun)
                 .await
             {
                 Ok(left) => {
@@ -144,9 +142,17 @@ impl Engine {
                 Err(failure) => return stand_in(answers, &mut stale, &asks, &missing, failure),
             }
         }
+        if missing.is_empty() {
+            return Ok(answers);
+        }
         // Others hold on to these: loaded for this call alone.
-        let Some(_place) = self.place(&asks[missing[0]], None, Behind::Caller).await else {
-            return stand_in(answers, &mut stale, &asks, &missing, Failure::Overloaded);
+        let nobody_else = std::future::pending();
+        let _place = match self
+            .place_of_batch(&asks, &missing, &stale, begun, nobody_else)
+            .await
+        {
+            Ok(place) => place,
+            Err(failure) => return stand_in(answers, &mut stale, &asks, &missing, failure),
         };
         bump(&self.counters.loads);
         let wanted: Vec<Ask> = missing.iter().map(|&at| asks[at].clone()).collect();
@@ -164,8 +170,39 @@ impl Engine {
                 }
                 Ok(answers)
             }
-            Err(failure) => stand_in(answers, &mut stale, &asks, &missing, failure),
+            Err(failure) => {
+                bump(&self.counters.load_failures);
+                stand_in(answers, &mut stale, &asks, &missing, failure)
+            }
         }
+    }
+
+    /// A place for a batch's load, waited for as long as a load of it might take. Where something stale
+    /// can stand in for all that is missing, nothing is waited for.
+    async fn place_of_batch(
+        &self,
+        asks: &[Ask],
+        missing: &[usize],
+        stale: &[Option<Answer>],
+        begun: Instant,
+        needed: impl Future<Output = ()>,
+    ) -> Result<Place, Failure> {
+        let ask = &asks[missing[0]];
+        if let Some(place) = self.bulkhead.enter(ask) {
+            return Ok(place);
+        }
+        if missing.iter().all(|&at| stale[at].is_some()) {
+            bump(&self.counters.loads_shed);
+            return Err(Failure::Overloaded);
+        }
+        let placing = self.place(ask, None, Behind::Caller, needed);
+        let place = match ask.policy.hard_timeout {
+            None => placing.await,
+            Some(after) => tokio::time::timeout_at(begun + after, placing)
+                .await
+                .map_err(|_| Failure::TimedOut(after))?,
+        };
+        place.ok_or(Failure::Overloaded)
     }
 
     /// What failed to load a moment ago is served stale, where it may be, and not loaded again yet.
@@ -195,6 +232,7 @@ impl Engine {
         missing: &[usize],
         loader: &Batch,
         answers: &mut [Option<Answer>],
+        stale: &[Option<Answer>],
         begun: Instant,
     ) -> Result<Left, Failure> {
         let mut due = self.due(strictest(asks)).await;
@@ -202,16 +240,27 @@ impl Engine {
         for &at in missing {
             match self.flights.board(&asks[at].key) {
                 Boarding::Lead(leader) => leads.push((at, leader)),
-                Boarding::Join(flight) => joined.push((at, flight)),
+                Boarding::Join(flight) => {
+                    if asks[at].inside.is_some() {
+                        flight.needed_inside();
+                    }
+                    joined.push((at, flight));
+                }
             }
         }
         // Before the leases, and after boarding: who waits for a place keeps nobody else's.
-        let place = match leads.first() {
-            None => None,
-            Some(_) => match self.place(&asks[missing[0]], None, Behind::Caller).await {
-                None => return Err(overloaded(leads)),
-                place => place,
-            },
+        let place = match leads.is_empty() {
+            true => None,
+            false => {
+                let needed = any_needed_inside(&leads);
+                match self
+                    .place_of_batch(asks, missing, stale, begun, needed)
+                    .await
+                {
+                    Ok(place) => Some(place),
+                    Err(failure) => return Err(unplaced(leads, failure)),
+                }
+            }
         };
         let taken = join_all(
             leads
@@ -230,6 +279,8 @@ impl Engine {
                 }
             }
         }
+        // Not kept from others while there is nothing to load.
+        let place = place.filter(|_| !ours.is_empty());
         if !ours.is_empty() {
             let (engine, loader) = (self.clone(), loader.clone());
             let load = self.detach(async move {
@@ -244,9 +295,8 @@ impl Engine {
             for (at, answer) in loaded {
                 answers[at] = Some(answer);
             }
-        } else if joined.is_empty() {
-            drop(place);
-            // All held by other processes.
+        } else if left.held && joined.is_empty() {
+            // What is missing is held by other processes.
             let _waiting = self.wait_for_lease();
             tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(5..=25))).await;
         }
@@ -451,15 +501,19 @@ enum Taken {
     Again(usize),
 }
 
-/// Ends flights that have no place for their load.
-fn overloaded(leads: Vec<(usize, Leader)>) -> Failure {
+/// Waits until a load waits for one of these flights, if ever.
+async fn any_needed_inside(leads: &[(usize, Leader)]) {
+    let each = leads.iter().map(|(_, leader)| leader.is_needed_inside());
+    select_all(each.map(Box::pin)).await;
+}
+
+/// Ends flights that have no place for their load. Who joined them waits for one of his own, as long as
+/// he may.
+fn unplaced(leads: Vec<(usize, Leader)>, failure: Failure) -> Failure {
     for (_, leader) in leads {
-        leader.land(Landing::Failed {
-            failure: Failure::Overloaded,
-            cut_off: false,
-        });
+        leader.land(Landing::Shed);
     }
-    Failure::Overloaded
+    failure
 }
 
 /// Stale values in place of a failed load, if there is one for each missing key.

@@ -81,7 +81,8 @@ impl Engine {
                 return Boarding::Join(flight);
             };
             if self.flights.strike(&ask.key, &flight) {
-                let _ = self.store.release(&ask.key, load.token).await;
+                // Boxed, as all that is rare: what each caller takes while it waits has room for it.
+                let _ = Box::pin(self.store.release(&ask.key, load.token)).await;
             }
         }
     }
@@ -158,7 +159,7 @@ impl Reading {
                 .ask
                 .inside
                 .as_ref()
-                .is_some_and(|chain| chain.holds(&self.ask.key))
+                .is_some_and(|chain| chain.holds(&engine, &self.ask.key))
             {
                 // A loader that reads its own key would wait for itself.
                 break;
@@ -167,6 +168,9 @@ impl Reading {
                 Boarding::Join(flight) => flight,
                 Boarding::Lead(leader) => return self.lead(leader, loader).await,
             };
+            if self.ask.inside.is_some() {
+                flight.needed_inside();
+            }
             #[cfg(test)]
             engine.settings.probes.pause(Point::Joined).await;
             if let Some(answer) = self.meanwhile(&flight).await? {
@@ -178,6 +182,11 @@ impl Reading {
                 Waited::Landing(Landing::Landed(offer))
                     if self.ask.replace == Replace::Anything && offer.status.tier.is_some() => {}
                 Waited::Landing(Landing::Abandoned | Landing::Shed) => {}
+                // Its leader was refused a place; inside a load none is needed.
+                Waited::Landing(Landing::Failed {
+                    failure: Failure::Overloaded,
+                    ..
+                }) if self.ask.inside.is_some() => {}
                 // Another type's value may have lost what this one needs.
                 Waited::Landing(Landing::Landed(offer)) if !self.ask.kind.is(&offer.live) => {
                     tries += 1;
@@ -191,7 +200,7 @@ impl Reading {
                 ended => return self.taken(ended),
             }
         }
-        self.load_alone(loader).await
+        Box::pin(self.load_alone(loader)).await
     }
 
     /// Leads a flight: to the store and, if that has nothing, through the load.
@@ -248,9 +257,7 @@ impl Reading {
         if !refreshes {
             return Ok(None);
         }
-        let found = self
-            .engine
-            .look(&self.ask, Some(self.due))
+        let found = Box::pin(self.engine.look(&self.ask, Some(self.due)))
             .await
             .ok()
             .and_then(|(answer, _)| answer);
@@ -326,7 +333,10 @@ impl Reading {
         if self.ask.takes != Takes::Stale {
             return Err(Failure::Alone);
         }
-        let placing = self.engine.place(&self.ask, None, Behind::Caller);
+        let nobody_else = std::future::pending();
+        let placing = self
+            .engine
+            .place(&self.ask, None, Behind::Caller, nobody_else);
         let place = match self.patience {
             Some(end) => tokio::time::timeout_at(end, placing)
                 .await
@@ -338,6 +348,9 @@ impl Reading {
         };
         bump(&self.engine.counters.loads);
         let loaded = self.engine.run(&self.ask, loader, None).await.0;
+        if loaded.is_err() {
+            bump(&self.engine.counters.load_failures);
+        }
         let status = Status::miss(Reason::Touched);
         loaded.map(|live| Answer { live, status })
     }

@@ -7,7 +7,7 @@
 //!
 //! A lone set is sent at once. Each value counts from its own call, and its caller is told of it alone. Who
 //! goes away meanwhile takes nothing along: a set that is in the line is carried out. What may wait is
-//! bounded; beyond, callers wait for room.
+//! bounded, in values and in bytes; beyond, callers wait for room.
 //!
 //! Must not: decide what a set may keep (that is the store's step).
 
@@ -33,7 +33,12 @@ use crate::value::Live;
 
 /// How many values may be in the line.
 const ROOM: usize = 4096;
-/// How many bytes of several callers go in one step.
+/// How many bytes may be in the line, those of the step that is under way included: what its callers have
+/// gone away from is nobody else's to limit.
+const ROOM_IN_BYTES: usize = 64 << 20;
+/// In what the room in bytes is counted: a semaphore has `u32` permits to give at once.
+const UNIT: usize = 1 << 10;
+/// How many bytes of several values go in one step.
 const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// A value to be stored.
@@ -48,13 +53,33 @@ struct Job {
     call: Call,
     items: Vec<Item>,
     told: oneshot::Sender<Result<Epoch, Error>>,
-    _room: OwnedSemaphorePermit,
+    room: Room,
+}
+
+/// The room of a job in the line, until it has been carried out.
+struct Room {
+    _values: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
 }
 
 impl Job {
     fn bytes(&self) -> usize {
-        self.items.iter().map(|item| item.prepared.bytes).sum()
+        bytes_of(&self.items)
     }
+}
+
+fn bytes_of<'a>(items: impl IntoIterator<Item = &'a Item>) -> usize {
+    items.into_iter().map(|item| item.prepared.bytes).sum()
+}
+
+/// How many of the first of these fit one step: one at least, be it as large as it may.
+fn fitting(items: &VecDeque<Item>) -> usize {
+    let mut bytes = 0_usize;
+    let fit = items.iter().take(SET_AT_ONCE).take_while(|item| {
+        bytes = bytes.saturating_add(item.prepared.bytes);
+        bytes <= BYTES_AT_ONCE
+    });
+    fit.count().max(1)
 }
 
 #[derive(Default)]
@@ -86,7 +111,10 @@ impl Line {
 pub(crate) struct Sets {
     /// Held to add or to take.
     line: Mutex<Line>,
+    /// For so many values.
     room: Arc<Semaphore>,
+    /// For so many `UNIT`s of bytes. Asked for after the other by everybody: nobody has this one, and waits.
+    room_in_bytes: Arc<Semaphore>,
     /// Where the log holds nothing but sets. Held to add or to ask.
     stretches: Mutex<Stretches>,
 }
@@ -96,6 +124,7 @@ impl Default for Sets {
         Self {
             line: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM)),
+            room_in_bytes: Arc::new(Semaphore::new(ROOM_IN_BYTES / UNIT)),
             stretches: Mutex::default(),
         }
     }
@@ -115,6 +144,19 @@ impl Sets {
     /// All that the log holds behind `before`, up to and with `epoch`, are sets.
     pub(super) fn only_sets_between(&self, before: Epoch, epoch: Epoch) {
         self.stretches().add(before, epoch);
+    }
+
+    /// Room for so many values of so many bytes, as soon as there is.
+    async fn room_for(&self, values: usize, bytes: usize) -> Result<Room, Error> {
+        // A value may be larger than all the room there is: then it has it for itself.
+        let units = bytes.div_ceil(UNIT).clamp(1, ROOM_IN_BYTES / UNIT);
+        let of = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let values = self.room.clone().acquire_many_owned(of(values)).await;
+        let bytes = self.room_in_bytes.clone().acquire_many_owned(of(units));
+        Ok(Room {
+            _values: values.map_err(|_| dropped())?,
+            _bytes: bytes.await.map_err(|_| dropped())?,
+        })
     }
 
     /// How many values are in the line.
@@ -177,7 +219,7 @@ impl Engine {
         let mut callers = Vec::with_capacity(jobs.len());
         for job in jobs {
             values.extend(job.items.into_iter().map(|item| (job.call, item)));
-            callers.push((job.told, job._room));
+            callers.push((job.told, job.room));
         }
         let outcome = self.put(values).await;
         for (told, _room) in callers {
@@ -284,17 +326,16 @@ impl Unsent<'_> {
         &mut self,
         call: Call,
     ) -> Result<oneshot::Receiver<Result<Epoch, Error>>, Error> {
-        let count = self.items.len().min(SET_AT_ONCE);
-        let wanted = u32::try_from(count).unwrap_or(u32::MAX);
+        let count = fitting(&self.items);
         let sets = &self.engine.sets;
-        let room = sets.room.clone().acquire_many_owned(wanted).await;
-        let room = room.map_err(|_| dropped())?;
+        let bytes = bytes_of(self.items.iter().take(count));
+        let room = sets.room_for(count, bytes).await?;
         let (told, answer) = oneshot::channel();
         let job = Job {
             call,
             items: self.items.drain(..count).collect(),
             told,
-            _room: room,
+            room,
         };
         let begins = {
             let mut line = sets.line();
@@ -336,4 +377,103 @@ impl Drop for Carrying<'_> {
 
 fn dropped() -> Error {
     Error::new(ErrorKind::Closed, "the set was dropped before its end")
+}
+
+#[cfg(all(test, feature = "redis", feature = "chaos"))]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::poll;
+    use shelflife_testkit::RedisServer;
+
+    use super::*;
+    use crate::cache::Cache;
+    use crate::chaos::{Faults, Target};
+
+    const MEBIBYTE: usize = 1 << 20;
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    async fn until(mut holds: impl AsyncFnMut() -> bool) {
+        let waited = tokio::time::timeout(PATIENT, async {
+            while !holds().await {
+                tokio::task::yield_now().await;
+            }
+        });
+        waited.await.expect("it should have come long ago");
+    }
+
+    /// Text that no compression makes smaller than a MiB.
+    fn noise() -> String {
+        let mut random = fastrand::Rng::with_seed(7);
+        std::iter::repeat_with(|| random.alphanumeric())
+            .take(MEBIBYTE * 3 / 2)
+            .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_left_in_the_line_is_bounded_in_bytes_and_carried_out() {
+        let server = RedisServer::start();
+        let faults = Faults::new();
+        let builder = Cache::builder().url(server.url()).namespace("test");
+        let builder = builder.timeout(PATIENT).window(PATIENT).chaos(&faults);
+        let cache = builder.build().await.unwrap();
+        let held = faults.on(Target::Writes).freeze();
+        let (called, noise) = (80_u32, noise());
+        for n in 0..called {
+            let mut set = Box::pin(cache.set(format!("k:{n}"), format!("{n} {noise}")));
+            // Polled once it is in the line, or waits for room; then its caller goes away.
+            let _ = poll!(tokio::task::unconstrained(&mut set));
+        }
+        until(async || held.struck() > 0).await;
+        let in_line = bytes_of(
+            cache
+                .engine
+                .sets
+                .line()
+                .waiting
+                .iter()
+                .flat_map(|job| &job.items),
+        );
+        let kept = u32::try_from(cache.engine.sets.waiting()).unwrap();
+        assert!(in_line <= ROOM_IN_BYTES, "{in_line} bytes");
+        assert!((32..called).contains(&kept), "{kept} sets have room");
+        drop(held);
+        until(async || cache.engine.sets.waiting() == 0).await;
+        for n in 0..kept {
+            let found: Option<String> = cache.entry(format!("k:{n}")).strict().get().await;
+            assert!(found == Some(format!("{n} {noise}")), "{n}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_call_of_much_goes_in_several_steps() {
+        let server = RedisServer::start();
+        let faults = Faults::new();
+        let builder = Cache::builder().url(server.url()).namespace("test");
+        let builder = builder.timeout(PATIENT).window(PATIENT).chaos(&faults);
+        let cache = builder.build().await.unwrap();
+        let held = faults.on(Target::Writes).freeze();
+        let quarter = noise()[..MEBIBYTE / 4].to_owned();
+        let values = (0..8_u32).map(|n| (format!("k:{n}"), quarter.clone()));
+        let mut sets = Box::pin(cache.set_many(values));
+        assert!(poll!(tokio::task::unconstrained(&mut sets)).is_pending());
+        until(async || held.struck() > 0).await;
+        let largest = cache
+            .engine
+            .sets
+            .line()
+            .waiting
+            .iter()
+            .map(Job::bytes)
+            .max();
+        assert!(
+            largest.is_some_and(|bytes| bytes <= BYTES_AT_ONCE),
+            "{largest:?}"
+        );
+        drop(held);
+        sets.await.unwrap();
+        for n in 0..8 {
+            assert!(cache.get::<String>(format!("k:{n}")).await.is_some());
+        }
+    }
 }

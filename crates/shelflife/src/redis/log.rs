@@ -152,7 +152,10 @@ impl LogLine {
         F: Future<Output = StoreResult<T>> + Send,
     {
         let faults = self.faults.clone();
-        async move { faults.around(crate::chaos::Target::Log, step).await }
+        async move {
+            let step = std::pin::pin!(step);
+            faults.around(crate::chaos::Target::Log, step).await
+        }
     }
 
     #[cfg(not(feature = "chaos"))]

@@ -224,3 +224,32 @@ async fn a_process_whose_log_is_frozen_stops_trusting_its_memory() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_loses_the_store_while_it_waits_for_a_lease_waits_for_a_place_alone() {
+    let bench = Bench::redis();
+    let faults = Faults::new();
+    let builder = patient(&bench).chaos(&faults).loads(1);
+    let (full, other) = (builder.build().await.unwrap(), bench.cache().await);
+    let (busy, elsewhere) = (Gate::closed(), Gate::closed());
+    let spawn = |cache: &Cache, key: &'static str, gate: &Gate| {
+        let (cache, loader) = (cache.clone(), gate.loader(7_u32));
+        tokio::spawn(async move { soon(cache.get_or_load(key, loader)).await.unwrap() })
+    };
+    let filling = spawn(&full, "busy", &busy);
+    busy.entered().await;
+    let holding = spawn(&other, KEY, &elsewhere);
+    elsewhere.entered().await;
+    let waiting = spawn(&full, KEY, &Gate::open());
+    until(async || full.stats().leases_awaited == 1).await;
+    let outage = faults.on(Target::Reads).error();
+    until(async || full.stats().loads_waiting == 1).await;
+    assert_eq!(full.stats().leases_awaited, 0);
+    for gate in [busy, elsewhere] {
+        gate.release();
+    }
+    for read in [filling, holding, waiting] {
+        assert_eq!(soon(read).await.unwrap(), 7);
+    }
+    drop(outage);
+}

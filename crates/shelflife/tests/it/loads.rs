@@ -443,3 +443,78 @@ on_both_stores! {
         assert_eq!(soon(cache.get_or_load("other", Gate::open().loader(2_u32))).await.unwrap(), 2);
     }
 }
+
+#[tokio::test]
+async fn batches_that_wait_for_each_other_in_vain_end_without_the_value() {
+    let cache = Cache::memory();
+    let gates = [Gate::closed(), Gate::closed(), Gate::open()];
+    let [mut first, mut second, mut third] = gates.each_ref().map(|gate| {
+        let gate = gate.clone();
+        let load = move |_: Vec<&'static str>| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                Ok::<_, Infallible>(HashMap::<&str, u32>::new())
+            }
+        };
+        Box::pin(cache.get_or_load_many(["ghost"], |c, id| c.entry(*id), load))
+    });
+    // The embedded store answers at once: the first leads, and the others have joined it.
+    for batch in [&mut first, &mut second, &mut third] {
+        assert!(poll!(batch).is_pending());
+    }
+    gates[0].entered().await;
+    gates[0].release();
+    assert_eq!(soon(first).await.unwrap(), HashMap::new());
+    for batch in [&mut second, &mut third] {
+        assert!(poll!(batch).is_pending());
+    }
+    gates[1].entered().await;
+    gates[1].release();
+    assert_eq!(soon(second).await.unwrap(), HashMap::new());
+    assert_eq!(soon(third).await.unwrap(), HashMap::new());
+    assert_eq!(cache.stats().loads, 3);
+}
+
+#[tokio::test]
+async fn a_loader_may_read_its_key_from_another_cache_which_keeps_it() {
+    let (near, far) = (Cache::memory(), Cache::memory());
+    let outer = {
+        let far = far.clone();
+        move || async move {
+            let read = far.get_or_load("k", || async { Ok::<_, String>(7_u32) });
+            read.await.map_err(|error| error.to_string())
+        }
+    };
+    assert_eq!(soon(near.get_or_load("k", outer)).await.unwrap(), 7);
+    assert_eq!(far.get::<u32>("k").await, Some(7));
+}
+
+#[tokio::test]
+async fn loads_of_one_caller_alone_are_counted_when_they_fail() {
+    let cache = Cache::memory();
+    let own_key = {
+        let inner = cache.clone();
+        move || async move {
+            let read = inner.get_or_load("k", || async { Err::<u32, _>("the source is gone") });
+            read.await.map_err(|error| error.to_string())
+        }
+    };
+    soon(cache.get_or_load("k", own_key)).await.unwrap_err();
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.load_failures), (2, 2));
+    let in_a_batch = {
+        let inner = cache.clone();
+        move || async move {
+            let load = |_| async { Err::<HashMap<u32, u32>, _>("the source is gone") };
+            let many = inner.get_or_load_many([1_u32], |c, id| c.entry(format!("k:{id}")), load);
+            let found = many.await.map_err(|error| error.to_string())?;
+            Ok::<_, String>(found[&1])
+        }
+    };
+    soon(cache.get_or_load("k:1", in_a_batch))
+        .await
+        .unwrap_err();
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.load_failures), (4, 4));
+}

@@ -26,9 +26,9 @@ const CALLERS: usize = 5_000;
 /// As long as 100,000 take on a small machine, and longer.
 const PATIENCE: Duration = Duration::from_secs(240);
 /// What one may take, its task included, of those who wait for one key, and of those who wait for a load each: what was measured in an
-/// unoptimized build (3 to 5 KB, 50 KB), and room. Futures of such a build are several times as large as others.
-const ONE_KEY: usize = 16 * 1024;
-const A_KEY_EACH: usize = 64 * 1024;
+/// unoptimized build (2 KB, 6 KB), and room. Futures of such a build are several times as large as others.
+const ONE_KEY: usize = 8 * 1024;
+const A_KEY_EACH: usize = 16 * 1024;
 const LONG: Duration = Duration::from_secs(600);
 
 fn callers() -> usize {
