@@ -89,9 +89,10 @@ soak: ## Full load without faults: memory, connections and tasks must not grow (
 	./tools/need-redis
 	cargo run --release --locked -p shelflife-hunt -- --soak $(MINUTES) $(ARGS)
 
-guards: ## Remove each guard of the protocol, one at a time: its test has to fail (ARGS="--json FILE")
+guards: ## Remove each guard of the protocol, and each rule of who may see the page, one at a time: its test has to fail (ARGS=--page)
 	./tools/need-redis
 	./tools/guards.sh $(ARGS)
+	$(if $(ARGS),,./tools/guards.sh --page)
 
 # In a target directory of its own: the flag would have everything built again. No store is asked.
 INTERLEAVINGS = CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="$(RUSTFLAGS) --cfg shelflife_shuttle -D warnings" \

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Removes each guard of the protocol, one at a time, in a copy of the tree, and runs its test there: it
-# has to fail. What is removed, and which test has to notice, stands in tools/guards/*.patch.
+# Removes each guard, one at a time, in a copy of the tree, and runs its test there: it has to fail. What is
+# removed, and which test has to notice, stands in tools/guards/*.patch for the protocol, and in
+# tools/guards/page/*.patch for who may see the page.
 #
-#   tools/guards.sh [--json FILE] [NAME...]     NAME: of a patch, without its ending; default: all
+#   tools/guards.sh [--json FILE] [NAME...]       NAME: of a patch, without its ending; default: all of the protocol
+#   tools/guards.sh --page [--json FILE] [NAME...]       the same for the page
 #
 # Ends with an error when a patch does not apply or build, when a test passes without its guard, or when
 # it fails with it. CARGO names another program to call instead of cargo.
@@ -13,12 +15,21 @@ root=$(pwd -P)
 work=$root/target/guards
 copy=$work/copy
 cargo=${CARGO:-cargo}
+patches=$root/tools/guards
+binaries="-p shelflife --all-features --lib"
+tests=guards::
+if [ "${1:-}" = --page ]; then
+  patches=$patches/page
+  binaries="-p shelflife-admin --all-features --lib --test it"
+  tests=
+  shift
+fi
 json=
 if [ "${1:-}" = --json ]; then
   json=${2:?--json needs a file}
   shift 2
 fi
-[ $# -gt 0 ] || set -- $(cd tools/guards && ls | sed -n 's/\.patch$//p')
+[ $# -gt 0 ] || set -- $(cd "$patches" && ls | sed -n 's/\.patch$//p')
 
 rm -rf "$copy"
 mkdir -p "$copy"
@@ -27,13 +38,13 @@ git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | t
 export CARGO_TARGET_DIR="$work/build" RUST_BACKTRACE=0 GIT_CEILING_DIRECTORIES="$work"
 cd "$copy"
 
-of() { sed -n "s/^$2: //p" "$root/tools/guards/$1.patch"; }
-built() { $cargo test --locked -q -p shelflife --all-features --lib --no-run >"$work/log" 2>&1; }
-run() { $cargo test --locked -q -p shelflife --all-features --lib -- "$@" >"$work/log" 2>&1; }
+of() { sed -n "s/^$2: //p" "$patches/$1.patch"; }
+built() { $cargo test --locked -q $binaries --no-run >"$work/log" 2>&1; }
+run() { $cargo test --locked -q $binaries -- "$@" >"$work/log" 2>&1; }
 quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g' | tr '\t\n' '  ')"; }
 
 echo "with all guards in place" >&2
-if ! built || ! run guards::; then
+if ! built || ! run $tests; then
   cat "$work/log" >&2
   echo "the tests of the guards do not pass as they are" >&2
   exit 1
@@ -43,7 +54,7 @@ failures=0
 rows=
 printf '%-10s  %-59s  %s\n' RESULT TEST 'GUARD: HOW IT IS REMOVED'
 for name; do
-  patch=$root/tools/guards/$name.patch
+  patch=$patches/$name.patch
   guard=$(of "$name" Guard) test=$(of "$name" Test) removed=$(of "$name" Removed) how=
   if ! git apply "$patch" 2>"$work/log"; then
     result='NO PATCH'
