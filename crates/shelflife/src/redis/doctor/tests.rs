@@ -453,7 +453,7 @@ fn who_may_mend_the_server_is_not_shut_out() {
         facts.place.has_secret = has_secret;
         let told = lines(&facts, "open_server");
         assert!(
-            told.contains("SETUSER default resetpass \">$ADMIN_PASSWORD\"")
+            told.contains("SETUSER default resetpass \">$admin_password\"")
                 && !told.contains(" off"),
             "{told}"
         );
@@ -472,7 +472,7 @@ fn another_user_comes_by_the_way_that_was_given() {
     facts.place.given =
         crate::redis::address::Given::of("redis+sentinel://h1,h2/shop/3?sentinel_password=secret");
     let told = lines(&facts, "open_server");
-    let url = "echo SHELFLIFE_URL=redis+sentinel://shelflife:\"$PASSWORD\"@h1,h2/shop/3\n# with sentinel_user";
+    let url = "echo SHELFLIFE_URL=redis+sentinel://shelflife:\"$own_password\"@h1,h2/shop/3\n# with sentinel_user";
     assert!(told.contains(url) && !told.contains("secret"), "{told}");
 }
 
