@@ -336,15 +336,18 @@ fn own_user(facts: &Facts, rights: &Rights, mend: &Mend) -> Vec<String> {
         text => quoted(text),
     };
     let mut lines = vec![
-        // All nodes of a cluster, and all lines here, take the same one.
-        format!("PASSWORD=${{PASSWORD:-$({} ACL GENPASS)}}", mend.cli()),
+        // All nodes of a cluster, and all lines here, take the same one; in lower case it is no variable of an environment.
         format!(
-            "{} ACL SETUSER shelflife on \">$PASSWORD\" {}",
+            "own_password=${{own_password:-$({} ACL GENPASS)}}",
+            mend.cli()
+        ),
+        format!(
+            "{} ACL SETUSER shelflife on \">$own_password\" {}",
             mend.cli(),
             rules.join(" ")
         ),
         format!(
-            "echo SHELFLIFE_URL={}shelflife{}\"$PASSWORD\"{}",
+            "echo SHELFLIFE_URL={}shelflife{}\"$own_password\"{}",
             part(&given.before),
             part(given.between),
             part(&given.after)
@@ -363,12 +366,12 @@ fn password(mend: &Mend) -> Vec<String> {
         "# from here on who has no password is refused: have the applications use theirs before"
             .to_owned(),
         format!(
-            "ADMIN_PASSWORD=${{ADMIN_PASSWORD:-$({})}}",
+            "admin_password=${{admin_password:-$({})}}",
             mend.admin(["ACL", "GENPASS"])
         ),
-        format!("{set} \">$ADMIN_PASSWORD\""),
-        "export REDISCLI_AUTH=\"$ADMIN_PASSWORD\"".to_owned(),
-        "echo REDISCLI_AUTH=\"$ADMIN_PASSWORD\"".to_owned(),
+        format!("{set} \">$admin_password\""),
+        "export REDISCLI_AUTH=\"$admin_password\"".to_owned(),
+        "echo REDISCLI_AUTH=\"$admin_password\"".to_owned(),
     ]
 }
 
