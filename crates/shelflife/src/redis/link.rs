@@ -33,6 +33,8 @@ mod node;
 mod place;
 mod refused;
 mod sentinels;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use cluster::Cluster;
@@ -116,10 +118,9 @@ impl Link {
         matches!(self.nodes, Nodes::Many(_))
     }
 
-    /// Where keys lie apart, how often another primary than was known has been met, wherever; it only grows. On one
-    /// server the scripts tell.
-    pub(super) fn changes(&self) -> Option<Arc<AtomicU64>> {
-        self.is_apart().then(|| self.changes.clone())
+    /// How often another primary than was known has been met, wherever; it only grows.
+    pub(super) fn changes(&self) -> Arc<AtomicU64> {
+        self.changes.clone()
     }
 
     /// A connection that is up, if any.

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::handshake;
 use super::map::{Known, SLOTS, parse, slot_of};
-use super::node::{Node, Patience};
+use super::node::{Life, Node, Patience};
 use super::place::Place;
 use super::refused::Refused;
 use super::sentinels::moved;
@@ -350,6 +350,7 @@ impl Shared {
         Ok(Arc::new(Node::begin(
             place,
             self.patience,
+            Life::default(),
             &self.changes,
             &self.runtime,
         )))
@@ -409,7 +410,13 @@ impl Shared {
         }
         for seed in self.seeds.iter().filter(|seed| map.at(seed).is_none()) {
             let place = self.place_of(seed)?;
-            let node = Node::begin(place, self.patience.once(), &self.changes, &self.runtime);
+            let node = Node::begin(
+                place,
+                self.patience.once(),
+                Life::default(),
+                &self.changes,
+                &self.runtime,
+            );
             if !node.comes_up().await {
                 continue;
             }
