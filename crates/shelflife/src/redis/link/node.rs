@@ -71,14 +71,6 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// The same on one connection.
-    pub(super) fn once(self) -> Self {
-        Self {
-            connections: 1,
-            ..self
-        }
-    }
-
     pub(super) fn of(settings: &Settings) -> Self {
         Self {
             answer: settings.timeout,
@@ -230,6 +222,11 @@ impl Node {
         self.shared.pick().ok_or_else(|| {
             StoreError::unavailable(format!("no connection to {}", self.shared.place))
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
     }
 
     pub(super) fn close(&self) {
@@ -407,7 +404,7 @@ impl Shared {
             }
             return Err(Refused::Failed(StoreError::unavailable(error.to_string())));
         }
-        Err(Refused::of(&error))
+        Err(Refused::of(error))
     }
 
     /// Reconnects a lane in the background, with jittered, growing pauses.
