@@ -146,6 +146,23 @@ async fn an_entry_is_found_and_removed_in_every_phase_of_its_slots_move() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_slot_may_move_and_a_key_of_another_type_is_told_of_as_such() {
+    let cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let key = elsewhere(&cluster);
+    let slot = slot_of_entry(&key);
+    let from = cluster.primary_of(slot).unwrap();
+    let name = format!("sl1:shop:e:{key}");
+    cluster.node(from).cli(&["LPUSH", &name, "no string"]);
+    let move_ = cluster.migrate(slot, cluster.primary_of(control_slot()).unwrap());
+    move_.open();
+    move_.move_keys(100);
+    assert_eq!(cache.entry(&*key).strict().get::<u32>().await, None);
+    assert_eq!(cache.stats().store_errors, 0, "it was answered");
+    move_.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_slot_of_the_clock_can_move_under_load() {
     let cluster = Cluster::start(3);
     let cache = cache_of(&cluster).await;

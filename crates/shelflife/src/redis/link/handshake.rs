@@ -14,8 +14,8 @@ const PIPELINE: usize = 1024;
 
 /// What a server is among its replicas.
 pub(super) enum Role {
-    /// The primary, and what its life is called: another one has another.
-    Primary { replid: String },
+    /// The primary, what its life as such is called, and what its process is: another one has others.
+    Primary { replid: String, run: String },
     /// A replica: what it calls itself.
     Other(String),
 }
@@ -58,9 +58,13 @@ async fn verify(connection: &mut MultiplexedConnection, of_a_cluster: bool) -> S
     check_version(&text)?;
     check_mode(&text, of_a_cluster)?;
     Ok(match field(&text, "role") {
-        Some("master") | None => Role::Primary {
-            replid: field(&text, "master_replid").unwrap_or("").to_owned(),
-        },
+        Some("master") | None => {
+            let replid = field(&text, "master_replid").unwrap_or("");
+            Role::Primary {
+                replid: replid.to_owned(),
+                run: field(&text, "run_id").unwrap_or(replid).to_owned(),
+            }
+        }
         Some(role) => Role::Other(role.to_owned()),
     })
 }

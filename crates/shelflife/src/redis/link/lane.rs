@@ -17,8 +17,8 @@ pub(super) struct Lane {
 
 struct Up {
     connection: MultiplexedConnection,
-    /// What the life of the primary is called that proved itself on it.
-    replid: String,
+    /// The run of the server that proved itself on it.
+    run: String,
 }
 
 impl Lane {
@@ -47,11 +47,11 @@ impl Lane {
         Some((self.generation.load(Ordering::SeqCst), connection))
     }
 
-    pub(super) fn take_up(&self, connection: MultiplexedConnection, replid: String) {
+    pub(super) fn take_up(&self, connection: MultiplexedConnection, run: String) {
         let mut slot = self.write();
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.timeouts.store(0, Ordering::SeqCst);
-        *slot = Some(Up { connection, replid });
+        *slot = Some(Up { connection, run });
     }
 
     /// Takes the lane down, whatever it is. Who takes lanes up sees to it that it stays so.
@@ -59,16 +59,16 @@ impl Lane {
         *self.write() = None;
     }
 
-    /// Takes the lane down, unless it has been replaced since `generation`; gives to which life of a primary it led.
+    /// Takes the lane down, unless it has been replaced since `generation`; gives to which run of a server it led.
     pub(super) fn take_down(&self, generation: u64) -> Option<String> {
         let mut slot = self.write();
         let ours = self.generation.load(Ordering::SeqCst) == generation;
         let up = slot.take_if(|_| ours)?;
-        Some(up.replid)
+        Some(up.run)
     }
 
-    /// Takes the lane down if the life of a primary that it leads to is one of these; whether it did.
+    /// Takes the lane down if the run of a server that it leads to is one of these; whether it did.
     pub(super) fn take_down_if(&self, is_one: impl Fn(&str) -> bool) -> bool {
-        self.write().take_if(|up| is_one(&up.replid)).is_some()
+        self.write().take_if(|up| is_one(&up.run)).is_some()
     }
 }

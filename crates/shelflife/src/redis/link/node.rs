@@ -5,8 +5,8 @@
 //! a reconnection (jittered, in the background) has proved itself by a full handshake. It is the circuit
 //! breaker of its node: open while no lane is up, half open during the handshake.
 //!
-//! A handshake that meets another life of a primary than the last one takes down the lanes that lead elsewhere; one that
-//! began before that and ends after it proves nothing. So no lane is read from that leads to a primary which somebody here
+//! A handshake that meets another life of a primary than the last one takes down the lanes that lead to another server; one
+//! that began before that and ends after it proves nothing. So no lane is read from that leads to a primary which somebody here
 //! knows to have been replaced.
 //!
 //! Must not: know what the commands mean, or which node has what.
@@ -47,6 +47,7 @@ pub(super) struct Node {
 struct Proved {
     connection: MultiplexedConnection,
     replid: String,
+    run: String,
     way: Way,
 }
 
@@ -270,8 +271,8 @@ impl Shared {
             handshake::connect(&way.client, of_a_cluster, self.patience, response_timeout);
         let (connection, role) = connecting.await?;
         let mut life = self.life();
-        let replid = match role {
-            Role::Primary { replid } => replid,
+        let (replid, run) = match role {
+            Role::Primary { replid, run } => (replid, run),
             Role::Other(role) => {
                 if *life == began && self.place.is_still(&way) {
                     self.take_down_if(&role, |_| true);
@@ -292,12 +293,14 @@ impl Shared {
         if !is_known && life.is_some() {
             self.changes.fetch_add(1, Ordering::SeqCst);
             let role = "server that was the primary before";
-            self.take_down_if(role, |other| other != replid);
+            // A primary without replicas takes another id after a while, and is the same server.
+            self.take_down_if(role, |other| other != run);
         }
         *life = Some(replid.clone());
         Ok(Proved {
             connection,
             replid,
+            run,
             way,
         })
     }
@@ -310,7 +313,7 @@ impl Shared {
         }
         // The mark first: a failure of the new connection must be able to start over.
         self.lanes[at].reconnecting.store(false, Ordering::SeqCst);
-        self.lanes[at].take_up(proved.connection, proved.replid);
+        self.lanes[at].take_up(proved.connection, proved.run);
         if self.closed.load(Ordering::SeqCst) {
             // It was closed while this connected, and found nothing to take down here.
             self.lanes[at].close();
@@ -355,7 +358,7 @@ impl Shared {
         self.take_down_if(role, |_| true);
     }
 
-    /// Takes down the lanes that lead to such a life of a primary.
+    /// Takes down the lanes that lead to such a run of a server.
     fn take_down_if(self: &Arc<Self>, role: &str, is_one: impl Fn(&str) -> bool) {
         for (at, lane) in self.lanes.iter().enumerate() {
             if lane.take_down_if(&is_one) {
@@ -394,12 +397,12 @@ impl Shared {
         // A primary that became a replica: the handshake finds out when it, or another, is one again.
         let is_replica = error.code() == Some("READONLY");
         if gone || is_replica {
-            if let Some(replid) = lane.take_down(generation) {
+            if let Some(run) = lane.take_down(generation) {
                 tracing::warn!(server = %self.place, %error, "connection lost");
                 self.reconnect(at);
                 if is_replica {
                     // So do the others that lead there: it would go on to answer their reads.
-                    self.take_down_if("replica", |other| other == replid);
+                    self.take_down_if("replica", |other| other == run);
                 }
             }
             return Err(Refused::Failed(StoreError::unavailable(error.to_string())));

@@ -155,3 +155,18 @@ async fn what_one_lane_learns_of_a_replica_goes_for_all_that_lead_there() {
     assert!(node.ask(&set, false).await.is_err());
     assert!(!node.is_up(), "the other lanes would go on to answer reads");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_another_id_counts_as_another_primary_and_keeps_its_lanes() {
+    let server = RedisServer::start_with(&["--enable-debug-command", "local"]);
+    server.cli(&["SET", "who", "it"]);
+    let info = server.url().into_connection_info().unwrap();
+    let place = Place::fixed(info, false).unwrap();
+    let changes = Arc::default();
+    let node = Node::open(place, patience(1), &changes).await.unwrap();
+    // As it does by itself when it has had no replica for an hour.
+    server.cli(&["DEBUG", "CHANGE-REPL-ID"]);
+    node.dedicated().await.unwrap();
+    assert_eq!(who(&node).await.unwrap(), "it");
+    assert_eq!(changes.load(Ordering::SeqCst), 1);
+}
