@@ -170,7 +170,7 @@ impl Cluster {
         self.nodes[node].resume();
     }
 
-    /// Starts a node anew on the same port, empty. It is the same node, and remembers the others.
+    /// Starts a node anew on the same port, empty but for what it was told to `SAVE`. It is the same node, and remembers the others.
     ///
     /// # Panics
     ///

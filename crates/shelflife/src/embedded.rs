@@ -241,6 +241,7 @@ impl Embedded {
             before,
             epoch,
             stored,
+            failed: Vec::new(),
             at_once: true,
         })
     }

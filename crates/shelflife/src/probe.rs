@@ -52,6 +52,8 @@ pub(crate) enum Point {
     Restarted,
     /// The members were looked at, and somebody has not applied it.
     Looked,
+    /// A scan has removed what was on one page, where keys lie apart.
+    Paged,
     /// Entries are removed, by a scan or one by one; that is not in the log.
     Scanned,
     /// A plain set has been called; nothing has been asked yet, where keys lie apart.

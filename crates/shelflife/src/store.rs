@@ -205,6 +205,8 @@ pub(crate) struct Put {
     pub(crate) epoch: Epoch,
     /// Of each entry whether it stands now; else nothing does.
     pub(crate) stored: Vec<bool>,
+    /// Which entries could not be stored, and why: where keys lie apart, a node that is out of reach has some of them.
+    pub(crate) failed: Vec<(usize, StoreError)>,
     /// Whether entries, clock and log changed in one step: nothing lies between.
     pub(crate) at_once: bool,
 }
@@ -289,7 +291,7 @@ impl Drop for Awaited {
 }
 
 /// Why a store could not do what it was asked.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct StoreError {
     pub(crate) kind: ErrorKind,

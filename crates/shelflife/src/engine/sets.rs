@@ -11,7 +11,7 @@
 //!
 //! Must not: decide what a set may keep (that is the store's step).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +107,23 @@ impl Line {
     }
 }
 
+/// What a step did.
+struct Done {
+    epoch: Epoch,
+    /// What could not be stored, by key.
+    failed: HashMap<Arc<str>, StoreError>,
+}
+
+impl Done {
+    /// For the caller who set these.
+    fn of(&self, keys: &[Arc<str>]) -> StoreResult<Epoch> {
+        match keys.iter().find_map(|key| self.failed.get(key)) {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.epoch),
+        }
+    }
+}
+
 /// The plain sets of this process.
 pub(crate) struct Sets {
     /// Held to add or to take.
@@ -180,7 +197,7 @@ impl Engine {
             // It does not wait for anything.
             let engine = self.clone();
             let values = items.into_iter().map(|item| (call, item)).collect();
-            let work = async move { engine.put(values).await.map_err(Error::from) };
+            let work = async move { Ok(engine.put(values).await?.epoch) };
             return finished(self.detach(work).await);
         }
         let mut unsent = Unsent {
@@ -218,13 +235,18 @@ impl Engine {
         let mut values = Vec::new();
         let mut callers = Vec::with_capacity(jobs.len());
         for job in jobs {
+            let keys: Vec<_> = job.items.iter().map(|item| item.ask.key.clone()).collect();
             values.extend(job.items.into_iter().map(|item| (job.call, item)));
-            callers.push((job.told, job.room));
+            callers.push((job.told, keys, job.room));
         }
         let outcome = self.put(values).await;
-        for (told, _room) in callers {
+        for (told, keys, _room) in callers {
+            let of_these = match &outcome {
+                Ok(done) => done.of(&keys),
+                Err(error) => Err(error.clone()),
+            };
             // Whoever went away does not want to know.
-            let _ = told.send(outcome.clone().map_err(Error::from));
+            let _ = told.send(of_these.map_err(Error::from));
         }
         if let Err(error) = outcome {
             self.give_up_sets(&error);
@@ -256,7 +278,7 @@ impl Engine {
 
     /// One step of the store, and what this process does about it. Of several values for one key the last call's
     /// counts, as if it had come right behind the others.
-    async fn put(self: &Arc<Self>, mut values: Vec<(Call, Item)>) -> StoreResult<Epoch> {
+    async fn put(self: &Arc<Self>, mut values: Vec<(Call, Item)>) -> StoreResult<Done> {
         let mut seen = HashSet::new();
         values.reverse();
         values.retain(|(_, item)| seen.insert(item.ask.key.clone()));
@@ -267,6 +289,7 @@ impl Engine {
             before,
             epoch,
             stored,
+            failed,
             at_once,
         } = match self.store.set(entries.collect(), &only_sets).await {
             Ok(put) => put,
@@ -276,15 +299,25 @@ impl Engine {
             }
         };
         self.sets.only_sets_between(before, epoch);
+        let failed: HashMap<_, _> = failed
+            .into_iter()
+            .map(|(at, error)| (values[at].1.ask.key.clone(), error))
+            .collect();
         self.apply_own(epoch, &what).await;
+        if !failed.is_empty() {
+            self.was_not_confirmed(&Arc::new(keys_of(failed.keys())));
+        }
         for ((_, item), stored) in values.into_iter().zip(stored) {
+            if failed.contains_key(&item.ask.key) {
+                continue;
+            }
             if !stored {
                 self.counters.because(Reason::Overtaken);
             } else if at_once {
                 self.keep_set(item, epoch);
             }
         }
-        Ok(epoch)
+        Ok(Done { epoch, failed })
     }
 
     fn keep_set(&self, item: Item, epoch: Epoch) {

@@ -206,10 +206,12 @@ impl Tail {
     async fn resync(&mut self, engine: &Arc<Engine>, line: &LogLine) -> StoreResult<()> {
         engine.close_window();
         let mut answer = line.beat(None).await?;
-        if self.is_of_a_successor(&answer) {
+        // Yet another one may take over meanwhile.
+        while self.is_of_a_successor(&answer) {
             // Before the window opens: after that nobody here would miss what was lost.
             let same = self.followed.as_ref().map(|(inc, _)| *inc) == Some(answer.clock.inc);
             make_up_for_the_lost(engine, answer.clock, same).await?;
+            self.followed = Some((answer.clock.inc, answer.replid));
             answer = line.beat(None).await?;
         }
         self.followed = Some((answer.clock.inc, answer.replid.clone()));

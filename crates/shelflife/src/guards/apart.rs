@@ -1,17 +1,63 @@
 //! Where keys lie apart, an operation is several steps on several nodes: what may come between.
 
-use shelflife_testkit::{Cluster, Reply, slot_of};
+use shelflife_testkit::{Access, Cluster, Reply, slot_of};
 
 use super::*;
+use crate::store::Store;
+
+/// Three primaries whose replicas never take over: what a node has is out of reach while it is down.
+fn alone() -> Cluster {
+    let conf = [
+        "cluster-replica-no-failover yes",
+        "cluster-require-full-coverage no",
+    ];
+    let conf = conf.map(str::to_owned).to_vec();
+    let access = Access {
+        conf,
+        ..Access::default()
+    };
+    Cluster::start_with(3, access)
+}
+
+fn entry(key: &str) -> String {
+    format!("sl1:test:e:{key}")
+}
+
+/// A key whose entry such a node has.
+fn key_on(cluster: &Cluster, is_it: impl Fn(usize) -> bool) -> String {
+    let has = |key: &String| {
+        cluster
+            .primary_of(slot_of(entry(key).as_bytes()))
+            .is_some_and(&is_it)
+    };
+    (0..).map(|n| format!("users:{n}")).find(has).unwrap()
+}
+
+fn control_node(cluster: &Cluster) -> usize {
+    cluster.primary_of(slot_of(CLOCK.as_bytes())).unwrap()
+}
+
+/// Waits until a process knows of so many primaries, and reaches each.
+async fn reaches(cache: &Cache, primaries: usize) {
+    let Store::Redis(store) = &cache.engine.store else {
+        panic!("no cluster");
+    };
+    until(async || store.primaries().await == Some(primaries)).await;
+}
 
 async fn process(cluster: &Cluster) -> Cache {
+    process_with(cluster, Duration::from_secs(60)).await
+}
+
+async fn process_with(cluster: &Cluster, window: Duration) -> Cache {
     let cache = Cache::builder()
         .url(cluster.url())
         .namespace("test")
         .jitter(0.0)
         .setting("early", "0")
         .ttl(Duration::from_secs(3600))
-        .window(Duration::from_secs(60));
+        .setting("timeout", "500ms")
+        .window(window);
     let cache = soon(cache.build()).await.unwrap();
     until(async || trusted(&cache)).await;
     cache
@@ -89,4 +135,91 @@ async fn primaries_of_entries_are_looked_at_again() {
     invalidated.await.unwrap();
     let there = cluster.node(replica).cli(&["EXISTS", ENTRY]);
     assert_eq!(there, "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_scan_passes_no_primary_by() {
+    let mut cluster = alone();
+    let b = process(&cluster).await;
+    let mut nodes = cluster.primaries();
+    // As they are scanned.
+    nodes.sort_by_key(|&node| cluster.node(node).port());
+    let key = key_on(&cluster, |node| node == nodes[1]);
+    b.set(key.clone(), 1_u32).await.unwrap();
+    let (paged, scanned) = (stop(&b, Point::Paged), stop(&b, Point::Scanned));
+    let invalidated = {
+        let b = b.clone();
+        tokio::spawn(async move { invalidate(&b, Invalidation::new().pattern("us*:*")).await })
+    };
+    paged.reached().await;
+    // The first one is scanned; without it the one that would be next is the first.
+    cluster.stop(nodes[0]);
+    reaches(&b, 2).await;
+    paged.go();
+    scanned.reached().await;
+    cluster.wake(nodes[0]);
+    reaches(&b, 3).await;
+    scanned.go();
+    invalidated.await.unwrap();
+    assert_eq!(cluster.node(nodes[1]).cli(&["EXISTS", &entry(&key)]), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_primary_that_comes_back_with_older_data_is_another_one() {
+    let mut cluster = alone();
+    let b = process_with(&cluster, Duration::from_secs(1)).await;
+    let control = control_node(&cluster);
+    let key = key_on(&cluster, |node| node != control);
+    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    b.set(key.clone(), 1_u32).await.unwrap();
+    cluster.node(node).cli(&["SAVE"]);
+    invalidate(&b, Invalidation::new().key(&*key)).await;
+    cluster.kill(node);
+    // For so long that the map has it no more.
+    reaches(&b, 2).await;
+    cluster.restart(node);
+    let loaded = cluster.node(node).cli(&["INFO", "persistence"]);
+    assert!(!loaded.contains("rdb_last_load_keys_loaded:0"), "{loaded}");
+    let name = entry(&key);
+    let exists = || cluster.node(node).command(&[b"EXISTS", name.as_bytes()]);
+    until(async || exists() == Reply::Int(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_set_fails_for_those_whose_node_is_away_and_for_nobody_else() {
+    let mut cluster = alone();
+    let b = process(&cluster).await;
+    let control = control_node(&cluster);
+    let near = key_on(&cluster, |node| node == control);
+    let far = key_on(&cluster, |node| node != control);
+    let away = cluster.primary_of(slot_of(entry(&far).as_bytes())).unwrap();
+    let set = |key: &str| {
+        let (b, key) = (b.clone(), key.to_owned());
+        tokio::spawn(async move { soon(b.set(key, 1_u32)).await })
+    };
+    // While this one is under way, the others wait and then go together.
+    let called = stop(&b, Point::SetCalled);
+    let first = set(&near);
+    called.reached().await;
+    let (one, other) = (set(&near), set(&far));
+    until(async || b.engine.sets.waiting() == 3).await;
+    cluster.stop(away);
+    called.go();
+    first.await.unwrap().unwrap();
+    one.await.unwrap().unwrap();
+    assert!(other.await.unwrap().is_err());
+    let loaded = soon(b.get_or_load(near, async || Ok::<_, Infallible>(2_u32))).await;
+    assert_eq!(loaded.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_set_that_is_not_logged_leaves_no_token() {
+    let mut cluster = alone();
+    let b = process(&cluster).await;
+    let control = control_node(&cluster);
+    let key = key_on(&cluster, |node| node != control);
+    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    cluster.stop(control);
+    assert!(soon(b.set(key.clone(), 1_u32)).await.is_err());
+    assert_eq!(cluster.node(node).cli(&["EXISTS", &entry(&key)]), "0");
 }

@@ -84,3 +84,22 @@ async fn floor_kept() {
     assert_eq!(strict.await.unwrap(), 2);
     tail.go();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tags_of_a_read_by_the_primary_are_asked_of_a_primary() {
+    let bench = Bench::start();
+    let b = bench.process().await;
+    store(&b, 1).await;
+    // A write that changes nothing goes behind each read that only a primary may answer.
+    let writes = || -> u64 {
+        let stats = bench.raw(&["INFO", "commandstats"]);
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("cmdstat_persist:calls="));
+        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+    };
+    let before = writes();
+    // The tag is learned of from the entry alone.
+    assert_eq!(b.entry(KEY).strict().get::<u32>().await, Some(1));
+    assert_eq!(writes() - before, 2);
+}

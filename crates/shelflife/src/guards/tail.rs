@@ -1,5 +1,7 @@
 //! The tail: in order, without gaps, and trust only as far as it has come.
 
+use shelflife_testkit::Reply;
+
 use super::*;
 use crate::clock::ManualClock;
 
@@ -113,4 +115,30 @@ async fn resync_order() {
     applied(&a, beyond).await;
     until(async || trusted(&a)).await;
     assert_ne!(a.get::<u32>(KEY).await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_takeover_while_the_last_one_is_made_up_for_is_made_up_for() {
+    let bench = Bench::with(&["--enable-debug-command", "local"]);
+    let a = bench.builder().window(Duration::from_millis(400));
+    let a = soon(a.build()).await.unwrap();
+    store(&a, 1).await;
+    let saved = bench.server.command(&[b"DUMP", ENTRY.as_bytes()]);
+    let Reply::Bulk(saved) = saved else {
+        panic!("it is not there");
+    };
+    invalidate(&a, Invalidation::new().key(KEY)).await;
+    let again = stop(&a, Point::Scanned);
+    bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
+    again.reached().await;
+    let beating = stop(&a, Point::Beating);
+    again.go();
+    beating.reached().await;
+    // It has been carried out again, of which the next primary has not heard.
+    let restore: [&[u8]; 4] = [b"RESTORE", ENTRY.as_bytes(), b"0", &saved];
+    bench.server.command(&restore);
+    bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
+    assert_eq!(bench.raw(&["EXISTS", ENTRY]), "1");
+    beating.go();
+    until(async || bench.raw(&["EXISTS", ENTRY]) == "0").await;
 }

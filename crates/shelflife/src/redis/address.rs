@@ -129,7 +129,7 @@ impl Address {
     /// `user:password@host1:26379,host2/name/0?settings`: user, password and number are of the primary and its
     /// replicas. What sentinels themselves ask for is `sentinel_user` and `sentinel_password` in the query.
     fn with_sentinels(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Self, Error> {
-        let parts = Parts::of(rest);
+        let parts = Parts::of(rest)?;
         let (name, db) = parts.path.split_once('/').unwrap_or((parts.path, ""));
         if name.is_empty() {
             return Err(bad("no name of a primary behind the hosts"));
@@ -162,7 +162,7 @@ impl Address {
 
     /// `user:password@host1:6379,host2?settings`: some nodes of the cluster, from which the others are learned.
     fn with_cluster(scheme: &str, rest: &str, settings: &mut Settings) -> Result<Self, Error> {
-        let parts = Parts::of(rest);
+        let parts = Parts::of(rest)?;
         if !matches!(parts.path, "" | "0") {
             return Err(bad("a cluster has no database but 0"));
         }
@@ -198,16 +198,22 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(rest: &'a str) -> Self {
+    fn of(rest: &'a str) -> Result<Self, Error> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if path.contains('@') {
+            // What seems to be a host is part of a secret, and so is what seems to be a path.
+            return Err(bad(
+                "an @ behind the first /: in a user or password write / as %2F",
+            ));
+        }
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
-        Self {
+        Ok(Self {
             user,
             hosts,
             path,
             query,
-        }
+        })
     }
 
     /// All that a URL may say, said of a server whose place is not known yet.
@@ -341,6 +347,10 @@ mod tests {
             "redis+sentinel://h1:port/shop",
             "redis+sentinel:///shop",
             "redis+sentinel://u:secret@h1/shop/x",
+            "redis+sentinel://:secret/def@h1",
+            "redis+sentinel://:abc/secret@h1/shop",
+            "redis+sentinel://u:123/secret@h1",
+            "redis+cluster://u:secret/def@h1",
             "http+sentinel://h1/shop",
             "redis+cluster://",
             "redis+cluster://u:secret@h1,,h2",

@@ -5,7 +5,7 @@
 //! lane.rs       one connection
 //! handshake.rs  can it be used, is it the primary
 //! place.rs      where a primary is: fixed, or told by sentinels.rs
-//! cluster.rs    many nodes, and map.rs, which of them has which slot
+//! cluster.rs    many nodes, each with its slots; cluster/refresh.rs has the map, map.rs reads it
 //! tls.rs        certificates
 //! refused.rs    why a node did not do it
 //! ```
@@ -33,6 +33,8 @@ mod node;
 mod place;
 mod refused;
 mod sentinels;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use cluster::Cluster;
@@ -126,10 +128,9 @@ impl Link {
         matches!(self.nodes, Nodes::Many(_))
     }
 
-    /// Where keys lie apart, how often another primary than was known has been met, wherever; it only grows. On one
-    /// server the scripts tell.
-    pub(super) fn changes(&self) -> Option<Arc<AtomicU64>> {
-        self.is_apart().then(|| self.changes.clone())
+    /// How often another primary than was known has been met, wherever; it only grows.
+    pub(super) fn changes(&self) -> Arc<AtomicU64> {
+        self.changes.clone()
     }
 
     /// A connection that is up, if any.
@@ -229,7 +230,7 @@ impl Link {
         by_text: impl FnOnce() -> Cmd,
     ) -> StoreResult<Value> {
         match self.ask(at, &by_digest).await {
-            Err(Refused::NoScript) => self.call(at, &by_text()).await,
+            Err(Refused::NoScript(_)) => self.call(at, &by_text()).await,
             got => Ok(got?),
         }
     }
@@ -297,6 +298,8 @@ pub(super) struct Layout {
     /// All primaries, those without a slot too.
     pub(super) primaries: Vec<(String, u16)>,
     pub(super) is_moving: bool,
+    /// Another one when it was otherwise meanwhile, though it may be the same again.
+    pub(super) version: u64,
 }
 
 /// What an error means that a server gave, or a connection that broke.
@@ -304,5 +307,5 @@ pub(super) fn refused(error: &RedisError) -> StoreError {
     if error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error() {
         return StoreError::unavailable(error.to_string());
     }
-    Refused::of(error).into()
+    Refused::of(error.clone()).into()
 }

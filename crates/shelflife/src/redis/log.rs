@@ -33,8 +33,8 @@ pub(crate) struct LogLine {
     names: Names,
     member: String,
     patience: Duration,
-    /// Counts primaries that have taken over where entries are.
-    changes: Option<Arc<AtomicU64>>,
+    /// Counts primaries that have taken over, here or where entries are.
+    changes: Arc<AtomicU64>,
     #[cfg(feature = "chaos")]
     faults: crate::chaos::Installed,
     #[cfg(test)]
@@ -220,13 +220,9 @@ impl LogLine {
             Ok(BeatAnswer {
                 clock: answer.clock,
                 last_logged: last_logged.unwrap_or(0),
-                // Where entries are on other nodes than the clock, theirs count as well.
-                replid: match changes {
-                    None => answer.replid,
-                    Some(changes) => {
-                        format!("{}+{}", answer.replid, changes.load(Ordering::SeqCst))
-                    }
-                },
+                // Entries may be on other nodes than the clock: theirs count as well. And where another connection has
+                // found the primary replaced that answers here, this one is to be left.
+                replid: format!("{}+{}", answer.replid, changes.load(Ordering::SeqCst)),
                 server_ms: answer.server_ms,
             })
         };

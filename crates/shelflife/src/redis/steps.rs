@@ -109,6 +109,13 @@ impl RedisStore {
         &self.awaited
     }
 
+    /// How many primaries there are, if each is within reach.
+    #[cfg(test)]
+    pub(crate) async fn primaries(&self) -> Option<usize> {
+        let all = self.link.primaries_of(None).await;
+        all.ok().map(|all| all.len())
+    }
+
     pub(crate) fn close(&self) {
         self.link.close();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use shelflife::{Cache, ErrorKind, Invalidation};
-use shelflife_testkit::{Cluster, slot_of};
+use shelflife_testkit::{Access, Cluster, RedisServer, slot_of};
 
 use crate::gate::until;
 use crate::readers::{Readers, stores_again};
@@ -146,6 +146,23 @@ async fn an_entry_is_found_and_removed_in_every_phase_of_its_slots_move() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_slot_may_move_and_a_key_of_another_type_is_told_of_as_such() {
+    let cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let key = elsewhere(&cluster);
+    let slot = slot_of_entry(&key);
+    let from = cluster.primary_of(slot).unwrap();
+    let name = format!("sl1:shop:e:{key}");
+    cluster.node(from).cli(&["LPUSH", &name, "no string"]);
+    let move_ = cluster.migrate(slot, cluster.primary_of(control_slot()).unwrap());
+    move_.open();
+    move_.move_keys(100);
+    assert_eq!(cache.entry(&*key).strict().get::<u32>().await, None);
+    assert_eq!(cache.stats().store_errors, 0, "it was answered");
+    move_.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_slot_of_the_clock_can_move_under_load() {
     let cluster = Cluster::start(3);
     let cache = cache_of(&cluster).await;
@@ -191,9 +208,87 @@ async fn a_node_taken_for_a_server_and_a_server_for_a_cluster_are_told_apart() {
     let error = Cache::builder().url(url).build().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("redis+cluster://"), "{error}");
-    let server = shelflife_testkit::RedisServer::start();
+    let server = RedisServer::start();
     let url = format!("redis+cluster://127.0.0.1:{}", server.port());
     let error = Cache::builder().url(url).build().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("redis://"), "{error}");
+}
+
+fn url_of(hosts: &[String]) -> String {
+    format!("redis+cluster://{}", hosts.join(","))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_have_become_replicas_lead_to_the_others() {
+    let cluster = Cluster::start(3);
+    let old = cluster.primaries();
+    for &primary in &old {
+        let replica = cluster.replicas_of(primary)[0];
+        cluster.promote(replica);
+        until(|| async { !cluster.primaries().contains(&primary) }).await;
+    }
+    let hosts: Vec<String> = old.iter().map(|&n| cluster.node(n).host()).collect();
+    let cache = Cache::builder().url(url_of(&hosts)).build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    assert_eq!(cache.entry("k").strict().get::<u32>().await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_in_no_cluster_is_passed_by() {
+    let cluster = Cluster::start(3);
+    let lost = cluster.node(cluster.replicas_of(0)[0]);
+    lost.cli(&["CLUSTER", "RESET", "HARD"]);
+    let hosts = [lost.host(), cluster.node(0).host()];
+    let cache = Cache::builder().url(url_of(&hosts)).build().await.unwrap();
+    cache.set("k", 1_u32).await.unwrap();
+    assert_eq!(cache.entry("k").strict().get::<u32>().await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_see_the_map_is_told_so_at_once() {
+    let cluster = Cluster::start(3);
+    for n in 0..cluster.nodes() {
+        let rights = ["ACL", "SETUSER", "blind", "on", ">x", "~*", "&*", "+@all"];
+        let rights: Vec<&str> = rights.into_iter().chain(["-cluster|nodes"]).collect();
+        cluster.node(n).cli(&rights);
+    }
+    let url = url_of(&cluster.hosts()).replace("://", "://blind:x@");
+    let error = Cache::builder().url(url).build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_map_is_asked_for_ever_less_while_a_node_is_down() {
+    let conf = [
+        "cluster-replica-no-failover yes",
+        "cluster-require-full-coverage no",
+    ];
+    let access = Access {
+        conf: conf.map(str::to_owned).to_vec(),
+        ..Access::default()
+    };
+    let mut cluster = Cluster::start_with(3, access);
+    let cache = cache_of(&cluster).await;
+    let key = elsewhere(&cluster);
+    let down = cluster.primary_of(slot_of_entry(&key)).unwrap();
+    cluster.kill(down);
+    let asked = || -> u64 {
+        let nodes = (0..cluster.nodes()).filter(|&n| n != down);
+        let calls = nodes.map(|n| {
+            let stats = cluster.node(n).cli(&["INFO", "commandstats"]);
+            let line = stats
+                .lines()
+                .find_map(|l| l.strip_prefix("cmdstat_cluster|nodes:calls="));
+            line.map_or(0, |l| l.split(',').next().unwrap().parse().unwrap())
+        });
+        calls.sum()
+    };
+    let (before, from) = (asked(), std::time::Instant::now());
+    while from.elapsed() < std::time::Duration::from_secs(3) {
+        assert_eq!(cache.get::<u32>(&*key).await, None);
+        tokio::task::yield_now().await;
+    }
+    let asked = asked() - before;
+    assert!(asked < 45, "{asked} times in 3 s");
 }

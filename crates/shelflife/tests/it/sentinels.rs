@@ -61,6 +61,41 @@ async fn a_primary_that_froze_is_not_believed_when_it_wakes_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_nothing_meanwhile_does_not_believe_it_either() {
+    let mut group = Group::start(1, 3);
+    let builder = Cache::builder()
+        .url(group.url())
+        .setting("connections", "1");
+    let builder = builder.setting("connect_timeout", "500ms");
+    let reader = builder.setting("timeout", "200ms").build().await.unwrap();
+    let writer = cache_of(&group).await;
+    writer.set("k", 1_u32).await.unwrap();
+    assert_eq!(reader.get::<u32>("k").await, Some(1));
+    let resyncs = reader.stats().following.resyncs;
+    // The reader listens to the first sentinel, which is silent now: only its tail finds out, by asking.
+    let old = group.primary();
+    group.sentinel_mut(0).stop();
+    group.stop(old);
+    until(|| async {
+        let receipt = writer.invalidate(Invalidation::new().key("k")).await;
+        receipt.is_ok()
+    })
+    .await;
+    until(|| async {
+        let following = reader.stats().following;
+        following.open && following.resyncs > resyncs
+    })
+    .await;
+    group.wake(old);
+    assert!(group.claims(old), "it thinks that it is the primary");
+    assert_eq!(
+        reader.get::<u32>("k").await,
+        None,
+        "what the old one still had"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switch_by_hand_is_heard_of() {
     let group = Group::start(1, 1);
     let cache = cache_of(&group).await;

@@ -1,24 +1,52 @@
 //! The handshake: is this a server that can be used, and is it the primary?
 
+use std::time::Duration;
+
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerErrorKind, Value};
 
+use super::node::Patience;
 use crate::error::ErrorKind;
 use crate::store::{StoreError, StoreResult};
 
+/// How many requests may wait for a place in a connection's pipeline (the driver's default is 50).
+const PIPELINE: usize = 1024;
+
 /// What a server is among its replicas.
 pub(super) enum Role {
-    /// The primary, and what its life is called: another one has another.
-    Primary { replid: String },
+    /// The primary, what its life as such is called, and what its process is: another one has others.
+    Primary { replid: String, run: String },
     /// A replica: what it calls itself.
     Other(String),
 }
 
-/// Checks the version, and whether it is a node of a cluster as it should be, or not; gives the role.
-pub(super) async fn verify(
-    connection: &mut MultiplexedConnection,
+/// Connects, and finds out what is at the other end: each of the two within the time to connect.
+pub(super) async fn connect(
+    client: &redis::Client,
     of_a_cluster: bool,
-) -> StoreResult<Role> {
+    patience: Patience,
+    response_timeout: Option<Duration>,
+) -> StoreResult<(MultiplexedConnection, Role)> {
+    let within = patience.connect;
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(within))
+        .set_response_timeout(response_timeout)
+        .set_pipeline_buffer_size(PIPELINE);
+    // The driver's own limit does not cover every step of TLS and authentication.
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    let mut connection = tokio::time::timeout(within, connecting)
+        .await
+        .map_err(|_| StoreError::unavailable("connecting took too long"))?
+        .map_err(|e| refusal(&e))?;
+    let verifying = verify(&mut connection, of_a_cluster);
+    let role = tokio::time::timeout(within, verifying)
+        .await
+        .map_err(|_| StoreError::unavailable("the handshake took too long"))??;
+    Ok((connection, role))
+}
+
+/// Checks the version, and whether it is a node of a cluster as it should be, or not; gives the role.
+async fn verify(connection: &mut MultiplexedConnection, of_a_cluster: bool) -> StoreResult<Role> {
     let info = redis::cmd("INFO").arg("server").arg("replication").take();
     let value = connection
         .req_packed_command(&info)
@@ -30,9 +58,13 @@ pub(super) async fn verify(
     check_version(&text)?;
     check_mode(&text, of_a_cluster)?;
     Ok(match field(&text, "role") {
-        Some("master") | None => Role::Primary {
-            replid: field(&text, "master_replid").unwrap_or("").to_owned(),
-        },
+        Some("master") | None => {
+            let replid = field(&text, "master_replid").unwrap_or("");
+            Role::Primary {
+                replid: replid.to_owned(),
+                run: field(&text, "run_id").unwrap_or(replid).to_owned(),
+            }
+        }
         Some(role) => Role::Other(role.to_owned()),
     })
 }

@@ -7,12 +7,18 @@ use redis::aio::MultiplexedConnection;
 
 /// One connection.
 pub(super) struct Lane {
-    /// The connection, if it is up. Held for a clone or a swap, never across a wait.
-    connection: RwLock<Option<MultiplexedConnection>>,
+    /// What is up, if anything is. Held for a clone or a swap, never across a wait.
+    connection: RwLock<Option<Up>>,
     /// Names the connection, so that a late failure of an old one doesn't take down its successor.
     generation: AtomicU64,
     pub(super) timeouts: AtomicU32,
     pub(super) reconnecting: AtomicBool,
+}
+
+struct Up {
+    connection: MultiplexedConnection,
+    /// The run of the server that proved itself on it.
+    run: String,
 }
 
 impl Lane {
@@ -25,7 +31,7 @@ impl Lane {
         }
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Option<MultiplexedConnection>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Up>> {
         self.connection
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -37,29 +43,32 @@ impl Lane {
             .connection
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let connection = slot.clone()?;
+        let connection = slot.as_ref()?.connection.clone();
         Some((self.generation.load(Ordering::SeqCst), connection))
     }
 
-    pub(super) fn take_up(&self, connection: MultiplexedConnection) {
+    pub(super) fn take_up(&self, connection: MultiplexedConnection, run: String) {
         let mut slot = self.write();
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.timeouts.store(0, Ordering::SeqCst);
-        *slot = Some(connection);
+        *slot = Some(Up { connection, run });
     }
 
-    /// Takes the lane down for good.
+    /// Takes the lane down, whatever it is. Who takes lanes up sees to it that it stays so.
     pub(super) fn close(&self) {
         *self.write() = None;
     }
 
-    /// Takes the lane down, unless it has been replaced since `generation`.
-    pub(super) fn take_down(&self, generation: u64) -> bool {
+    /// Takes the lane down, unless it has been replaced since `generation`; gives to which run of a server it led.
+    pub(super) fn take_down(&self, generation: u64) -> Option<String> {
         let mut slot = self.write();
-        let ours = self.generation.load(Ordering::SeqCst) == generation && slot.is_some();
-        if ours {
-            *slot = None;
-        }
-        ours
+        let ours = self.generation.load(Ordering::SeqCst) == generation;
+        let up = slot.take_if(|_| ours)?;
+        Some(up.run)
+    }
+
+    /// Takes the lane down if the run of a server that it leads to is one of these; whether it did.
+    pub(super) fn take_down_if(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        self.write().take_if(|up| is_one(&up.run)).is_some()
     }
 }

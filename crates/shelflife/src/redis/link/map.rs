@@ -49,10 +49,14 @@ const TABLE: [u16; 256] = {
 pub(super) struct Known {
     /// Host and port.
     pub(super) place: (String, u16),
+    /// The same by its IP, where the place has a name: redirections may tell it so.
+    pub(super) also: Option<(String, u16)>,
     /// Whether it is a primary that lives, as far as is known.
     pub(super) is_primary: bool,
     /// From and to, both included.
     pub(super) slots: Vec<(u16, u16)>,
+    /// Of a primary that has none now, those that it had last.
+    pub(super) had: Vec<(u16, u16)>,
     /// Whether it has told that a slot of its own comes or goes.
     pub(super) is_moving: bool,
     /// Its configuration's epoch: who knows of a later one knows better.
@@ -78,9 +82,15 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
         .split(',')
         .next()
         .filter(|name| by_name && !name.is_empty());
-    let host = match name.unwrap_or(host) {
+    let host = match host {
         "" | "?" => asked,
         host => host.trim_start_matches('[').trim_end_matches(']'),
+    };
+    let also = name.map(|_| (host.to_owned(), port));
+    let host = match name {
+        None => host,
+        Some("?") => asked,
+        Some(name) => name,
     };
     let has = |flag: &str| flags.split(',').any(|f| f == flag);
     if has("noaddr") || has("handshake") {
@@ -104,10 +114,54 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
     }
     Some(Known {
         place: (host.to_owned(), port),
+        also,
         is_primary: has("master") && !has("fail"),
         slots: own,
+        had: Vec::new(),
         is_moving,
         epoch,
+    })
+}
+
+pub(super) fn epoch(told: &[Known]) -> u64 {
+    told.iter().map(|known| known.epoch).max().unwrap_or(0)
+}
+
+/// Whether it is told who has what: a node that is in no cluster knows of itself alone.
+pub(super) fn has_slots(told: &[Known]) -> bool {
+    told.iter()
+        .any(|known| known.is_primary && !known.slots.is_empty())
+}
+
+/// Keeps which slots a primary had that has none now: for a while one may still be told of as a primary that has been
+/// replaced.
+pub(super) fn remember_slots(before: &[Known], now: &mut [Known]) {
+    let without = |known: &&mut Known| known.is_primary && known.slots.is_empty();
+    for known in now.iter_mut().filter(without) {
+        let last = before.iter().find(|last| last.place == known.place);
+        known.had = last.map_or_else(Vec::new, |last| match last.slots.is_empty() {
+            true => last.had.clone(),
+            false => last.slots.clone(),
+        });
+    }
+}
+
+/// Whether a primary lives no more as one, and another has the slots that it has, or had last.
+pub(super) fn someone_took_over(before: &[Known], now: &[Known]) -> bool {
+    let lives = |known: &Known| {
+        now.iter()
+            .any(|other| other.is_primary && other.place == known.place)
+    };
+    let overlaps = |a: &[(u16, u16)], b: &[(u16, u16)]| {
+        a.iter().any(|(from, to)| {
+            b.iter()
+                .any(|(other_from, other_to)| from <= other_to && other_from <= to)
+        })
+    };
+    before.iter().filter(|known| !lives(known)).any(|lost| {
+        let mut primaries = now.iter().filter(|known| known.is_primary);
+        primaries
+            .any(|known| overlaps(&known.slots, &lost.slots) || overlaps(&known.slots, &lost.had))
     })
 }
 
@@ -163,7 +217,10 @@ nonsense
             ]
         );
         assert_eq!(all[1].epoch, 2);
-        assert_eq!(parse(text, "asked", false)[0].place.0, "127.0.0.1");
+        assert_eq!(all[0].also, Some(("127.0.0.1".to_owned(), 30_004)));
+        assert_eq!(all[1].also, None);
+        let by_ip = &parse(text, "asked", false)[0];
+        assert_eq!((&*by_ip.place.0, &by_ip.also), ("127.0.0.1", &None));
         for broken in [
             "",
             "a",
@@ -176,5 +233,62 @@ nonsense
                 "{broken}"
             );
         }
+    }
+
+    fn known(port: u16, is_primary: bool, slots: &[(u16, u16)]) -> Known {
+        Known {
+            place: ("h".to_owned(), port),
+            is_primary,
+            also: None,
+            slots: slots.to_vec(),
+            had: Vec::new(),
+            is_moving: false,
+            epoch: 1,
+        }
+    }
+
+    #[test]
+    fn a_primary_is_followed_by_another_only_when_it_lives_no_more() {
+        let before = [known(1, true, &[(0, 99)]), known(2, true, &[(100, 199)])];
+        let migrated = [known(1, true, &[]), known(2, true, &[(0, 199)])];
+        assert!(
+            !someone_took_over(&before, &migrated),
+            "a slot that moved loses nothing"
+        );
+        let down = [known(1, false, &[(0, 99)]), known(2, true, &[(100, 199)])];
+        assert!(
+            !someone_took_over(&before, &down),
+            "nobody has its slots yet"
+        );
+        let promoted = [
+            known(1, false, &[]),
+            known(2, true, &[(100, 199)]),
+            known(3, true, &[(0, 99)]),
+        ];
+        assert!(someone_took_over(&down, &promoted));
+        assert!(someone_took_over(&before, &promoted));
+        assert!(
+            someone_took_over(&before, &promoted[1..]),
+            "it has been forgotten"
+        );
+        assert!(!someone_took_over(&[], &promoted), "the first look");
+    }
+
+    #[test]
+    fn a_takeover_counts_once_though_the_old_primary_passes_for_one_for_a_while() {
+        let told = [
+            vec![known(1, true, &[(0, 99)]), known(3, false, &[])],
+            vec![known(1, true, &[]), known(3, true, &[(0, 99)])],
+            vec![known(1, true, &[]), known(3, true, &[(0, 99)])],
+            vec![known(1, false, &[]), known(3, true, &[(0, 99)])],
+            vec![known(1, false, &[]), known(3, true, &[(0, 99)])],
+        ];
+        let (mut before, mut counted) = (Vec::new(), Vec::new());
+        for mut now in told {
+            remember_slots(&before, &mut now);
+            counted.push(someone_took_over(&before, &now));
+            before = now;
+        }
+        assert_eq!(counted, [false, false, false, true, false]);
     }
 }

@@ -5,10 +5,14 @@
 //! a reconnection (jittered, in the background) has proved itself by a full handshake. It is the circuit
 //! breaker of its node: open while no lane is up, half open during the handshake.
 //!
+//! A handshake that meets another life of a primary than the last one takes down the lanes that lead to another server; one
+//! that began before that and ends after it proves nothing. So no lane is read from that leads to a primary which somebody here
+//! knows to have been replaced.
+//!
 //! Must not: know what the commands mean, or which node has what.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
@@ -19,7 +23,7 @@ use tokio::time::Instant;
 
 use super::handshake::{self, Role};
 use super::lane::Lane;
-use super::place::Place;
+use super::place::{Place, Way};
 use super::refused::Refused;
 use crate::error::ErrorKind;
 use crate::settings::Settings;
@@ -31,11 +35,20 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_MOST: Duration = Duration::from_secs(2);
 /// Between two looks at whether a connection has been made.
 const LOOK: Duration = Duration::from_millis(2);
-/// How many requests may wait for a place in a connection's pipeline (the driver's default is 50).
-const PIPELINE: usize = 1024;
+
+/// What the life of a primary is called that proved itself last at a place; another one is counted.
+pub(super) type Life = Arc<Mutex<Option<String>>>;
 
 pub(super) struct Node {
     shared: Arc<Shared>,
+}
+
+/// A connection that has proved itself, and how.
+struct Proved {
+    connection: MultiplexedConnection,
+    replid: String,
+    run: String,
+    way: Way,
 }
 
 struct Shared {
@@ -44,8 +57,8 @@ struct Shared {
     lanes: Box<[Lane]>,
     next: AtomicUsize,
     closed: AtomicBool,
-    /// Which primary proved itself last; another one is counted. Held to compare.
-    replid: Mutex<Option<String>>,
+    /// Held to compare, and to take lanes up or down by it.
+    life: Life,
     changes: Arc<AtomicU64>,
     runtime: Handle,
 }
@@ -59,14 +72,6 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// The same on one connection.
-    pub(super) fn once(self) -> Self {
-        Self {
-            connections: 1,
-            ..self
-        }
-    }
-
     pub(super) fn of(settings: &Settings) -> Self {
         Self {
             answer: settings.timeout,
@@ -77,14 +82,15 @@ impl Patience {
 }
 
 impl Node {
-    /// Lanes that are down and, on that runtime, on their way up.
+    /// Lanes that are down and, on that runtime, on their way up. `life` is what is known of the place already.
     pub(super) fn begin(
         place: Place,
         patience: Patience,
+        life: Life,
         changes: &Arc<AtomicU64>,
         runtime: &Handle,
     ) -> Self {
-        let node = Self::down(place, patience, changes, runtime);
+        let node = Self::down(place, patience, life, changes, runtime);
         for at in 0..node.shared.lanes.len() {
             node.shared.reconnect(at);
         }
@@ -98,11 +104,21 @@ impl Node {
         patience: Patience,
         changes: &Arc<AtomicU64>,
     ) -> StoreResult<Self> {
-        let node = Self::down(place, patience, changes, &Handle::current());
+        let node = Self::down(
+            place,
+            patience,
+            Life::default(),
+            changes,
+            &Handle::current(),
+        );
         let shared = &node.shared;
         for at in 0..shared.lanes.len() {
             match shared.connect(Some(patience.answer)).await {
-                Ok(connection) => shared.lanes[at].take_up(connection),
+                Ok(proved) => {
+                    if !shared.take_up(at, proved) {
+                        shared.reconnect(at);
+                    }
+                }
                 Err(error) if error.kind == ErrorKind::Unavailable => {
                     tracing::warn!(server = %shared.place, %error, "not reachable yet");
                     shared.reconnect(at);
@@ -114,7 +130,13 @@ impl Node {
         Ok(node)
     }
 
-    fn down(place: Place, patience: Patience, changes: &Arc<AtomicU64>, runtime: &Handle) -> Self {
+    fn down(
+        place: Place,
+        patience: Patience,
+        life: Life,
+        changes: &Arc<AtomicU64>,
+        runtime: &Handle,
+    ) -> Self {
         let lanes = (0..patience.connections).map(|_| Lane::down());
         Self {
             shared: Arc::new(Shared {
@@ -123,7 +145,7 @@ impl Node {
                 lanes: lanes.collect(),
                 next: AtomicUsize::new(0),
                 closed: AtomicBool::new(false),
-                replid: Mutex::new(None),
+                life,
                 changes: changes.clone(),
                 runtime: runtime.clone(),
             }),
@@ -154,7 +176,7 @@ impl Node {
 
     /// A connection of its own, without a response timeout, on the runtime of the caller.
     pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
-        self.shared.connect(None).await
+        Ok(self.shared.connect(None).await?.connection)
     }
 
     /// One command; `asking` for one that a slot which moves has been asked about elsewhere.
@@ -203,6 +225,11 @@ impl Node {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
+    }
+
     pub(super) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         for lane in &self.shared.lanes {
@@ -227,46 +254,71 @@ impl Shared {
         })
     }
 
-    /// A connection that has proved itself. A server that is a replica now takes all lanes down: who found
-    /// that out, the tail perhaps, found it out for everybody.
-    async fn connect(
-        self: &Arc<Self>,
-        response_timeout: Option<Duration>,
-    ) -> StoreResult<MultiplexedConnection> {
-        let config = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience.connect))
-            .set_response_timeout(response_timeout)
-            .set_pipeline_buffer_size(PIPELINE);
-        let client = self.place.client().await?;
-        // The driver's own limit does not cover every step of TLS and authentication.
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let within = self.patience.connect;
-        let mut connection = tokio::time::timeout(within, connecting)
-            .await
-            .map_err(|_| StoreError::unavailable("connecting took too long"))?
-            .map_err(|e| handshake::refusal(&e))?;
-        let verifying = handshake::verify(&mut connection, self.place.is_of_a_cluster());
-        let verified = tokio::time::timeout(within, verifying)
-            .await
-            .map_err(|_| StoreError::unavailable("the handshake took too long"))??;
-        match verified {
-            Role::Primary { replid } => {
-                let mut last = self.replid.lock().unwrap_or_else(PoisonError::into_inner);
-                if last.as_ref().is_some_and(|last| *last != replid) {
-                    self.changes.fetch_add(1, Ordering::SeqCst);
-                }
-                *last = Some(replid);
-                Ok(connection)
-            }
+    fn life(&self) -> MutexGuard<'_, Option<String>> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that has proved itself. Who finds another primary, or a replica, the tail perhaps, has found it for
+    /// everybody: lanes that lead elsewhere go down.
+    async fn connect(self: &Arc<Self>, response_timeout: Option<Duration>) -> StoreResult<Proved> {
+        let began = self.life().clone();
+        let way = self.place.way().await?;
+        if way.is_news {
+            self.take_all_down("server that was the primary before");
+        }
+        let of_a_cluster = self.place.is_of_a_cluster();
+        let connecting =
+            handshake::connect(&way.client, of_a_cluster, self.patience, response_timeout);
+        let (connection, role) = connecting.await?;
+        let mut life = self.life();
+        let (replid, run) = match role {
+            Role::Primary { replid, run } => (replid, run),
             Role::Other(role) => {
-                self.take_all_down(&role);
+                if *life == began && self.place.is_still(&way) {
+                    self.take_down_if(&role, |_| true);
+                }
                 // During a failover this passes: try again.
-                Err(StoreError::unavailable(format!(
+                return Err(StoreError::unavailable(format!(
                     "{} is a {role}, not a primary; the URL must lead to the primary",
                     self.place
-                )))
+                )));
             }
+        };
+        let is_known = life.as_ref() == Some(&replid);
+        if !self.place.is_still(&way) || (!is_known && *life != began) {
+            return Err(StoreError::unavailable(
+                "another primary was found while this one was connected to",
+            ));
         }
+        if !is_known && life.is_some() {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+            let role = "server that was the primary before";
+            // A primary without replicas takes another id after a while, and is the same server.
+            self.take_down_if(role, |other| other != run);
+        }
+        *life = Some(replid.clone());
+        Ok(Proved {
+            connection,
+            replid,
+            run,
+            way,
+        })
+    }
+
+    /// Puts a connection on a lane, unless another primary has been found since it proved itself; whether it did.
+    fn take_up(&self, at: usize, proved: Proved) -> bool {
+        let life = self.life();
+        if life.as_ref() != Some(&proved.replid) || !self.place.is_still(&proved.way) {
+            return false;
+        }
+        // The mark first: a failure of the new connection must be able to start over.
+        self.lanes[at].reconnecting.store(false, Ordering::SeqCst);
+        self.lanes[at].take_up(proved.connection, proved.run);
+        if self.closed.load(Ordering::SeqCst) {
+            // It was closed while this connected, and found nothing to take down here.
+            self.lanes[at].close();
+        }
+        true
     }
 
     /// Hears who has become the primary, where somebody tells, for as long as the node is there.
@@ -302,9 +354,14 @@ impl Shared {
 
     /// No lane leads to a primary any more: each has to prove itself anew.
     fn take_all_down(self: &Arc<Self>, role: &str) {
+        let _no_lane_comes_up = self.life();
+        self.take_down_if(role, |_| true);
+    }
+
+    /// Takes down the lanes that lead to such a run of a server.
+    fn take_down_if(self: &Arc<Self>, role: &str, is_one: impl Fn(&str) -> bool) {
         for (at, lane) in self.lanes.iter().enumerate() {
-            let up = lane.up();
-            if up.is_some_and(|(generation, _)| lane.take_down(generation)) {
+            if lane.take_down_if(&is_one) {
                 tracing::warn!(server = %self.place, role, "is not the primary any more");
                 self.reconnect(at);
             }
@@ -328,7 +385,7 @@ impl Shared {
         };
         if error.is_timeout() {
             let in_a_row = lane.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
-            if in_a_row >= TIMEOUTS && lane.take_down(generation) {
+            if in_a_row >= TIMEOUTS && lane.take_down(generation).is_some() {
                 tracing::warn!(server = %self.place, in_a_row, "does not answer");
                 self.reconnect(at);
             }
@@ -338,14 +395,19 @@ impl Shared {
         let gone =
             error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error();
         // A primary that became a replica: the handshake finds out when it, or another, is one again.
-        if gone || error.code() == Some("READONLY") {
-            if lane.take_down(generation) {
+        let is_replica = error.code() == Some("READONLY");
+        if gone || is_replica {
+            if let Some(run) = lane.take_down(generation) {
                 tracing::warn!(server = %self.place, %error, "connection lost");
                 self.reconnect(at);
+                if is_replica {
+                    // So do the others that lead there: it would go on to answer their reads.
+                    self.take_down_if("replica", |other| other == run);
+                }
             }
             return Err(Refused::Failed(StoreError::unavailable(error.to_string())));
         }
-        Err(Refused::of(&error))
+        Err(Refused::of(error))
     }
 
     /// Reconnects a lane in the background, with jittered, growing pauses.
@@ -375,12 +437,12 @@ fn going(weak: &Weak<Shared>) -> Option<Arc<Shared>> {
 async fn try_again(weak: &Weak<Shared>, at: usize) -> Option<bool> {
     let shared = going(weak)?;
     match shared.connect(Some(shared.patience.answer)).await {
-        Ok(connection) => {
-            // The mark first: a failure of the new connection must be able to start over.
-            shared.lanes[at].reconnecting.store(false, Ordering::SeqCst);
-            shared.lanes[at].take_up(connection);
-            tracing::info!(server = %shared.place, "connected again");
-            Some(true)
+        Ok(proved) => {
+            let is_up = shared.take_up(at, proved);
+            if is_up {
+                tracing::info!(server = %shared.place, "connected again");
+            }
+            Some(is_up)
         }
         Err(error) => {
             tracing::debug!(server = %shared.place, %error, "still not reachable");

@@ -1,7 +1,7 @@
 //! Where a primary is: at a fixed place, or where sentinels say.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use redis::ConnectionInfo;
 
@@ -25,8 +25,15 @@ pub(super) struct Told {
     sentinels: Sentinels,
     /// The primary, but for its place.
     template: ConnectionInfo,
-    /// Where they said last, when a connection was to be made. Held to look or to change.
-    last: Mutex<Option<(String, u16)>>,
+}
+
+/// How to connect to a primary, as of the moment of asking.
+pub(super) struct Way {
+    pub(super) client: redis::Client,
+    /// Where sentinels said it is; nothing where the place is fixed.
+    told: Option<(String, u16)>,
+    /// Whether that was news: connections from before lead to one that is the primary no more.
+    pub(super) is_news: bool,
 }
 
 impl Place {
@@ -41,7 +48,6 @@ impl Place {
         Self::Told(Arc::new(Told {
             sentinels,
             template,
-            last: Mutex::new(None),
         }))
     }
 
@@ -59,7 +65,7 @@ impl Place {
     pub(super) fn info(&self) -> ConnectionInfo {
         match self {
             Self::Fixed { client, .. } => client.get_connection_info().clone(),
-            Self::Told(told) => match told.last() {
+            Self::Told(told) => match told.sentinels.last() {
                 Some(place) => moved(&told.template, place),
                 None => told.template.clone(),
             },
@@ -72,44 +78,38 @@ impl Place {
     }
 
     /// How to connect to it now.
-    pub(super) async fn client(&self) -> StoreResult<redis::Client> {
+    pub(super) async fn way(&self) -> StoreResult<Way> {
         match self {
-            Self::Fixed { client, .. } => Ok(redis::Client::clone(client)),
+            Self::Fixed { client, .. } => Ok(Way {
+                client: redis::Client::clone(client),
+                told: None,
+                is_news: false,
+            }),
             Self::Told(told) => {
-                let place = told.sentinels.primary().await?;
-                told.replace(place.clone());
-                client(moved(&told.template, place))
+                let primary = told.sentinels.primary().await?;
+                Ok(Way {
+                    client: client(moved(&told.template, primary.at.clone()))?,
+                    told: Some(primary.at),
+                    is_news: primary.is_news,
+                })
             }
         }
     }
 
-    /// Waits until the primary is said to be elsewhere than when a connection was made last; `false` when who
-    /// was listened to has ended.
-    pub(super) async fn moves(&self) -> bool {
-        let Self::Told(told) = self else {
-            return std::future::pending().await;
-        };
-        let moved =
-            |primary: &(String, u16)| told.last().as_ref().is_some_and(|last| last != primary);
-        let heard = told.sentinels.listen(moved).await;
-        if heard {
-            // Until a connection is made there.
-            *told.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Whether nobody has told meanwhile that it is elsewhere.
+    pub(super) fn is_still(&self, way: &Way) -> bool {
+        match self {
+            Self::Fixed { .. } => true,
+            Self::Told(told) => told.sentinels.last() == way.told,
         }
-        heard
-    }
-}
-
-impl Told {
-    fn replace(&self, place: (String, u16)) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
-    fn last(&self) -> Option<(String, u16)> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Waits until the primary is said to be elsewhere than was known; `false` when who was listened to has ended.
+    pub(super) async fn moves(&self) -> bool {
+        match self {
+            Self::Fixed { .. } => std::future::pending().await,
+            Self::Told(told) => told.sentinels.hear_of_another().await,
+        }
     }
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed { client, .. } => write!(f, "{}", client.get_connection_info().addr()),
-            Self::Told(told) => match told.last() {
+            Self::Told(told) => match told.sentinels.last() {
                 Some((host, port)) => write!(f, "{host}:{port}"),
                 None => write!(f, "{}", told.sentinels),
             },

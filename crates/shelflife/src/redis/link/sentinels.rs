@@ -4,15 +4,21 @@
 //! made, so that whoever reconnects finds the new primary; what it names has to prove itself, as it may not know yet. `+switch-master` tells of
 //! a new primary at once, before calls to the old one have run out of time.
 //!
+//! Each answer comes with the epoch in which the primary was elected. A sentinel that was away, and still names the one before, tells of an
+//! older epoch than is known: the next one is asked. Whoever asks first and hears of another primary is told that this is news.
+//!
 //! Must not: know what the connections are for.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use redis::aio::{ConnectionLike as _, PubSub};
 use redis::{ConnectionAddr, ConnectionInfo, FromRedisValue as _, Value};
+use tokio::time::Instant;
 
 use crate::error::ErrorKind;
 use crate::store::{StoreError, StoreResult};
@@ -21,6 +27,9 @@ use crate::store::{StoreError, StoreResult};
 pub(in crate::redis) const PORT: u16 = 26_379;
 /// How long nothing may be heard of a sentinel until the primary is asked for.
 const SILENCE: Duration = Duration::from_secs(2);
+/// When nobody has known as late an epoch as is known for so long, the sentinels were set up anew, and their epochs
+/// began anew, too.
+const DOUBT: Duration = Duration::from_secs(10);
 
 /// A primary, by the name under which sentinels watch it.
 #[derive(Clone, Debug)]
@@ -36,6 +45,26 @@ pub(super) struct Sentinels {
     group: Group,
     first: AtomicUsize,
     within: Duration,
+    /// What they have told so far. Held to compare, never across a wait.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    primary: Option<(String, u16)>,
+    epoch: u64,
+    /// Since when those who answer know only of older ones.
+    doubted: Option<Instant>,
+}
+
+/// What a sentinel says: where the primary is, and in which epoch it was elected, if it may tell that.
+type Said = ((String, u16), Option<u64>);
+
+/// A primary that is believed to be one.
+pub(super) struct Primary {
+    pub(super) at: (String, u16),
+    /// Whether another one was known before: of all who ask, one is told so.
+    pub(super) is_news: bool,
 }
 
 impl Sentinels {
@@ -44,19 +73,36 @@ impl Sentinels {
             group,
             first: AtomicUsize::new(0),
             within,
+            known: Mutex::default(),
         }
     }
 
-    /// Where the primary is, by the first sentinel that answers.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where they said last that the primary is.
+    pub(super) fn last(&self) -> Option<(String, u16)> {
+        self.known().primary.clone()
+    }
+
+    /// Where the primary is, by the first sentinel that answers and knows as much as is known.
     ///
     /// # Errors
     ///
-    /// `Unavailable` when none answers; `Config` when all do, and none knows the name.
-    pub(super) async fn primary(&self) -> StoreResult<(String, u16)> {
+    /// `Unavailable` when none does; `Config` when all answer, and none knows the name.
+    pub(super) async fn primary(&self) -> StoreResult<Primary> {
         let (mut refused, mut unknown) = (None, 0);
         for node in self.in_turn() {
             match self.ask(node).await {
-                Ok(Some(primary)) => return Ok(primary),
+                Ok(Some(said)) => match self.known().take(said) {
+                    Some(primary) => return Ok(primary),
+                    None => {
+                        refused = Some(StoreError::unavailable(
+                            "it knows an earlier one than is known",
+                        ));
+                    }
+                },
                 Ok(None) => unknown += 1,
                 Err(error) => refused = Some(error),
             }
@@ -85,7 +131,7 @@ impl Sentinels {
         (0..nodes.len()).map(move |i| &nodes[(first + i) % nodes.len()])
     }
 
-    async fn ask(&self, node: &ConnectionInfo) -> StoreResult<Option<(String, u16)>> {
+    async fn ask(&self, node: &ConnectionInfo) -> StoreResult<Option<Said>> {
         let asking = async {
             let config = redis::AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(self.within))
@@ -94,16 +140,19 @@ impl Sentinels {
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
-            let ask = redis::cmd("SENTINEL")
-                .arg("GET-MASTER-ADDR-BY-NAME")
-                .arg(&self.group.name)
-                .take();
-            let told = connection
-                .req_packed_command(&ask)
-                .await
-                .and_then(Value::extract_error)?;
-            let told = Option::<(String, u16)>::from_redis_value(told)?;
-            Ok(told)
+            // In this order the epoch may be too late for the place, and then the next answer is as late; too early it
+            // would let an old place in.
+            let mut ask = redis::pipe();
+            for what in ["GET-MASTER-ADDR-BY-NAME", "MASTER"] {
+                ask.cmd("SENTINEL").arg(what).arg(&self.group.name);
+            }
+            let mut told = connection
+                .req_packed_commands(&ask, 0, 2)
+                .await?
+                .into_iter();
+            let at = told.next().unwrap_or(Value::Nil).extract_error()?;
+            let at = Option::<(String, u16)>::from_redis_value(at)?;
+            Ok(at.map(|at| (at, told.next().and_then(epoch))))
         };
         tokio::time::timeout(self.within, asking)
             .await
@@ -111,9 +160,9 @@ impl Sentinels {
             .map_err(|error| super::handshake::refusal(&error))
     }
 
-    /// Listens to one sentinel until the primary is `wanted`, or the sentinel speaks no more: `false`. Asks what it is
-    /// whenever that may have changed.
-    pub(super) async fn listen(&self, wanted: impl Fn(&(String, u16)) -> bool) -> bool {
+    /// Listens to one sentinel until another primary is told of than was known, or the sentinel speaks no more: `false`.
+    /// Asks who it is whenever that may have changed.
+    pub(super) async fn hear_of_another(&self) -> bool {
         let Some(mut events) = self.subscribe().await else {
             self.first.fetch_add(1, Ordering::Relaxed);
             return false;
@@ -121,11 +170,10 @@ impl Sentinels {
         let mut events = events.on_message();
         loop {
             // After the subscription, and after each silence: what was said before, or not at all, is not missed.
-            let Ok(primary) = self.primary().await else {
-                return false;
-            };
-            if wanted(&primary) {
-                return true;
+            match self.primary().await {
+                Ok(primary) if primary.is_news => return true,
+                Ok(_) => {}
+                Err(_) => return false,
             }
             match tokio::time::timeout(SILENCE, events.next()).await {
                 Ok(Some(_)) | Err(_) => {}
@@ -144,6 +192,31 @@ impl Sentinels {
         };
         tokio::time::timeout(self.within, subscribing).await.ok()?
     }
+}
+
+impl Known {
+    /// What is known now that a sentinel has said so; `None` if it knows less.
+    fn take(&mut self, (at, epoch): Said) -> Option<Primary> {
+        if epoch.is_some_and(|epoch| epoch < self.epoch) {
+            let since = *self.doubted.get_or_insert_with(Instant::now);
+            if since.elapsed() < DOUBT {
+                return None;
+            }
+        }
+        self.doubted = None;
+        self.epoch = epoch.unwrap_or(self.epoch);
+        let last = self.primary.replace(at.clone());
+        Some(Primary {
+            is_news: last.is_some_and(|last| last != at),
+            at,
+        })
+    }
+}
+
+/// The epoch in what `SENTINEL MASTER` answers; `None` if it may not be asked.
+fn epoch(told: Value) -> Option<u64> {
+    let fields = HashMap::<String, String>::from_redis_value(told).ok()?;
+    fields.get("config-epoch")?.parse().ok()
 }
 
 impl fmt::Display for Sentinels {

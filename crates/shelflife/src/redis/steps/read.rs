@@ -181,7 +181,7 @@ impl RedisStore {
             for &at in &unknown {
                 mget.arg(self.names.tag(meta.tags[at].as_str()));
             }
-            let got = reply::array("MGET", self.link.call(At::Control, &mget).await?)?;
+            let got = reply::array("MGET", self.ask_primary(&mget).await?)?;
             for (at, value) in unknown.into_iter().zip(got) {
                 tags[at] = reply::tag(&value);
             }

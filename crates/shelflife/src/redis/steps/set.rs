@@ -165,6 +165,7 @@ fn outcome(answer: &Answer) -> Option<Put> {
         before: Epoch::new(answer.clock.inc, before.parse().ok()?),
         epoch: answer.clock,
         stored: stored.collect::<Option<_>>()?,
+        failed: Vec::new(),
         at_once: true,
     })
 }

@@ -105,6 +105,8 @@ impl RedisStore {
                 .map(|Listed { name }| format!("{}{name}", self.names.entry_prefix))
                 .collect();
             self.unlink(&matches).await?;
+            #[cfg(test)]
+            self.probes.pause(crate::probe::Point::Paged).await;
             cursor = next;
         }
         Ok(())

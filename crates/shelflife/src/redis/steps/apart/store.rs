@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::Value;
 
 use super::super::set::Since;
@@ -94,21 +94,41 @@ impl RedisStore {
         };
         let tokens: Vec<Wanted> = entries.iter().map(|_| wanted()).collect();
         let places = entries.iter().zip(&tokens);
-        try_join_all(places.map(|(entry, wanted)| self.replace(&entry.key, *wanted))).await?;
-        let (epoch, may) = self.check(&entries, calls, only_sets).await?;
+        let placed =
+            join_all(places.map(|(entry, wanted)| self.replace(&entry.key, *wanted))).await;
+        let (epoch, may) = match self.check(&entries, calls, only_sets).await {
+            Ok(checked) => checked,
+            Err(error) => {
+                self.take_back(&entries, &tokens, &placed).await;
+                return Err(error);
+            }
+        };
         #[cfg(test)]
         self.probes.pause(crate::probe::Point::SetLooked).await;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
-        let puts = entries.into_iter().zip(tokens).zip(may);
-        let stored = try_join_all(puts.map(async |((mut entry, wanted), may)| {
+        let puts = entries.into_iter().zip(tokens).zip(may).zip(placed);
+        let put = join_all(puts.map(async |(((mut entry, wanted), may), placed)| {
+            placed?;
             if !may {
                 return self.release(&entry.key, wanted.token).await.map(|()| false);
             }
             entry.meta.epoch = epoch;
             self.put_entry(entry, wanted.token, "set").await
         }))
-        .await?;
-        let logged = self.log_keys("s", keys.iter().map(|key| &**key)).await?;
+        .await;
+        let stored = put.iter().map(|put| *put.as_ref().unwrap_or(&false));
+        let stored: Vec<bool> = stored.collect();
+        // One that failed may stand: it is not told of as set, but owed as invalidated.
+        let told = keys.iter().zip(&put).filter(|(_, put)| put.is_ok());
+        let told: Vec<&str> = told.map(|(key, _)| &**key).collect();
+        let nothing = told.is_empty();
+        let failed = put.into_iter().enumerate();
+        let failed = failed.filter_map(|(at, put)| Some((at, put.err()?)));
+        let failed: Vec<(usize, StoreError)> = failed.collect();
+        if let (true, Some((_, error))) = (nothing, failed.first()) {
+            return Err(error.clone());
+        }
+        let logged = self.log_keys("s", told.into_iter()).await?;
         let before = logged.word.as_deref().and_then(|tick| tick.parse().ok());
         // Not told: then nothing is known of what came before.
         let before = Epoch::new(logged.clock.inc, before.unwrap_or(logged.clock.tick));
@@ -116,9 +136,19 @@ impl RedisStore {
             before,
             epoch: logged.clock,
             stored,
+            failed,
             // Nothing was logged between the look at the log and this.
             at_once: before == epoch,
         })
+    }
+
+    /// Takes tokens away that nothing will come of: whoever reads would wait for them. Where that fails they end by
+    /// themselves.
+    async fn take_back(&self, entries: &[Entry], tokens: &[Wanted], placed: &[StoreResult<()>]) {
+        let stand = entries.iter().zip(tokens).zip(placed);
+        let stand = stand.filter(|(_, placed)| placed.is_ok());
+        let released = stand.map(|((entry, wanted), _)| self.release(&entry.key, wanted.token));
+        join_all(released).await;
     }
 
     /// From which epoch the values count, and of each whether it may be stored.
