@@ -23,7 +23,7 @@ pub(crate) enum Item {
     /// The engine wants a load to be run.
     Start(Arc<Py<PyAny>>, Load),
     /// The engine wants an application to answer.
-    Turn(Arc<Py<PyAny>>, Turn),
+    Turn(Arc<Py<PyAny>>, Box<Turn>),
     /// Nobody waits for a load any more.
     Cancel(Py<PyAny>),
     /// A thread's step has ended.

@@ -208,7 +208,7 @@ impl Service<Request<Content>> for Application {
             headers: parts.headers,
         };
         let wanted = Wanted(shared);
-        let put = place.post.put(Item::Turn(place.start, turn));
+        let put = place.post.put(Item::Turn(place.start, Box::new(turn)));
         Box::pin(async move {
             if put.is_err() {
                 return Err(Fault::lost());

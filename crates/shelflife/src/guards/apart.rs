@@ -141,7 +141,7 @@ async fn primaries_of_entries_are_looked_at_again() {
 async fn a_scan_passes_no_primary_by() {
     let mut cluster = alone();
     let b = process(&cluster).await;
-    let mut nodes = cluster.primaries();
+    let mut nodes = cluster.primaries().unwrap();
     // As they are scanned.
     nodes.sort_by_key(|&node| cluster.node(node).port());
     let key = key_on(&cluster, |node| node == nodes[1]);

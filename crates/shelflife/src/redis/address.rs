@@ -49,12 +49,12 @@ impl Given {
             None => (text, String::new()),
         };
         let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
-        let parts = Parts::of(rest);
+        let said = rest.split_once('?').map_or("", |(_, said)| said);
         let is_secret = |pair: &&str| {
             let name = pair.split('=').next().unwrap_or_default();
             ["user", "pass", "sentinel_user", "sentinel_password"].contains(&name)
         };
-        let pairs = || parts.query.split('&').filter(|pair| !pair.is_empty());
+        let pairs = || said.split('&').filter(|pair| !pair.is_empty());
         let kept: Vec<_> = pairs().filter(|pair| !is_secret(pair)).collect();
         let query = match kept.is_empty() {
             true => String::new(),
@@ -70,6 +70,10 @@ impl Given {
                 ..Self::default()
             };
         }
+        // It was parsed when the cache was opened.
+        let Ok(parts) = Parts::of(rest) else {
+            return Self::default();
+        };
         let slash = if rest.contains('/') { "/" } else { "" };
         Self {
             before: format!("{scheme}://"),
