@@ -121,6 +121,8 @@ pub(crate) struct Engine {
     /// Up to where the tail has applied the log. Held for a copy.
     applied: RwLock<Option<Epoch>>,
     /// Loads and refreshes that outlive their callers; closing waits for them.
+    /// The longest window of all that this process has seen listed, in ns.
+    longest_window: AtomicU64,
     pub(crate) tasks: TaskTracker,
     closed: AtomicBool,
 }
@@ -158,6 +160,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             store,
             clock,
+            longest_window: AtomicU64::new(0),
             settings,
         }
     }

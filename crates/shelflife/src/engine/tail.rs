@@ -212,6 +212,9 @@ impl Tail {
             make_up_for_the_lost(engine, answer.clock, same).await?;
             answer = line.beat(None).await?;
         }
+        if let Err(error) = engine.look_at_members().await {
+            tracing::debug!(%error, "the members' windows are not known");
+        }
         self.followed = Some((answer.clock.inc, answer.replid.clone()));
         #[cfg(test)]
         engine.settings.probes.reach(Point::Positioned);
