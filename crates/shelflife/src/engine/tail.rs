@@ -12,9 +12,11 @@
 //!
 //! Must not: decide what an entry or a beat means (that is [`crate::follow`]).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -75,11 +77,13 @@ async fn follow(engine: Weak<Engine>, first: oneshot::Sender<()>) {
     };
     let mut pause = PAUSE;
     loop {
-        match tail.session().await {
-            Ok(Ended::Gone) => return,
+        // What goes from L1 is dropped here, and values have code of their own for that.
+        match AssertUnwindSafe(tail.session()).catch_unwind().await {
+            Ok(Ok(Ended::Gone)) => return,
             // A session that got as far as to need a resync did reach the log.
-            Ok(Ended::Resync) => pause = PAUSE,
-            Err(error) => tracing::debug!(%error, "the log is out of reach"),
+            Ok(Ok(Ended::Resync)) => pause = PAUSE,
+            Ok(Err(error)) => tracing::debug!(%error, "the log is out of reach"),
+            Err(_) => tail.panicked(),
         }
         tail.first = None;
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
@@ -176,6 +180,15 @@ impl Tail {
     }
 
     async fn connect(&self) -> StoreResult<Option<(Arc<Engine>, LogLine)>> {
+    /// Half of an entry may have been applied: the log is followed anew, from a position of its own.
+    fn panicked(&mut self) {
+        tracing::error!("the tail panicked, as the drop of a value may: L1 is dropped");
+        if let Some(engine) = self.engine.upgrade() {
+            engine.close_window();
+        }
+        self.follower = None;
+    }
+
         let Some(engine) = self.engine.upgrade().filter(|e| !e.is_closed()) else {
             return Ok(None);
         };
