@@ -52,6 +52,8 @@ pub(crate) enum Point {
     Restarted,
     /// The members were looked at, and somebody has not applied it.
     Looked,
+    /// The store has confirmed an invalidation; this process has done nothing about it yet.
+    Confirmed,
     /// Entries are removed, by a scan or one by one; that is not in the log.
     Scanned,
     /// A plain set has been called; nothing has been asked yet, where keys lie apart.

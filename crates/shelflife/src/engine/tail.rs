@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::retry::replaced;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::follow::{BeatSeen, Follower, Next, Verdict};
@@ -179,7 +180,6 @@ impl Tail {
         Ended::Resync
     }
 
-    async fn connect(&self) -> StoreResult<Option<(Arc<Engine>, LogLine)>> {
     /// Half of an entry may have been applied: the log is followed anew, from a position of its own.
     fn panicked(&mut self) {
         tracing::error!("the tail panicked, as the drop of a value may: L1 is dropped");
@@ -189,6 +189,7 @@ impl Tail {
         self.follower = None;
     }
 
+    async fn connect(&self) -> StoreResult<Option<(Arc<Engine>, LogLine)>> {
         let Some(engine) = self.engine.upgrade().filter(|e| !e.is_closed()) else {
             return Ok(None);
         };
@@ -223,11 +224,18 @@ impl Tail {
             // Before the window opens: after that nobody here would miss what was lost.
             let same = self.followed.as_ref().map(|(inc, _)| *inc) == Some(answer.clock.inc);
             make_up_for_the_lost(engine, answer.clock, same).await?;
-            answer = line.beat(None).await?;
+            let next = line.beat(None).await?;
+            let ended = same && engine.settings.failover == Failover::Bump;
+            if ended && next.clock.inc == answer.clock.inc {
+                // It was on another primary: the one that is gone.
+                return Err(replaced());
+            }
+            answer = next;
         }
         if let Err(error) = engine.look_at_members().await {
             tracing::debug!(%error, "the members' windows are not known");
         }
+        engine.primary_answered(engine.clock.now());
         self.followed = Some((answer.clock.inc, answer.replid.clone()));
         #[cfg(test)]
         engine.settings.probes.reach(Point::Positioned);
@@ -301,7 +309,11 @@ impl Tail {
             replid: &answer.replid,
             sent,
         };
-        match follower.beat(&seen) {
+        let verdict = follower.beat(&seen);
+        if verdict != Verdict::Resync {
+            engine.primary_answered(sent);
+        }
+        match verdict {
             Verdict::Open(end) => {
                 let opened = engine.open_window(self.generation, end);
                 self.first = None;
@@ -320,7 +332,7 @@ async fn make_up_for_the_lost(engine: &Arc<Engine>, clock: Epoch, same: bool) ->
     match (&engine.store, engine.settings.failover) {
         (Store::Redis(store), Failover::Bump) if same => {
             store.renounce(clock.inc).await?;
-            engine.tell_again(clock).await
+            engine.begin_anew(clock).await
         }
         _ => engine.carry_out_again(clock).await,
     }
