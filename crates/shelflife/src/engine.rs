@@ -32,6 +32,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -120,8 +121,13 @@ pub(crate) struct Engine {
     window: AtomicU64,
     /// Up to where the tail has applied the log. Held for a copy.
     applied: RwLock<Option<Epoch>>,
+    /// The longest window of all that this process has seen listed, in ns.
+    longest_window: AtomicU64,
     /// Loads and refreshes that outlive their callers; closing waits for them.
     pub(crate) tasks: TaskTracker,
+    /// What the cache was built on: where duties go on that are no caller's. `None` for one that was built
+    /// outside of any, which has no store that can fail.
+    runtime: Option<Handle>,
     closed: AtomicBool,
 }
 
@@ -154,7 +160,9 @@ impl Engine {
             resync: tokio::sync::Mutex::new(()),
             window: AtomicU64::new(if store.is_private() { u64::MAX } else { 0 }),
             applied: RwLock::new(None),
+            longest_window: AtomicU64::new(0),
             tasks: TaskTracker::new(),
+            runtime: Handle::try_current().ok(),
             closed: AtomicBool::new(false),
             store,
             clock,
@@ -227,6 +235,14 @@ impl Engine {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Runs a duty of the whole process, which outlives the runtime of whoever began it.
+    pub(crate) fn spawn_for_good(&self, work: impl Future<Output = ()> + Send + 'static) {
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(work)),
+            None => drop(tokio::spawn(work)),
+        }
     }
 
     /// Runs work that must be finished even if its caller goes away.

@@ -22,6 +22,7 @@ use crate::status::{Loaded, Tier};
 mod apart;
 mod control;
 mod everywhere;
+mod failover;
 mod foreign;
 #[path = "../tests/it/gate.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with another test binary")]

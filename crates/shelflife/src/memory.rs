@@ -18,8 +18,9 @@ use crate::key::Tag;
 use crate::pattern::Pattern;
 use crate::validity::Touched;
 
-/// How many names it holds before it forgets the older half.
+/// How many names it holds before it forgets the older half, and how much text: names may be users'.
 const NAMES: usize = 65_536;
+const BYTES: usize = 8 << 20;
 /// How many patterns: each is matched against every key that is asked about.
 const PATTERNS: usize = 256;
 /// How many invalidations it keeps for later while it is closed.
@@ -65,6 +66,10 @@ pub struct Memory {
     /// The newest of what `pending` had to drop, by incarnation.
     dropped: Option<Epoch>,
     names: usize,
+    /// The text of all it holds of tags and keys.
+    bytes: usize,
+    /// Of what is pending.
+    pending_bytes: usize,
     /// The newest tick it has seen in this incarnation: a clock that was, and what nothing known is newer than.
     newest: u64,
     /// How often it was closed: what was learned before the last time does not count after it.
@@ -88,6 +93,8 @@ impl Memory {
             pending: VecDeque::new(),
             dropped: None,
             names: names.max(2),
+            bytes: 0,
+            pending_bytes: 0,
             newest: 0,
             generation: 0,
         }
@@ -127,6 +134,7 @@ impl Memory {
         self.tags.clear();
         self.keys.clear();
         self.patterns.clear();
+        self.bytes = 0;
     }
 
     /// Opens it at `position`, a clock that was read after it was closed. What is older than that
@@ -139,6 +147,7 @@ impl Memory {
         }
         self.start = Some(start);
         self.newest = start.tick;
+        self.pending_bytes = 0;
         for (epoch, what) in std::mem::take(&mut self.pending) {
             if epoch.inc == start.inc && epoch.tick > start.tick {
                 self.note(epoch, &what);
@@ -167,16 +176,18 @@ impl Memory {
         }
         self.newest = self.newest.max(epoch.tick);
         for tag in &what.tags {
-            self.tags
-                .entry(tag.clone())
-                .or_default()
-                .raise(epoch.tick, what.soft);
+            let stamp = self.tags.entry(tag.clone()).or_insert_with(|| {
+                self.bytes += tag.as_str().len();
+                Stamp::default()
+            });
+            stamp.raise(epoch.tick, what.soft);
         }
         for key in &what.keys {
-            self.keys
-                .entry(key.as_str().into())
-                .or_default()
-                .raise(epoch.tick, what.soft);
+            let stamp = self.keys.entry(key.as_str().into()).or_insert_with(|| {
+                self.bytes += key.as_str().len();
+                Stamp::default()
+            });
+            stamp.raise(epoch.tick, what.soft);
         }
         // A scan is hard whatever was asked: it removes.
         self.patterns
@@ -185,15 +196,17 @@ impl Memory {
     }
 
     fn keep_for_later(&mut self, epoch: Epoch, what: &Arc<Invalidation>) {
-        if self.pending.len() == PENDING
-            && let Some((old, _)) = self.pending.pop_front()
+        self.pending_bytes += text(what);
+        self.pending.push_back((epoch, what.clone()));
+        while (self.pending.len() > PENDING || self.pending_bytes > BYTES)
+            && let Some((old, what)) = self.pending.pop_front()
         {
+            self.pending_bytes -= text(&what);
             self.dropped = match self.dropped {
                 Some(d) if d.inc == old.inc && d.tick > old.tick => Some(d),
                 _ => Some(old),
             };
         }
-        self.pending.push_back((epoch, what.clone()));
     }
 
     /// Whether an invalidation newer than `since` names the key, a tag, or a pattern that matches.
@@ -233,30 +246,46 @@ impl Memory {
                 self.forget_up_to(tick);
             }
         }
-        if self.tags.len() + self.keys.len() <= self.names {
-            return;
+        // The older half by number may weigh little.
+        while self.tags.len() + self.keys.len() > self.names || self.bytes > BYTES {
+            let mut ticks: Vec<u64> = self
+                .tags
+                .values()
+                .chain(self.keys.values())
+                .map(|s| s.newest())
+                .collect();
+            let middle = ticks.len() / 2;
+            let (_, cut, _) = ticks.select_nth_unstable(middle);
+            let cut = *cut;
+            self.forget_up_to(cut);
         }
-        let mut ticks: Vec<u64> = self
-            .tags
-            .values()
-            .chain(self.keys.values())
-            .map(|s| s.newest())
-            .collect();
-        let middle = ticks.len() / 2;
-        let (_, cut, _) = ticks.select_nth_unstable(middle);
-        let cut = *cut;
-        self.forget_up_to(cut);
     }
 
     fn forget_up_to(&mut self, tick: u64) {
-        self.tags.retain(|_, s| s.newest() > tick);
-        self.keys.retain(|_, s| s.newest() > tick);
+        self.tags.retain(|tag, s| {
+            let stays = s.newest() > tick;
+            self.bytes -= if stays { 0 } else { tag.as_str().len() };
+            stays
+        });
+        self.keys.retain(|key, s| {
+            let stays = s.newest() > tick;
+            self.bytes -= if stays { 0 } else { key.len() };
+            stays
+        });
         self.patterns.retain(|(_, at)| *at > tick);
         if let Some(start) = &mut self.start {
             start.tick = start.tick.max(tick);
             self.newest = self.newest.max(tick);
         }
     }
+}
+
+/// How much text its names are.
+fn text(what: &Invalidation) -> usize {
+    let keys = what.keys.iter().map(|key| key.as_str().len());
+    let tags = what.tags.iter().map(|tag| tag.as_str().len());
+    let patterns = what.patterns.iter().map(|p| p.as_str().len());
+    keys.chain(tags).chain(patterns).sum()
 }
 
 /// As part of a state of the model: the maps by what is in them, whatever their order.
@@ -384,6 +413,31 @@ mod tests {
         );
         m.restart_at(Epoch::new(2, 1));
         assert_eq!(m.start(), Some(Epoch::new(2, 1)));
+    }
+
+    #[test]
+    fn it_is_bounded_by_the_text_of_what_it_holds() {
+        let long = |tick: u64| format!("{tick}{}", "x".repeat(BYTES / 8));
+        let tag = |tick| what(Invalidation::new().tag(long(tick)).key(long(tick)));
+        let mut m = Memory::default();
+        for tick in 1..=20 {
+            m.note(at(tick), &tag(tick));
+            assert!(m.pending_bytes <= BYTES);
+        }
+        m.open(at(0));
+        for tick in 1..=40 {
+            m.note(at(tick), &tag(tick));
+            let held = m.tags.keys().map(|tag| tag.as_str().len());
+            let held = held.chain(m.keys.keys().map(|key| key.len()));
+            assert_eq!(m.bytes, held.sum::<usize>());
+            assert!(m.bytes <= BYTES);
+            for old in 1..=tick {
+                let named = m.touched("k", &tags(&[&long(old)]), at(old - 1));
+                assert_eq!(named, Touched::Hard);
+            }
+        }
+        m.close();
+        assert_eq!((m.bytes, m.pending_bytes), (0, 0));
     }
 
     #[test]

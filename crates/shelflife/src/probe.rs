@@ -54,6 +54,8 @@ pub(crate) enum Point {
     Looked,
     /// A scan has removed what was on one page, where keys lie apart.
     Paged,
+    /// The store has confirmed an invalidation; this process has done nothing about it yet.
+    Confirmed,
     /// Entries are removed, by a scan or one by one; that is not in the log.
     Scanned,
     /// A plain set has been called; nothing has been asked yet, where keys lie apart.

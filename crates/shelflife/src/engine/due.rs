@@ -34,22 +34,17 @@ impl Due {
 
 impl Engine {
     /// What a read at this level must honour. When it can't do with what this process knows, and the
-    /// clock can't be had either, the read loads, and shares only a load that is younger than itself.
+    /// clock can't be had either, the read loads, and shares only a load that is younger than itself. A
+    /// receipt is no clock: it says nothing of what has been invalidated since it was given.
     pub(super) async fn due(&self, level: Level) -> Due {
         if let Some(due) = self.due_at_once(level) {
             return due;
         }
-        let needs_clock = level == Level::Strict;
         let due = Due {
-            needs_clock,
+            needs_clock: level != Level::Bounded,
             ..self.due_of_knowledge()
         };
-        let mut due = self.floored(due).await;
-        if let (None, Level::Session(receipt)) = (due.floor.epoch, level) {
-            // The clock can't be had, but the receipt was given.
-            due.floor.epoch = Some(receipt.epoch());
-        }
-        due
+        self.floored(due).await
     }
 
     /// With the clock on the primary as its floor.

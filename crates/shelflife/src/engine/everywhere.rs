@@ -1,5 +1,6 @@
 //! Everywhere: waiting until every process has applied an invalidation (PROTOCOL §8).
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -8,7 +9,7 @@ use super::Engine;
 use crate::epoch::Epoch;
 #[cfg(test)]
 use crate::probe::Point;
-use crate::store::{Member, Members};
+use crate::store::{Member, Members, StoreResult};
 
 /// So many looks at the members follow each other at once: when all is well, everybody has told within
 /// them, and no timer is as fine.
@@ -26,33 +27,55 @@ impl Engine {
             return;
         }
         // The invalidation was carried out before this: counted from here, Δ is long enough. Δ is that of
-        // the process with the longest one, as far as they are known.
+        // the process with the longest one, as far as they are known: so it takes a look, however short the
+        // own one is.
         let began = Instant::now();
-        let mut longest = self.settings.window;
         let left = |longest: Duration| longest.saturating_sub(began.elapsed());
         let (mut pause, mut looks) = (LOOK, 0);
-        while !left(longest).is_zero() {
-            match timeout(left(longest), self.store.members()).await {
-                Ok(Ok(members)) => {
-                    longest = longest_of(&members, longest);
-                    if everyone_has(&members, epoch, longest) {
-                        return;
-                    }
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "the members are out of reach"),
-                Err(_) => return,
+        loop {
+            let look = self.look_at_members();
+            let members = match looks {
+                0 => look.await,
+                _ => match timeout(left(self.longest_window()), look).await {
+                    Ok(members) => members,
+                    Err(_) => return,
+                },
+            };
+            let longest = self.longest_window();
+            match members {
+                Ok(members) if everyone_has(&members, epoch, longest) => return,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the members are out of reach"),
             }
             #[cfg(test)]
             self.settings.probes.pause(Point::Looked).await;
             looks += 1;
-            if looks < AT_ONCE {
-                continue;
+            if looks >= AT_ONCE {
+                sleep(pause.min(left(longest))).await;
             }
-            sleep(pause.min(left(longest))).await;
             if looks > SOON {
                 pause = (pause * 2).min(LOOK_MOST);
             }
+            if left(longest).is_zero() {
+                return;
+            }
         }
+    }
+
+    /// The members; their windows are remembered.
+    pub(super) async fn look_at_members(&self) -> StoreResult<Members> {
+        let members = self.store.members().await?;
+        let longest = longest_of(&members, Duration::ZERO).as_nanos();
+        let longest = u64::try_from(longest).unwrap_or(u64::MAX);
+        self.longest_window.fetch_max(longest, Ordering::Relaxed);
+        Ok(members)
+    }
+
+    /// The longest window, ours or one that was listed since this process began. What is remembered of another
+    /// counts when the list is out of reach: who is silent may be the one with the longest.
+    fn longest_window(&self) -> Duration {
+        let seen = self.longest_window.load(Ordering::Relaxed);
+        self.settings.window.max(Duration::from_nanos(seen))
     }
 }
 

@@ -68,6 +68,11 @@ impl Engine {
     /// Memory, then cells and L1; a receipt of another incarnation begins a resync.
     pub(super) async fn apply_own(self: &Arc<Self>, epoch: Epoch, what: &Arc<Invalidation>) {
         self.was_confirmed(epoch, what);
+        self.apply_confirmed(epoch, what).await;
+    }
+
+    /// The same for one that is among what was confirmed of late already.
+    pub(super) async fn apply_confirmed(self: &Arc<Self>, epoch: Epoch, what: &Arc<Invalidation>) {
         self.memory_mut().note(epoch, what);
         self.local.apply(epoch, what);
         // If the store is away now, memory stays closed, and with it L1.

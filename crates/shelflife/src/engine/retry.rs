@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use super::Engine;
 use super::owed::{Recent, Request, Unconfirmed};
+use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Epoch;
+use crate::error::ErrorKind;
 use crate::invalidation::Invalidation;
+#[cfg(test)]
+use crate::probe::Point;
 use crate::store::{LoggedEvent, StoreError, StoreResult};
 use crate::sync::MutexGuard;
 
@@ -38,6 +42,8 @@ impl Engine {
         if self.store.is_private() {
             return;
         }
+        #[cfg(test)]
+        self.settings.probes.reach(Point::Confirmed);
         let lost = {
             let mut recent = self.recent();
             recent.add(self.clock.now(), what);
@@ -109,10 +115,11 @@ impl Engine {
             return;
         };
         tracing::warn!("an invalidation or event is not confirmed; it is tried again until it is");
-        // Not one of the tasks that closing waits for: it may take as long as an outage.
+        // Not one of the tasks that closing waits for: it may take as long as an outage. Nor the caller's: its
+        // runtime may end before the outage does.
         let weak = Arc::downgrade(self);
-        tokio::spawn(async move {
-            let mut pause = PAUSE;
+        self.spawn_for_good(async move {
+            let (mut pause, mut denied) = (PAUSE, false);
             loop {
                 tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 pause = (pause * 2).min(PAUSE_MOST);
@@ -120,6 +127,11 @@ impl Engine {
                     return;
                 };
                 match engine.settle_up().await {
+                    Err(error) if error.kind == ErrorKind::Denied && !denied => {
+                        // That does not pass by itself.
+                        tracing::warn!(%error, names = engine.owes(), "not confirmed yet");
+                        denied = true;
+                    }
                     Err(error) => tracing::debug!(%error, "not confirmed yet"),
                     Ok(()) => {
                         tracing::info!("what was not confirmed is, now");
@@ -135,20 +147,30 @@ impl Engine {
         });
     }
 
-    /// Asks for everything again that has not been confirmed; what fails stays owed.
+    /// Asks for everything again that has not been confirmed, each once; what fails stays owed. Gives the
+    /// first failure: what never succeeds, such as a scan that is not allowed, holds up nothing else.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost: what is under way is asked for once more.
     async fn settle_up(self: &Arc<Self>) -> StoreResult<()> {
         let _one_at_a_time = self.asking.lock().await;
+        self.unconfirmed().begin_round();
+        let mut failure = None;
         loop {
             // In a statement of its own: the lock is not held for the question.
             let next = self.unconfirmed().next();
             let Some(Request { what, event }) = next else {
-                return Ok(());
+                return failure.map_or(Ok(()), Err);
             };
-            let epoch = self.store.invalidate(&what, event.as_deref()).await?;
+            let epoch = match self.store.invalidate(&what, event.as_deref()).await {
+                Ok(epoch) => epoch,
+                Err(error) => {
+                    self.unconfirmed().refused();
+                    failure.get_or_insert(error);
+                    continue;
+                }
+            };
             self.apply_own(epoch, &what).await;
             if let Some(event) = event {
                 self.was_told(epoch, &what, event);
@@ -186,15 +208,29 @@ impl Engine {
             if epoch.inc == clock.inc && !epoch.at_least(clock) {
                 return Err(replaced());
             }
-            self.apply_own(epoch, &what).await;
+            self.apply_confirmed(epoch, &what).await;
             bump(&self.counters.invalidations_reissued);
         }
+        self.recent().carried_out(now, self.clock.now());
         self.tell_again(clock).await
+    }
+
+    /// Another primary has taken over at `clock` and ends that incarnation: what the old one confirmed is dead
+    /// with it. What the old one confirms from now on is asked for again.
+    pub(super) async fn begin_anew(self: &Arc<Self>, clock: Epoch) -> StoreResult<()> {
+        let now = self.clock.now();
+        drop(self.recent().succeeded(clock, now));
+        self.tell_again(clock).await
+    }
+
+    /// The primary that is followed has answered what was asked at `sent`.
+    pub(super) fn primary_answered(&self, sent: Moment) {
+        self.recent().answered(sent);
     }
 
     /// The part of it that is events, for a successor that may have begun anew: those that its log does not
     /// hold are told again. The others have reached, or will reach, everybody who follows it.
-    pub(super) async fn tell_again(self: &Arc<Self>, clock: Epoch) -> StoreResult<()> {
+    async fn tell_again(self: &Arc<Self>, clock: Epoch) -> StoreResult<()> {
         let told = self.recent().events(self.clock.now());
         for (before, Request { what, event }) in told {
             if self.store.has_logged(before).await? {
@@ -204,7 +240,7 @@ impl Engine {
             if epoch.inc == clock.inc && !epoch.at_least(clock) {
                 return Err(replaced());
             }
-            self.apply_own(epoch, &what).await;
+            self.apply_confirmed(epoch, &what).await;
             let now = self.clock.now();
             self.recent().told_again(before, now, epoch);
         }
@@ -212,6 +248,6 @@ impl Engine {
     }
 }
 
-fn replaced() -> StoreError {
+pub(super) fn replaced() -> StoreError {
     StoreError::unavailable("the primary that was replaced still answers")
 }

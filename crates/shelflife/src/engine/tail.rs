@@ -12,13 +12,16 @@
 //!
 //! Must not: decide what an entry or a beat means (that is [`crate::follow`]).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::retry::replaced;
 use crate::clock::Moment;
 use crate::epoch::Epoch;
 use crate::follow::{BeatSeen, Follower, Next, Verdict};
@@ -75,11 +78,13 @@ async fn follow(engine: Weak<Engine>, first: oneshot::Sender<()>) {
     };
     let mut pause = PAUSE;
     loop {
-        match tail.session().await {
-            Ok(Ended::Gone) => return,
+        // What goes from L1 is dropped here, and values have code of their own for that.
+        match AssertUnwindSafe(tail.session()).catch_unwind().await {
+            Ok(Ok(Ended::Gone)) => return,
             // A session that got as far as to need a resync did reach the log.
-            Ok(Ended::Resync) => pause = PAUSE,
-            Err(error) => tracing::debug!(%error, "the log is out of reach"),
+            Ok(Ok(Ended::Resync)) => pause = PAUSE,
+            Ok(Err(error)) => tracing::debug!(%error, "the log is out of reach"),
+            Err(_) => tail.panicked(),
         }
         tail.first = None;
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
@@ -175,6 +180,15 @@ impl Tail {
         Ended::Resync
     }
 
+    /// Half of an entry may have been applied: the log is followed anew, from a position of its own.
+    fn panicked(&mut self) {
+        tracing::error!("the tail panicked, as the drop of a value may: L1 is dropped");
+        if let Some(engine) = self.engine.upgrade() {
+            engine.close_window();
+        }
+        self.follower = None;
+    }
+
     async fn connect(&self) -> StoreResult<Option<(Arc<Engine>, LogLine)>> {
         let Some(engine) = self.engine.upgrade().filter(|e| !e.is_closed()) else {
             return Ok(None);
@@ -211,9 +225,19 @@ impl Tail {
             // Before the window opens: after that nobody here would miss what was lost.
             let same = self.followed.as_ref().map(|(inc, _)| *inc) == Some(answer.clock.inc);
             make_up_for_the_lost(engine, answer.clock, same).await?;
+            let next = line.beat(None).await?;
+            let ended = same && engine.settings.failover == Failover::Bump;
+            if ended && next.clock.inc == answer.clock.inc {
+                // It was on another primary: the one that is gone.
+                return Err(replaced());
+            }
             self.followed = Some((answer.clock.inc, answer.replid));
-            answer = line.beat(None).await?;
+            answer = next;
         }
+        if let Err(error) = engine.look_at_members().await {
+            tracing::debug!(%error, "the members' windows are not known");
+        }
+        engine.primary_answered(engine.clock.now());
         self.followed = Some((answer.clock.inc, answer.replid.clone()));
         #[cfg(test)]
         engine.settings.probes.reach(Point::Positioned);
@@ -287,7 +311,11 @@ impl Tail {
             replid: &answer.replid,
             sent,
         };
-        match follower.beat(&seen) {
+        let verdict = follower.beat(&seen);
+        if verdict != Verdict::Resync {
+            engine.primary_answered(sent);
+        }
+        match verdict {
             Verdict::Open(end) => {
                 let opened = engine.open_window(self.generation, end);
                 self.first = None;
@@ -306,7 +334,7 @@ async fn make_up_for_the_lost(engine: &Arc<Engine>, clock: Epoch, same: bool) ->
     match (&engine.store, engine.settings.failover) {
         (Store::Redis(store), Failover::Bump) if same => {
             store.renounce(clock.inc).await?;
-            engine.tell_again(clock).await
+            engine.begin_anew(clock).await
         }
         _ => engine.carry_out_again(clock).await,
     }

@@ -250,3 +250,40 @@ async fn it_ends_with_the_longest_window_of_those_that_are_listed() {
     soon(b.engine.everywhere(epoch)).await;
     assert!(began.elapsed() >= long, "{:?}", began.elapsed());
 }
+
+/// How long it takes until everybody has applied what nobody ever will: a receipt of a life that is over.
+async fn wait_of(cache: &Cache, bench: &Bench) -> Duration {
+    let epoch = Epoch::new(bench.clock().inc.wrapping_add(1), 1);
+    let began = std::time::Instant::now();
+    soon(cache.engine.everywhere(epoch)).await;
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_longer_window_counts_though_the_list_is_out_of_reach() {
+    let bench = Bench::start();
+    let (short, long) = (Duration::from_millis(50), Duration::from_millis(400));
+    let proxy = Proxy::start(bench.server.address()).await;
+    let _a = soon(bench.builder().window(long).build()).await.unwrap();
+    let b = bench.builder().window(short).url(proxy.url());
+    let b = soon(b.build()).await.unwrap();
+    proxy.refuse(true).await;
+    proxy.cut();
+    until(async || b.ping().await.is_err()).await;
+    let waited = wait_of(&b, &bench).await;
+    assert!(waited >= long, "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_does_not_follow_the_log_looks_whatever_its_own_window() {
+    let bench = Bench::start();
+    let (short, long) = (Duration::from_millis(1), Duration::from_millis(400));
+    let proxy = Proxy::start(bench.server.address()).await;
+    let _a = soon(bench.builder().window(long).build()).await.unwrap();
+    let b = bench.builder().window(short).url(proxy.url());
+    let b = soon(b.without_tail().build()).await.unwrap();
+    // An answer takes longer than its window.
+    proxy.delay(short * 20);
+    let waited = wait_of(&b, &bench).await;
+    assert!(waited >= long, "{waited:?}");
+}

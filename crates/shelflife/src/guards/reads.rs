@@ -1,6 +1,9 @@
 //! Reads: what was read from L2, and what a flight landed with, is good only up to the clock before it.
 
+use shelflife_testkit::Proxy;
+
 use super::*;
+use crate::key::Key;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn good_is_the_clock_before_the_get() {
@@ -102,4 +105,38 @@ async fn tags_of_a_read_by_the_primary_are_asked_of_a_primary() {
     // The tag is learned of from the entry alone.
     assert_eq!(b.entry(KEY).strict().get::<u32>().await, Some(1));
     assert_eq!(writes() - before, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_receipt_is_no_clock() {
+    const SHORT: Duration = Duration::from_secs(1);
+    let bench = Bench::start();
+    let proxy = Proxy::start(bench.server.address()).await;
+    let a = bench.builder().window(SHORT).url(proxy.url());
+    let a = soon(a.build()).await.unwrap();
+    let b = soon(bench.builder().window(SHORT).build()).await.unwrap();
+    let receipt = soon(a.invalidate(tag("before"))).await.unwrap();
+    let gate = Gate::closed();
+    let earlier = read(&a, &gate, 1);
+    gate.entered().await;
+    proxy.refuse(true).await;
+    proxy.cut();
+    // It can't hear of anything, and now it is not waited for.
+    until(async || !trusted(&a)).await;
+    let everywhere = b.invalidate(Key::from(KEY)).everywhere();
+    soon(everywhere).await.unwrap();
+    let joined = stop(&a, Point::Joined);
+    let later = {
+        let (a, loader) = (a.clone(), Gate::open().loader(2_u32));
+        let read = async move {
+            let entry = a.entry(KEY).tag(TAG).session(receipt);
+            soon(entry.get_or_load(loader)).await.unwrap()
+        };
+        tokio::spawn(read)
+    };
+    joined.reached().await;
+    gate.release();
+    assert_eq!(earlier.await.unwrap().value, 1);
+    joined.go();
+    assert_eq!(later.await.unwrap(), 2);
 }

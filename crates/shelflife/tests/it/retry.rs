@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::poll;
-use shelflife::{Builder, Cache, ErrorKind, Event, Invalidation};
+use shelflife::{Builder, Cache, ErrorKind, Event, Invalidation, ManualClock};
 use shelflife_testkit::{Proxy, RedisServer};
 
 use crate::gate::{soon, until};
@@ -73,7 +73,48 @@ async fn what_was_not_confirmed_is_carried_out_when_the_store_is_back() {
     }
     assert!(holds(&other, "kept:1").await);
     assert_eq!(behind.stats().invalidations_failed, 3);
-    assert_eq!(behind.stats().invalidations_retried, 1, "as one");
+    let retried = behind.stats().invalidations_retried;
+    assert_eq!(retried, 2, "the names as one, and the scan");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_never_succeeds_holds_up_nothing_else() {
+    let server = RedisServer::start();
+    let (proxy, behind, other) = two(&server).await;
+    let entry = other.entry("users:1").tag("t");
+    entry.set(1_u32).await.unwrap();
+    server.cli(&["ACL", "SETUSER", "default", "-scan"]);
+    let scan = Invalidation::new().pattern("a*b");
+    let refused = soon(behind.invalidate(scan)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Denied);
+    proxy.freeze(true);
+    let dead = Invalidation::new().tag("t");
+    soon(behind.invalidate(dead)).await.unwrap_err();
+    assert_eq!(behind.stats().unconfirmed, 2);
+    proxy.freeze(false);
+    until(|| async { behind.stats().unconfirmed == 1 }).await;
+    assert!(!holds(&other, "users:1").await);
+    server.cli(&["ACL", "SETUSER", "default", "+scan"]);
+    until(|| async { behind.stats().unconfirmed == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_carried_out_though_the_runtime_of_who_asked_has_ended() {
+    let server = RedisServer::start();
+    let (proxy, behind, other) = two(&server).await;
+    other.set("users:1", 1_u32).await.unwrap();
+    proxy.freeze(true);
+    let asking = behind.clone();
+    let asked = move || {
+        let elsewhere = tokio::runtime::Runtime::new().unwrap();
+        let dead = Invalidation::new().key("users:1");
+        elsewhere.block_on(soon(asking.invalidate(dead))).is_err()
+    };
+    let refused = tokio::task::spawn_blocking(asked).await.unwrap();
+    assert!(refused);
+    proxy.freeze(false);
+    until(|| async { behind.stats().unconfirmed == 0 }).await;
+    assert!(!holds(&other, "users:1").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,7 +171,13 @@ async fn what_fails_while_the_cache_is_closing_is_in_the_last_attempt() {
 
 /// A primary, and a replica of it that has all that it had.
 async fn pair() -> (RedisServer, RedisServer) {
-    let (primary, replica) = (RedisServer::start(), RedisServer::start());
+    let primary = RedisServer::start();
+    let replica = replica_of(&primary).await;
+    (primary, replica)
+}
+
+async fn replica_of(primary: &RedisServer) -> RedisServer {
+    let replica = RedisServer::start();
     let port = primary.port().to_string();
     replica.cli(&["REPLICAOF", "127.0.0.1", &port]);
     let linked = || {
@@ -139,16 +186,17 @@ async fn pair() -> (RedisServer, RedisServer) {
             .contains("master_link_status:up")
     };
     until(|| async { linked() }).await;
-    (primary, replica)
+    replica
 }
 
 /// An invalidation that the old primary confirmed and its successor never got; then the successor takes
-/// over. What the process behind the proxy does about it is the policy's.
-async fn failover(policy: &str) -> (RedisServer, Proxy, Cache, Cache) {
+/// over, so much later. What the process behind the proxy does about it is the policy's.
+async fn failover(policy: &str, later: Duration) -> (RedisServer, Proxy, Cache, Cache) {
     let (mut primary, replica) = pair().await;
     let proxy = Proxy::start(primary.address()).await;
+    let clock = ManualClock::new();
     let behind = builder(proxy.url()).setting("failover", policy);
-    let behind = behind.build().await.unwrap();
+    let behind = behind.clock(&clock).build().await.unwrap();
     for key in ["users:1", "users:2", "kept:1"] {
         let entry = behind.entry(key).tag(format!("tag:{key}"));
         entry.set(1_u32).await.unwrap();
@@ -164,6 +212,7 @@ async fn failover(policy: &str) -> (RedisServer, Proxy, Cache, Cache) {
     assert!(holds(&other, "users:1").await, "lost with the old primary");
     assert!(holds(&other, "users:2").await, "lost with the old primary");
     primary.kill();
+    clock.advance(later);
     proxy.retarget(replica.address());
     proxy.cut();
     (replica, proxy, behind, other)
@@ -171,7 +220,7 @@ async fn failover(policy: &str) -> (RedisServer, Proxy, Cache, Cache) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_lost_primary_had_confirmed_is_carried_out_again_on_its_successor() {
-    let (_replica, _proxy, behind, other) = failover("replay").await;
+    let (_replica, _proxy, behind, other) = failover("replay", Duration::ZERO).await;
     until(|| async { !holds(&other, "users:1").await && !holds(&other, "users:2").await }).await;
     until(|| async { behind.stats().invalidations_reissued > 0 }).await;
     // Its own sets are among what it carries out again: they count as invalidations of their keys.
@@ -179,8 +228,40 @@ async fn what_a_lost_primary_had_confirmed_is_carried_out_again_on_its_successor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_is_on_a_successor_that_is_met_late() {
+    let (_replica, _proxy, _behind, other) = failover("replay", Duration::from_secs(61)).await;
+    until(|| async { !holds(&other, "users:1").await && !holds(&other, "users:2").await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_carried_out_again_and_again_stays_what_it_was() {
+    // Twice as many are more than are kept one by one.
+    const MANY: usize = 5000;
+    let mut primary = RedisServer::start();
+    let proxy = Proxy::start(primary.address()).await;
+    let behind = builder(proxy.url()).build().await.unwrap();
+    let dead = Invalidation::new().keys((0..MANY).map(|n| format!("users:{n}")));
+    behind.invalidate(dead).await.unwrap();
+    for _ in 0..2 {
+        let replica = replica_of(&primary).await;
+        replica.cli(&["REPLICAOF", "NO", "ONE"]);
+        let other = builder(replica.url()).without_tail().build().await.unwrap();
+        other.set("users:1", 1_u32).await.unwrap();
+        other.set("kept:1", 1_u32).await.unwrap();
+        let resyncs = behind.stats().following.resyncs;
+        primary.kill();
+        proxy.retarget(replica.address());
+        proxy.cut();
+        until(|| async { behind.stats().following.resyncs > resyncs }).await;
+        assert!(!holds(&other, "users:1").await);
+        assert!(holds(&other, "kept:1").await, "it is not among them");
+        primary = replica;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_may_begin_anew_instead() {
-    let (_replica, _proxy, behind, other) = failover("bump").await;
+    let (_replica, _proxy, behind, other) = failover("bump", Duration::ZERO).await;
     for key in ["users:1", "users:2", "kept:1"] {
         until(|| async { !holds(&other, key).await }).await;
     }

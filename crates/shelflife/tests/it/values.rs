@@ -1,11 +1,12 @@
 //! Values: what comes back, what is not kept, how much and for how long.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use shelflife::{Codec, Compression, ManualClock, Outcome, Policy, Reason, Tier, observe};
+use shelflife::{Cache, Codec, Compression, ManualClock, Outcome, Policy, Reason, Tier, observe};
 
-use crate::gate::{Gate, soon};
+use crate::gate::{Gate, soon, until};
 use crate::on_both_stores;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -156,4 +157,38 @@ on_both_stores! {
         assert_eq!((loaded.value, loaded.status.reason()), (value, Reason::Unencodable));
         assert_eq!(cache.get::<BTreeMap<(u32, u32), u32>>("k").await, None);
     }
+}
+
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct Fused {
+    n: u32,
+}
+
+/// Whether the next one panics that the sweeper drops.
+static FUSE: AtomicBool = AtomicBool::new(true);
+
+impl Drop for Fused {
+    fn drop(&mut self) {
+        let swept = std::thread::current().name() == Some("shelflife-sweep");
+        assert!(!(swept && FUSE.swap(false, Ordering::SeqCst)), "{}", self.n);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_expired_is_freed_though_the_drop_of_another_value_panicked() {
+    let clock = ManualClock::new();
+    let cache = Cache::builder()
+        .clock(&clock)
+        .ttl(LONG)
+        .build()
+        .await
+        .unwrap();
+    cache.set("k", Fused { n: 1 }).await.unwrap();
+    clock.advance(LONG * 3);
+    until(|| async { !FUSE.load(Ordering::SeqCst) }).await;
+    cache.set("l", 2_u32).await.unwrap();
+    assert_eq!(cache.get::<u32>("l").await, Some(2));
+    assert_eq!(cache.stats().l1_entries, 1);
+    clock.advance(LONG * 3);
+    until(|| async { cache.stats().l1_entries == 0 }).await;
 }
