@@ -49,6 +49,18 @@ async fn who_has_no_certificate_or_another_authority_gets_nothing() {
     }
 }
 
+/// The right authority, and our certificate is welcome: only the name is another one's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_the_certificate_of_another_name_gets_nothing() {
+    let elsewhere = Certificates::for_names(&["elsewhere.test"]);
+    let server = RedisServer::start_tls(&elsewhere, &[]);
+    match opened(server.url()).await {
+        Ok(cache) => assert!(soon(cache.set("k", 1_u32)).await.is_err()),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Config, "{error}"),
+    }
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_not_be_meant_is_said() {
     let own = Certificates::new();

@@ -99,12 +99,16 @@ pub async fn assert_recovers(cache: &Cache) {
             .lookup_or_load(Gate::open().loader(1_u32))
             .await
             .unwrap();
-        loaded.status.stored() || loaded.status.outcome() == Outcome::Hit
+        let found = loaded.status.stored() || loaded.status.outcome() == Outcome::Hit;
+        // Who meets another server repeats what it had confirmed, once, and may do so just now.
+        found && cache.get::<u32>("after").await == Some(1)
     })
     .await;
-    assert_eq!(cache.get::<u32>("after").await, Some(1));
-    cache.set("after", 2_u32).await.unwrap();
-    assert_eq!(cache.entry("after").strict().get::<u32>().await, Some(2));
+    until(|| async {
+        let set = cache.set("after", 2_u32).await.is_ok();
+        set && cache.entry("after").strict().get::<u32>().await == Some(2)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -130,7 +130,7 @@ fn looking_before_listening_is_found() {
     fn wrong(flight: Flight) -> Landing {
         block_on(async {
             loop {
-                let found = flight.0.progress().landing().cloned();
+                let found = flight.0.state().progress.landing().cloned();
                 if let Some(found) = found {
                     return found;
                 }
