@@ -40,6 +40,7 @@ def test_the_figures_are_those_of_the_cache_and_they_move(world: World, browser:
         expect(page.locator("#members tbody tr")).to_have_count(2)
         expect(page.locator("#members")).to_contain_text("this process")
         expect(page.locator("#members")).to_contain_text("open, 1")
+        expect(page.locator("#store")).to_contain_text("waiting for a place")
         until("reasons", lambda: page.locator("#reasons tbody tr").count() > 0)
         assert page.title().endswith("· shelflife")
 

@@ -70,6 +70,37 @@ async fn a_node_that_dies_is_followed_by_its_replica() {
     readers.end().await;
 }
 
+/// The circuit breaker is one for each node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_node_slows_no_key_of_another() {
+    let mut cluster = Cluster::start(3);
+    let cache = cache_of(&cluster).await;
+    let far = elsewhere(&cluster);
+    let control = cluster.primary_of(control_slot());
+    let beside = |key: &String| cluster.primary_of(slot_of_entry(key)) == control;
+    let near = (0..).map(|n| format!("n{n}")).find(beside).unwrap();
+    for key in [&far, &near] {
+        cache.set(key.clone(), 1_u32).await.unwrap();
+    }
+    let frozen = cluster.primary_of(slot_of_entry(&far)).unwrap();
+    cluster.stop(frozen);
+    let readers = Readers::of(&cache);
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let began = std::time::Instant::now();
+        assert_eq!(cache.entry(&*near).strict().get::<u32>().await, Some(1));
+        times.push(began.elapsed());
+        cache.entry(&*far).get::<u32>().await;
+    }
+    times.sort();
+    assert!(
+        times[25] < std::time::Duration::from_millis(50),
+        "{times:?}"
+    );
+    cluster.wake(frozen);
+    readers.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_node_of_the_clock_that_freezes_is_followed_and_not_believed_again() {
     let mut cluster = Cluster::start(3);
