@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use shelflife::{Cache, Error, Invalidation};
 
 use super::may_load;
+use super::plot::{self, Ink};
 use super::side::Times;
 use super::told::{QUANTILES, latencies, ns};
 use crate::args::BenchArgs;
@@ -344,5 +345,21 @@ fn tell(measured: &Measured, args: &BenchArgs) -> Result<(), Failure> {
         );
         rows.push(row);
     }
-    output::table(&rows, &[1, 2, 3, 4, 5, 6])
+    output::table(&rows, &[1, 2, 3, 4, 5, 6])?;
+    picture(&measured.steps, Ink::choose(args.ascii))
+}
+
+/// The medians beside each other: what a hit spares.
+fn picture(steps: &[(Step, Times, Duration)], ink: Ink) -> Result<(), Failure> {
+    let median = |times: &Times| times.at(0.5);
+    let most = steps.iter().map(|(_, times, _)| median(times)).max();
+    let most = most.unwrap_or(0);
+    let columns = output::width().saturating_sub(48).clamp(8, 50);
+    output::line("")?;
+    for (step, times, _) in steps {
+        let median = median(times);
+        let bar = plot::bar(median, most, columns, ink);
+        output::line(format!("{:<34}  {:>8}  {bar}", step.told(), ns(median)))?;
+    }
+    Ok(())
 }

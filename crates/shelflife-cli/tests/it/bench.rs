@@ -143,7 +143,7 @@ fn ctrl_c_ends_it_with_what_was_measured() {
         "-d",
         "60s",
         "--warmup",
-        "100ms",
+        "1ms",
         "--json",
     ];
     let mut child = Child::spawn(&mut shelflife(&args));
@@ -262,4 +262,9 @@ fn the_cache_itself_is_measured_and_leaves_nothing_behind() {
         text.contains("hit in the store (L2)") && text.contains("p99.9"),
         "{text}"
     );
+    // The slowest step fills its line.
+    let bars = text
+        .lines()
+        .map(|line| line.matches('█').count().max(line.matches('#').count()));
+    assert!(bars.max() >= Some(8), "{text}");
 }
