@@ -148,7 +148,8 @@ impl Engine {
     }
 
     /// Asks for everything again that has not been confirmed, each once; what fails stays owed. Gives the
-    /// first failure: what never succeeds, such as a scan that is not allowed, holds up nothing else.
+    /// first failure: what never succeeds, such as a scan that is not allowed, holds up nothing else. But events
+    /// keep their order while the store is away.
     ///
     /// # Cancel safety
     ///
@@ -167,7 +168,11 @@ impl Engine {
                 Ok(epoch) => epoch,
                 Err(error) => {
                     self.unconfirmed().refused();
-                    failure.get_or_insert(error);
+                    let passes = error.kind == ErrorKind::Unavailable;
+                    let error = failure.get_or_insert(error);
+                    if event.is_some() && passes {
+                        return Err(error.clone());
+                    }
                     continue;
                 }
             };

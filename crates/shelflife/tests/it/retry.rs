@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::poll;
+use shelflife::chaos::{Faults, Target};
 use shelflife::{Builder, Cache, ErrorKind, Event, Invalidation, ManualClock};
 use shelflife_testkit::{Proxy, RedisServer};
 
@@ -96,6 +97,23 @@ async fn what_never_succeeds_holds_up_nothing_else() {
     assert!(!holds(&other, "users:1").await);
     server.cli(&["ACL", "SETUSER", "default", "+scan"]);
     until(|| async { behind.stats().unconfirmed == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_keep_their_order_though_the_first_fails_once_more() {
+    let server = RedisServer::start();
+    let faults = Faults::new();
+    let emitter = builder(server.url()).chaos(&faults).build().await.unwrap();
+    let other = builder(server.url()).build().await.unwrap();
+    let seen = seen_by(&other);
+    // Each when it is emitted, and the first when it is tried again.
+    let _held = faults.on(Target::Writes).next(3).error();
+    for id in [1, 2] {
+        soon(emitter.emit(&Happened { id })).await.unwrap_err();
+    }
+    until(|| async { emitter.stats().unconfirmed == 0 }).await;
+    until(|| async { seen.lock().unwrap().len() == 2 }).await;
+    assert_eq!(*seen.lock().unwrap(), [1, 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
