@@ -17,7 +17,9 @@
 //! write.rs       set
 //! sets.rs        plain sets that wait go as one
 //! invalidate.rs  invalidations, and what this process does about its own
-//! owed.rs        what has not been confirmed, and what was confirmed of late
+//! owed.rs        what has not been confirmed
+//! recent.rs      what was confirmed of late, in case who confirmed it is lost
+//! bundle.rs      several invalidations as few
 //! retry.rs       asking for those again
 //! events.rs      handlers that turn events into invalidations
 //! heard.rs       events of other processes, as the log tells them
@@ -54,6 +56,7 @@ pub(crate) mod ask;
 #[cfg(feature = "redis")]
 pub(crate) mod audit;
 pub(crate) mod bulkhead;
+mod bundle;
 mod due;
 pub(crate) mod events;
 mod everywhere;
@@ -73,6 +76,7 @@ pub(crate) mod near;
 mod owed;
 mod path;
 pub(crate) mod read;
+mod recent;
 mod resync;
 mod retry;
 mod sets;
@@ -114,7 +118,7 @@ pub(crate) struct Engine {
     /// Held by the task that does so in the background, if there is one.
     retrying: Arc<tokio::sync::Mutex<()>>,
     /// What was confirmed of late. Held to add or to copy.
-    recent: Mutex<owed::Recent>,
+    recent: Mutex<recent::Recent>,
     /// One resync at a time.
     resync: tokio::sync::Mutex<()>,
     /// Until when L1 may be trusted, as ns of the clock. Stored under memory's lock, read without.

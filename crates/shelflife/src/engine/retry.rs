@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Engine;
-use super::owed::{Recent, Request, Unconfirmed};
+use super::owed::{Request, Unconfirmed};
+use super::recent::Recent;
 use crate::clock::Moment;
 use crate::counters::bump;
 use crate::epoch::Epoch;
