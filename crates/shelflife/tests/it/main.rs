@@ -19,6 +19,7 @@ mod encrypted;
 mod events;
 mod faults;
 mod figures;
+mod fused;
 mod gate;
 #[cfg(feature = "axum")]
 mod http;

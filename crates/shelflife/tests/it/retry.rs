@@ -91,10 +91,14 @@ async fn what_never_succeeds_holds_up_nothing_else() {
     proxy.freeze(true);
     let dead = Invalidation::new().tag("t");
     soon(behind.invalidate(dead)).await.unwrap_err();
-    assert_eq!(behind.stats().unconfirmed, 2);
+    // Names come before scans, and events after them.
+    let seen = seen_by(&other);
+    soon(behind.emit(&Happened { id: 1 })).await.unwrap_err();
+    assert_eq!(behind.stats().unconfirmed, 3);
     proxy.freeze(false);
     until(|| async { behind.stats().unconfirmed == 1 }).await;
     assert!(!holds(&other, "users:1").await);
+    until(|| async { *seen.lock().unwrap() == [1] }).await;
     server.cli(&["ACL", "SETUSER", "default", "+scan"]);
     until(|| async { behind.stats().unconfirmed == 0 }).await;
 }

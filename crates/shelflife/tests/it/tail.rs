@@ -1,11 +1,11 @@
 //! The tail: what one process invalidates, the others' L1 drops; trust ends when the tail does.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use shelflife::{Cache, Invalidation, Outcome, Tier};
 
+use crate::fused::Fused;
 use crate::gate::until;
 use crate::stores::Bench;
 
@@ -230,37 +230,18 @@ async fn without_the_tail_l1_never_answers() {
     assert!(cache.members().await.unwrap().is_empty());
 }
 
-#[derive(Clone, serde::Serialize, serde::Deserialize)]
-struct Fused {
-    n: u32,
-}
-
-/// Whether the next one panics that the tail drops.
-static FUSE: AtomicBool = AtomicBool::new(true);
-
-impl Drop for Fused {
-    fn drop(&mut self) {
-        let in_the_tail = std::thread::current().name() == Some("shelflife-tail");
-        assert!(
-            !(in_the_tail && FUSE.swap(false, Ordering::SeqCst)),
-            "{}",
-            self.n
-        );
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_outlives_the_panic_of_a_value_that_it_drops() {
     let bench = Bench::redis();
     let one = bench.builder().window(LONG).build().await.unwrap();
     let other = bench.builder().without_tail().build().await.unwrap();
-    other.set("k", Fused { n: 1 }).await.unwrap();
+    other.set("k", Fused::on("shelflife-tail")).await.unwrap();
     let held = || async { one.entry("k").lookup::<Fused>().await.status.tier() == Some(Tier::L1) };
     until(held).await;
     let resyncs = one.stats().following.resyncs;
     other.delete("k").await.unwrap();
     until(|| async { one.stats().following.resyncs > resyncs }).await;
-    assert!(!FUSE.load(Ordering::SeqCst));
+    assert!(Fused::is_blown("shelflife-tail"));
     other.set("l", 2_u32).await.unwrap();
     until(|| async { from_l1(&one, "l").await }).await;
 }

@@ -1,11 +1,11 @@
 //! Values: what comes back, what is not kept, how much and for how long.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shelflife::{Cache, Codec, Compression, ManualClock, Outcome, Policy, Reason, Tier, observe};
 
+use crate::fused::Fused;
 use crate::gate::{Gate, soon, until};
 use crate::on_both_stores;
 
@@ -159,21 +159,6 @@ on_both_stores! {
     }
 }
 
-#[derive(Clone, serde::Serialize, serde::Deserialize)]
-struct Fused {
-    n: u32,
-}
-
-/// Whether the next one panics that the sweeper drops.
-static FUSE: AtomicBool = AtomicBool::new(true);
-
-impl Drop for Fused {
-    fn drop(&mut self) {
-        let swept = std::thread::current().name() == Some("shelflife-sweep");
-        assert!(!(swept && FUSE.swap(false, Ordering::SeqCst)), "{}", self.n);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_expired_is_freed_though_the_drop_of_another_value_panicked() {
     let clock = ManualClock::new();
@@ -183,9 +168,9 @@ async fn what_has_expired_is_freed_though_the_drop_of_another_value_panicked() {
         .build()
         .await
         .unwrap();
-    cache.set("k", Fused { n: 1 }).await.unwrap();
+    cache.set("k", Fused::on("shelflife-sweep")).await.unwrap();
     clock.advance(LONG * 3);
-    until(|| async { !FUSE.load(Ordering::SeqCst) }).await;
+    until(|| async { Fused::is_blown("shelflife-sweep") }).await;
     cache.set("l", 2_u32).await.unwrap();
     assert_eq!(cache.get::<u32>("l").await, Some(2));
     assert_eq!(cache.stats().l1_entries, 1);
