@@ -3,8 +3,10 @@
 //! Must not: parse XML. All that is wanted of it stands between `<loc>` and `</loc>`.
 
 use std::collections::HashSet;
+use std::io::{self, Read as _};
 
 use axum::http::HeaderMap;
+use flate2::read::MultiGzDecoder;
 
 use crate::failure::Failure;
 use crate::web::{self, Web};
@@ -12,6 +14,8 @@ use crate::web::{self, Web};
 /// How many sitemaps an index may name in all, and how many URLs there may be.
 const SITEMAPS: usize = 1_000;
 const URLS: usize = 1_000_000;
+/// How large a compressed one may become; sitemaps.org allows 50 MB.
+const UNPACKED: u64 = 64 << 20;
 
 /// All URLs of a sitemap, those of the sitemaps that it names included.
 pub(super) async fn urls(place: &str, web: &Web) -> Result<Vec<String>, Failure> {
@@ -51,10 +55,24 @@ async fn text(place: &str, web: &Web) -> Result<String, Failure> {
     } else {
         std::fs::read(place).map_err(|error| failed(&error.to_string()))?
     };
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Err(failed("it is compressed").hint("gunzip it first, and name the file"));
-    }
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+        gunzip(&bytes).map_err(|error| failed(&format!("it is compressed, and {error}")))?
+    } else {
+        bytes
+    };
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn gunzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    let size = MultiGzDecoder::new(bytes)
+        .take(UNPACKED + 1)
+        .read_to_end(&mut unpacked)?;
+    if size as u64 > UNPACKED {
+        let why = format!("unpacked it has more than {} MiB", UNPACKED >> 20);
+        return Err(io::Error::other(why));
+    }
+    Ok(unpacked)
 }
 
 fn is_index(text: &str) -> bool {
@@ -90,7 +108,30 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_ones_are_unpacked_up_to_a_bound() {
+        let mut packed = gzip(b"<loc>a</loc>");
+        packed.extend(gzip(b"<loc>b</loc>"));
+        assert_eq!(gunzip(&packed).unwrap(), b"<loc>a</loc><loc>b</loc>");
+        packed.truncate(packed.len() - 3);
+        assert!(gunzip(&packed).is_err(), "cut off");
+        let bomb = gzip(&vec![b' '; UNPACKED as usize + 1]);
+        let error = gunzip(&bomb).unwrap_err().to_string();
+        assert_eq!(error, "unpacked it has more than 64 MiB");
+    }
 
     #[test]
     fn locations_are_found_and_unescaped() {
