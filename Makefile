@@ -95,7 +95,7 @@ soak: ## Full load without faults: memory, connections and tasks must not grow (
 	./tools/need-redis
 	cargo run --release --locked -p shelflife-hunt -- --soak $(MINUTES) $(ARGS)
 
-guards: ## Remove each guard of the protocol, and each rule of who may see the page, one at a time: its test has to fail (ARGS=--page)
+guards: ## Remove each guard of the protocol, and each rule of who may see the page, one at a time: its test has to fail (ARGS=--page, ARGS=--hunt)
 	./tools/need-redis
 	./tools/guards.sh $(ARGS)
 	$(if $(ARGS),,./tools/guards.sh --page)

@@ -150,3 +150,25 @@ fn a_user_and_tls_are_demanded_by_all_nodes_and_by_those_they_send_keys_to() {
     moving.close();
     assert_eq!(cluster.node(1 - from).cli(&["GET", "foo"]), "v");
 }
+
+#[test]
+fn what_a_replica_was_kept_from_is_lost_with_its_primary() {
+    let mut cluster = Cluster::start(3);
+    let slot = slot_of(b"foo");
+    let old = cluster.primary_of(slot).unwrap();
+    assert!(cluster.serves(old, slot) && !cluster.serves((old + 1) % 3, slot));
+    cluster.node(old).cli(&["SET", "foo", "old"]);
+    let held = cluster.hold_back(old);
+    assert!(!cluster.lag(&held), "nothing has happened");
+    cluster.node(old).cli(&["SET", "foo", "new"]);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !cluster.lag(&held) {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    cluster.kill(old);
+    cluster.let_go_without(held);
+    cluster.settle();
+    let heir = cluster.primary_of(slot).unwrap();
+    assert_eq!(cluster.node(heir).cli(&["GET", "foo"]), "old");
+}
