@@ -58,6 +58,26 @@ fn names(findings: &[Value]) -> BTreeSet<&str> {
         .collect()
 }
 
+/// What it finds once that is just this: on a busy machine a command or a ping may be slow of itself, and then it is asked again.
+fn settled_by(expected: &BTreeSet<&str>, look: impl Fn() -> Vec<Value>) -> Vec<Value> {
+    let mut found = look();
+    for _ in 0..4 {
+        if names(&found) != *expected {
+            found = look();
+        }
+    }
+    assert_eq!(names(&found), *expected, "{found:?}");
+    found
+}
+
+/// The same where nothing was slow on purpose.
+fn settled(server: &RedisServer, url: &str, expected: &BTreeSet<&str>) -> Vec<Value> {
+    settled_by(expected, || {
+        server.cli(&["SLOWLOG", "RESET"]);
+        findings(url, &[])
+    })
+}
+
 fn find<'a>(findings: &'a [Value], check: &str) -> &'a Value {
     let found = findings.iter().find(|it| it["check"] == check);
     found.unwrap_or_else(|| panic!("{check} among {findings:?}"))
@@ -168,14 +188,18 @@ fn each_setting_that_bites_is_told_and_mended_by_its_own_lines() {
     let url = server.url();
     fill(&url, 10);
     let always = BTreeSet::from(ALWAYS);
-    assert_eq!(names(&findings(&url, &[])), always, "nothing else is wrong");
+    settled(&server, &url, &always);
     for (check, severity, set_up) in cases {
-        set_up(&server);
-        let found = findings(&url, &[]);
         let mut expected = always.clone();
         expected.insert(check);
-        assert_eq!(names(&found), expected, "{check}");
-        assert_eq!(find(&found, check)["severity"], *severity, "{found:?}");
+        let mut found = Vec::new();
+        let told = (0..5).any(|_| {
+            server.cli(&["SLOWLOG", "RESET"]);
+            set_up(&server);
+            found = findings(&url, &[]);
+            names(&found) == expected && find(&found, check)["severity"] == *severity
+        });
+        assert!(told, "{check}, {severity}: {found:?}");
         // On a machine under load the server may be slow of itself meanwhile: then the lines are run once more.
         let mut rest = Vec::new();
         let mended = (0..5).any(|_| {
@@ -244,18 +268,18 @@ fn what_is_stored_in_bad_order_is_told_and_mended_by_its_own_lines() {
             s.cli(&["ZADD", "sl1:{default}:members:beats", "1", "77-dead@1000"]);
         }),
     ];
+    let server = well_with(&["--slowlog-log-slower-than", "-1"]);
+    let url = server.url();
+    let always = BTreeSet::from(ALWAYS);
     for (check, set_up) in cases {
-        let server = well_with(&["--slowlog-log-slower-than", "-1"]);
-        let url = server.url();
+        server.cli(&["FLUSHALL"]);
         fill(&url, 10);
         set_up(&server);
-        let always = BTreeSet::from(ALWAYS);
-        let found = findings(&url, &[]);
         let mut expected = always.clone();
         expected.insert(check);
-        assert_eq!(names(&found), expected, "{check}");
+        let found = settled(&server, &url, &expected);
         mend(find(&found, check));
-        assert_eq!(names(&findings(&url, &[])), always, "{check} is mended");
+        settled(&server, &url, &always);
     }
 }
 
@@ -277,7 +301,7 @@ fn a_failed_snapshot_that_stops_all_writes_is_an_error() {
     let refused = run(&["invalidate", "--redis", &url, "--key", "a"]);
     assert_eq!(refused.status.code(), Some(2), "it is one: {refused:?}");
     mend(find(&found, "writes_refused"));
-    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+    settled(&server, &url, &BTreeSet::from(ALWAYS));
 }
 
 #[test]
@@ -299,7 +323,7 @@ fn replicas_without_a_rule_for_a_split_are_told() {
             .cli(&["INFO", "replication"])
             .contains("min_slaves_good_slaves:1")
     });
-    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+    settled(&server, &url, &BTreeSet::from(ALWAYS));
 }
 
 #[test]
@@ -319,9 +343,9 @@ fn a_user_of_its_own_shuts_out_who_has_no_password_and_not_who_runs_the_server()
     let secret = told("REDISCLI_AUTH=");
     let refused = run(&["doctor", "--redis", &url]);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
-    let found = findings(own, &[]);
     // It may not ask for those, and says so.
-    assert_eq!(names(&found), BTreeSet::from(["settings", "slow_commands"]));
+    let unchecked = BTreeSet::from(["settings", "slow_commands"]);
+    let found = settled_by(&unchecked, || findings(own, &[]));
     assert!(
         found.iter().all(|it| it["severity"] == "unchecked"),
         "{found:?}"
@@ -354,7 +378,7 @@ fn the_lines_reach_a_server_that_demands_certificates() {
     for check in ["idle_timeout", "endless_entries"] {
         mend(find(&found, check));
     }
-    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+    settled(&server, &url, &BTreeSet::from(ALWAYS));
     let said = mend(find(&found, "open_server"));
     let own = said
         .lines()
@@ -376,6 +400,11 @@ fn every_node_of_a_cluster_is_asked_and_mended() {
             ..Access::default()
         },
     );
+    for node in 0..cluster.nodes() {
+        // Nobody is killed: a machine that stands still makes no replica take over.
+        let set = ["CONFIG", "SET", "cluster-node-timeout", "15000"];
+        cluster.node(node).cli(&set);
+    }
     let url = cluster.url();
     fill(&url, 10);
     // Not who has the control keys, who would have been asked anyway.
@@ -449,12 +478,10 @@ fn a_right_that_is_missing_is_named_and_what_may_not_be_asked_too() {
             "{missing}"
         );
         mend(missing);
-        let rest = findings(&url, &["--ignore", "log", "--ignore", "members"]);
-        assert_eq!(
-            names(&rest),
-            BTreeSet::from(["open_server", "settings", "slow_commands"]),
-            "{left_out}"
-        );
+        let expected = BTreeSet::from(["open_server", "settings", "slow_commands"]);
+        let rest = settled_by(&expected, || {
+            findings(&url, &["--ignore", "log", "--ignore", "members"])
+        });
         for check in ["settings", "slow_commands"] {
             let it = find(&rest, check);
             assert!(
@@ -463,7 +490,7 @@ fn a_right_that_is_missing_is_named_and_what_may_not_be_asked_too() {
             );
             mend(it);
         }
-        assert_eq!(names(&findings(&url, &[])), BTreeSet::from(["open_server"]));
+        settled(&server, &url, &BTreeSet::from(["open_server"]));
     }
     // Who may do anything by another name is told so, and the lines take it away.
     server.cli(&[
@@ -471,11 +498,8 @@ fn a_right_that_is_missing_is_named_and_what_may_not_be_asked_too() {
     ]);
     let found = findings(&url, &[]);
     mend(find(&found, "rights_excess"));
-    assert_eq!(
-        names(&findings(&url, &[])),
-        BTreeSet::from(["open_server"]),
-        "and leave it the rest"
-    );
+    // And leave it the rest.
+    settled(&server, &url, &BTreeSet::from(["open_server"]));
 }
 
 #[test]
