@@ -225,9 +225,9 @@ async fn a_resync_waits_for_no_node_that_is_away() {
     b.set(key.clone(), 1_u32).await.unwrap();
     invalidate(&b, Invalidation::new().key(&*key)).await;
     cluster.kill(away);
-    let primaries = (0..3).find(|&node| node != control && node != away);
+    let third = (0..3).find(|&node| node != control && node != away);
     let resyncs = b.stats().following.resyncs;
-    cluster.promote(cluster.replicas_of(primaries.unwrap())[0]);
+    cluster.promote(cluster.replicas_of(third.unwrap())[0]);
     until(async || b.stats().following.resyncs > resyncs && trusted(&b)).await;
     assert!(b.engine.owes() > 0, "nobody could be asked");
     cluster.restart(away);
