@@ -17,6 +17,7 @@
 //! write.rs       set
 //! sets.rs        plain sets that wait go as one
 //! invalidate.rs  invalidations, and what this process does about its own
+//! duty.rs        what is finished even if its caller goes away, and where
 //! owed.rs        what has not been confirmed
 //! recent.rs      what was confirmed of late, in case who confirmed it is lost
 //! bundle.rs      several invalidations as few
@@ -58,6 +59,7 @@ pub(crate) mod audit;
 pub(crate) mod bulkhead;
 mod bundle;
 mod due;
+mod duty;
 pub(crate) mod events;
 mod everywhere;
 mod fill;
@@ -132,6 +134,7 @@ pub(crate) struct Engine {
     /// What the cache was built on: where duties go on that are no caller's. `None` for one that was built
     /// outside of any, which has no store that can fail.
     runtime: Option<Handle>,
+    own_thread: duty::OwnThread,
     closed: AtomicBool,
 }
 
@@ -167,6 +170,7 @@ impl Engine {
             longest_window: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             runtime: Handle::try_current().ok(),
+            own_thread: duty::OwnThread::default(),
             closed: AtomicBool::new(false),
             store,
             clock,
@@ -241,15 +245,15 @@ impl Engine {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Runs a duty of the whole process, which outlives the runtime of whoever began it.
+    /// Runs what may take as long as an outage, and is nobody's. Outside of any runtime it is dropped.
     pub(crate) fn spawn_for_good(&self, work: impl Future<Output = ()> + Send + 'static) {
-        match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(work)),
-            None => drop(tokio::spawn(work)),
+        let here = || Handle::try_current().ok();
+        if let Some(runtime) = self.runtime.clone().or_else(here) {
+            runtime.spawn(work);
         }
     }
 
-    /// Runs work that must be finished even if its caller goes away.
+    /// Runs what is the application's on its caller's runtime, whether the caller waits for it or not.
     pub(crate) fn detach<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl Future<Output = T> + Send + 'static,

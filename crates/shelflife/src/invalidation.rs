@@ -1,5 +1,7 @@
 //! An invalidation as a value: built now, carried out later.
 
+use std::collections::HashSet;
+
 use crate::key::{Key, Tag, all_tags};
 use crate::pattern::Pattern;
 
@@ -108,6 +110,30 @@ impl Invalidation {
         );
         (self.keys, self.tags, self.patterns) = (keys, tags, patterns);
         self
+    }
+
+    /// It without what another names.
+    pub(crate) fn without(&self, other: &Self) -> Self {
+        let keys: HashSet<_> = other.keys.iter().collect();
+        let tags: HashSet<_> = other.tags.iter().collect();
+        let patterns: HashSet<_> = other.patterns.iter().collect();
+        let rest = |pattern: &&Pattern| !patterns.contains(pattern);
+        Self {
+            keys: self
+                .keys
+                .iter()
+                .filter(|key| !keys.contains(key))
+                .cloned()
+                .collect(),
+            tags: self
+                .tags
+                .iter()
+                .filter(|tag| !tags.contains(tag))
+                .cloned()
+                .collect(),
+            patterns: self.patterns.iter().filter(rest).cloned().collect(),
+            soft: self.soft,
+        }
     }
 
     fn covers_key(&self, key: &Key<'static>) -> bool {

@@ -31,8 +31,8 @@ use crate::stretches::Stretches;
 
 pub(crate) use error::{StoreError, StoreResult};
 pub(crate) use facts::{
-    Awaited, BeatAnswer, Begun, Body, Call, Entry, Fetched, Filled, Held, Listed, LogEntry,
-    LoggedEvent, Member, Members, Put, SET_AT_ONCE, Slot, Snapshot, Wanted,
+    Awaited, BeatAnswer, Begun, Body, Call, Entry, Fetched, Filled, Held, Invalidated, Left,
+    Listed, LogEntry, LoggedEvent, Member, Members, Put, SET_AT_ONCE, Slot, Snapshot, Wanted,
 };
 
 /// The store of a cache.
@@ -258,17 +258,18 @@ impl Store {
         each_noted!(self, Step::Write, s => s.write(entry, token))
     }
 
-    /// Carries out an invalidation and logs it, with an event if there is one; gives its epoch.
+    /// Carries out an invalidation and logs it, with an event if there is one; gives its epoch, and what a node
+    /// that is out of reach has left undone.
     pub(crate) async fn invalidate(
         &self,
         what: &Arc<Invalidation>,
         event: Option<&LoggedEvent>,
-    ) -> StoreResult<Epoch> {
+    ) -> StoreResult<Invalidated> {
         befalls!(
             self,
             Step::Invalidate,
             match self {
-                Self::Embedded(s) => s.invalidate(what, event),
+                Self::Embedded(s) => s.invalidate(what, event).map(Invalidated::whole),
                 #[cfg(feature = "redis")]
                 Self::Redis(s) => {
                     let invalidating = async {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Engine;
+use super::duty::UnderWay;
 use super::heard::Queue;
 use super::invalidate::finished;
 use super::load::{BoxFuture, panic_text};
@@ -187,7 +188,10 @@ impl Engine {
             payload,
         };
         let engine = self.clone();
-        let work = async move { engine.emit_begun(event, handling).await };
+        // Until its invalidation begins; that sees to it itself.
+        let nothing = Arc::new(Invalidation::new());
+        let under_way = UnderWay::new(self, &nothing, Some(&Arc::new(event.clone())));
+        let work = async move { engine.emit_begun(event, handling, under_way).await };
         finished(self.detach(work).await)
     }
 
@@ -195,9 +199,11 @@ impl Engine {
         self: &Arc<Self>,
         event: LoggedEvent,
         handling: Vec<Handling>,
+        under_way: UnderWay,
     ) -> Result<Epoch, Error> {
         let (what, mut failures) = self.outcomes(handling).await;
         let name = event.name.clone();
+        under_way.is_over();
         let epoch = self.invalidate(what, Some(event)).await?;
         if failures.is_empty() {
             return Ok(epoch);

@@ -124,9 +124,9 @@ impl LeaseGuard {
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        if self.armed && tokio::runtime::Handle::try_current().is_ok() {
+        if self.armed {
             let (engine, key, token) = (self.engine.clone(), self.key.clone(), self.wanted.token);
-            self.engine.detach(async move {
+            self.engine.do_unattended(async move {
                 // If the store is away, the lease ends by its own time.
                 let _ = engine.store.release(&key, token).await;
             });

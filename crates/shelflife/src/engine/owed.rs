@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The 60 s end when the primary answered last, not when its successor is met: a takeover may take longer,
-//! and so may it until the successor can be told.
+//! and so may it until the successor can be told. Where keys lie apart, any primary may be the one that is lost:
+//! there they end when all answered last.
 //!
 //! Both are idempotent: asking again costs a new tick, what it names is loaded once more, and a handler may
 //! see an event twice. Names are bundled. An event stays with the names that were asked for with it: who
@@ -117,6 +118,13 @@ impl Unconfirmed {
         }
     }
 
+    /// What was next has been confirmed but for these names, which are passed over for the rest of this round.
+    pub(super) fn confirmed_but(&mut self, left: Invalidation) {
+        self.confirmed();
+        self.asked.insert(self.refused_names, Request::names(left));
+        self.refused_names += 1;
+    }
+
     /// What was next has failed: it is passed over for the rest of this round.
     pub(super) fn refused(&mut self) {
         if self.refused_names < self.asked.len() {
@@ -201,6 +209,31 @@ pub(super) mod tests {
         );
         assert_eq!(round(&[]), [scan, names(key(1)), first]);
         assert_eq!(unconfirmed.len(), 0);
+    }
+
+    #[test]
+    fn of_what_is_confirmed_in_part_the_rest_is_passed_over_until_the_next_round() {
+        let mut unconfirmed = Unconfirmed::default();
+        let names = Request::names;
+        let both = event(1, "{}");
+        unconfirmed.add(&both);
+        unconfirmed.add(&event(2, "{}"));
+        unconfirmed.begin_round();
+        assert_eq!(unconfirmed.next(), Some(both));
+        unconfirmed.confirmed_but(key(1));
+        assert_eq!(unconfirmed.next(), Some(event(2, "{}")));
+        unconfirmed.confirmed();
+        assert_eq!((unconfirmed.next(), unconfirmed.len()), (None, 1));
+        unconfirmed.add(&names(key(3)));
+        unconfirmed.begin_round();
+        let next = unconfirmed.next().unwrap();
+        assert_eq!(next.what.keys.len(), 2);
+        unconfirmed.confirmed_but(key(1));
+        assert_eq!((unconfirmed.next(), unconfirmed.len()), (None, 1));
+        unconfirmed.begin_round();
+        assert_eq!(unconfirmed.next(), Some(names(key(1))));
+        unconfirmed.confirmed();
+        assert_eq!((unconfirmed.next(), unconfirmed.len()), (None, 0));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::invalidation::Invalidation;
 /// For how long before its last answer a primary may have confirmed what no replica got: its successor is
 /// told of that.
 const RECENT: Duration = Duration::from_secs(60);
+
 /// What was confirmed of late.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
@@ -27,7 +28,8 @@ pub(super) struct Recent {
     /// Events, with the epoch of their entry in the log.
     events: VecDeque<(Moment, Epoch, Request)>,
     events_weight: usize,
-    /// When the primary that is followed answered last. `None` before the first.
+    /// When the primary that is followed answered last, or following began; where keys lie apart, when all
+    /// primaries did. `None` before.
     answered: Option<Moment>,
     /// The clock of the last primary that took over, beyond every tick that its predecessor can have handed
     /// out: what was confirmed before it was confirmed by the one that is lost.
@@ -35,7 +37,12 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// The primary that is followed has answered what was asked of it at that moment.
+    /// Following begins at that moment, though a primary may be away.
+    pub(super) fn followed(&mut self, from: Moment) {
+        self.answered.get_or_insert(from);
+    }
+
+    /// The primary that is followed (where keys lie apart, each) has answered what was asked of it at that moment.
     pub(super) fn answered(&mut self, at: Moment) {
         self.answered = self.answered.max(Some(at));
     }
@@ -207,6 +214,18 @@ mod tests {
         recent.answered(at(107));
         let bundle = recent.succeeded(Epoch::new(1, 9), at(500)).take();
         assert_eq!(bundle, [key(3)]);
+    }
+
+    #[test]
+    fn following_begins_the_minute_once_and_answers_move_it() {
+        let at = |s| Moment(0).plus(Duration::from_secs(s));
+        let mut recent = Recent::default();
+        recent.followed(at(0));
+        recent.add(at(10), &Arc::new(key(1)));
+        recent.followed(at(500));
+        assert_eq!(recent.bundle(at(500)).len(), 1, "nobody has answered");
+        recent.answered(at(71));
+        assert_eq!(recent.bundle(at(500)).len(), 0);
     }
 
     #[test]

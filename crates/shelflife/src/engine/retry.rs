@@ -1,8 +1,11 @@
 //! Invalidations and events asked for again: those that were not confirmed, until they are; and those of
 //! the last minute, when another primary has taken over (PROTOCOL §5, §9).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use super::Engine;
 use super::owed::{Request, Unconfirmed};
@@ -14,7 +17,7 @@ use crate::error::ErrorKind;
 use crate::invalidation::Invalidation;
 #[cfg(test)]
 use crate::probe::Point;
-use crate::store::{LoggedEvent, StoreError, StoreResult};
+use crate::store::{Invalidated, Left, LoggedEvent, StoreError, StoreResult};
 use crate::sync::MutexGuard;
 
 /// Between two attempts.
@@ -55,19 +58,19 @@ impl Engine {
         }
     }
 
-    /// The same for an event, which was confirmed with these names.
+    /// The same for an event, if there is one, which was confirmed with these names.
     pub(super) fn was_told(
         self: &Arc<Self>,
         epoch: Epoch,
         what: &Arc<Invalidation>,
-        event: Arc<LoggedEvent>,
+        event: Option<Arc<LoggedEvent>>,
     ) {
-        if self.store.is_private() {
+        if event.is_none() || self.store.is_private() {
             return;
         }
         let request = Request {
             what: what.clone(),
-            event: Some(event),
+            event,
         };
         let lost = {
             let mut recent = self.recent();
@@ -92,8 +95,10 @@ impl Engine {
         what: &Arc<Invalidation>,
         event: Option<Arc<LoggedEvent>>,
     ) -> bool {
-        self.local.drop_keys(what);
-        self.local.drop_tags(what);
+        self.drop_from_local(|local| {
+            local.drop_keys(what);
+            local.drop_tags(what);
+        });
         // Also of a cache that is closing: it makes one last attempt.
         self.owe(&Request {
             what: what.clone(),
@@ -127,7 +132,13 @@ impl Engine {
                 let Some(engine) = weak.upgrade().filter(|engine| !engine.is_closed()) else {
                     return;
                 };
-                match engine.settle_up().await {
+                // What goes from L1 is dropped here, and values have code of their own for that.
+                let settled = AssertUnwindSafe(engine.settle_up()).catch_unwind().await;
+                let Ok(settled) = settled else {
+                    tracing::error!("asking again for what is not confirmed panicked; it goes on");
+                    continue;
+                };
+                match settled {
                     Err(error) if error.kind == ErrorKind::Denied && !denied => {
                         // That does not pass by itself.
                         tracing::warn!(%error, names = engine.owes(), "not confirmed yet");
@@ -150,7 +161,7 @@ impl Engine {
 
     /// Asks for everything again that has not been confirmed, each once; what fails stays owed. Gives the
     /// first failure: what never succeeds, such as a scan that is not allowed, holds up nothing else. But events
-    /// keep their order while the store is away.
+    /// keep their order where it is for the store to get well.
     ///
     /// # Cancel safety
     ///
@@ -165,23 +176,32 @@ impl Engine {
             let Some(Request { what, event }) = next else {
                 return failure.map_or(Ok(()), Err);
             };
-            let epoch = match self.store.invalidate(&what, event.as_deref()).await {
-                Ok(epoch) => epoch,
-                Err(error) => {
-                    self.unconfirmed().refused();
-                    let passes = error.kind == ErrorKind::Unavailable;
-                    let error = failure.get_or_insert(error);
-                    if event.is_some() && passes {
-                        return Err(error.clone());
+            let Invalidated { epoch, left } =
+                match self.store.invalidate(&what, event.as_deref()).await {
+                    Ok(done) => done,
+                    Err(error) => {
+                        self.unconfirmed().refused();
+                        let passes = error.passes();
+                        let error = failure.get_or_insert(error);
+                        if event.is_some() && passes {
+                            return Err(error.clone());
+                        }
+                        continue;
                     }
-                    continue;
-                }
+                };
+            let done = match &left {
+                Some(left) => Arc::new(what.without(&left.what)),
+                None => what,
             };
-            self.apply_own(epoch, &what).await;
-            if let Some(event) = event {
-                self.was_told(epoch, &what, event);
+            self.apply_own(epoch, &done).await;
+            self.was_told(epoch, &done, event);
+            match left {
+                Some(Left { what, error }) => {
+                    self.unconfirmed().confirmed_but(what);
+                    failure.get_or_insert(error);
+                }
+                None => self.unconfirmed().confirmed(),
             }
-            self.unconfirmed().confirmed();
             bump(&self.counters.invalidations_retried);
             if self.recent().is_lost(epoch) {
                 return Err(replaced());
@@ -210,15 +230,36 @@ impl Engine {
         let parts = self.recent().succeeded(clock, now).take();
         for what in parts {
             let what = Arc::new(what);
-            let epoch = self.store.invalidate(&what, None).await?;
-            if epoch.inc == clock.inc && !epoch.at_least(clock) {
-                return Err(replaced());
-            }
-            self.apply_confirmed(epoch, &what).await;
+            self.again(clock, &what, None).await?;
             bump(&self.counters.invalidations_reissued);
         }
         self.recent().carried_out(now, self.clock.now());
         self.tell_again(clock).await
+    }
+
+    /// Asks a primary that has taken over at `clock`. What another node has, and that one is out of reach, is owed, and
+    /// nobody waits for it here: nobody can read it there meanwhile either; and should the node come back as another one
+    /// than it was, that is a takeover of its own.
+    async fn again(
+        self: &Arc<Self>,
+        clock: Epoch,
+        what: &Arc<Invalidation>,
+        event: Option<&LoggedEvent>,
+    ) -> StoreResult<Epoch> {
+        let Invalidated { epoch, left } = self.store.invalidate(what, event).await?;
+        if epoch.inc == clock.inc && !epoch.at_least(clock) {
+            return Err(replaced());
+        }
+        match left {
+            Some(Left { what: left, error }) => {
+                tracing::warn!(%error, "not carried out again yet");
+                let done = Arc::new(what.without(&left));
+                self.was_not_confirmed(&Arc::new(left));
+                self.apply_confirmed(epoch, &done).await;
+            }
+            None => self.apply_confirmed(epoch, what).await,
+        }
+        Ok(epoch)
     }
 
     /// Another primary has taken over at `clock` and ends that incarnation: what the old one confirmed is dead
@@ -229,9 +270,14 @@ impl Engine {
         self.tell_again(clock).await
     }
 
-    /// The primary that is followed has answered what was asked at `sent`.
+    /// The primary that is followed has answered what was asked at `sent`; where keys lie apart, all primaries have.
     pub(super) fn primary_answered(&self, sent: Moment) {
         self.recent().answered(sent);
+    }
+
+    /// Following begins, whoever answers.
+    pub(super) fn primary_followed(&self, from: Moment) {
+        self.recent().followed(from);
     }
 
     /// The part of it that is events, for a successor that may have begun anew: those that its log does not
@@ -242,11 +288,7 @@ impl Engine {
             if self.store.has_logged(before).await? {
                 continue;
             }
-            let epoch = self.store.invalidate(&what, event.as_deref()).await?;
-            if epoch.inc == clock.inc && !epoch.at_least(clock) {
-                return Err(replaced());
-            }
-            self.apply_confirmed(epoch, &what).await;
+            let epoch = self.again(clock, &what, event.as_deref()).await?;
             let now = self.clock.now();
             self.recent().told_again(before, now, epoch);
         }

@@ -6,19 +6,25 @@
 //! ```
 //!
 //! A lone set is sent at once. Each value counts from its own call, and its caller is told of it alone. Who
-//! goes away meanwhile takes nothing along: a set that is in the line is carried out. What may wait is
-//! bounded, in values and in bytes; beyond, callers wait for room.
+//! goes away meanwhile takes nothing along: a set that is in the line is carried out, or owed as invalidated. What
+//! may wait is bounded, in values and in bytes; beyond, callers wait for room.
+//!
+//! There are two lines: what is called on a runtime that may stand still is carried out there, and nobody from
+//! elsewhere waits for it (see `duty.rs`).
 //!
 //! Must not: decide what a set may keep (that is the store's step).
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Engine;
 use super::ask::Ask;
+use super::duty::UnderWay;
 use super::fill::Prepared;
 use super::invalidate::finished;
 use super::judge::Candidate;
@@ -126,8 +132,10 @@ impl Done {
 
 /// The plain sets of this process.
 pub(crate) struct Sets {
-    /// Held to add or to take.
-    line: Mutex<Line>,
+    /// Of what is carried out on the cache's own runtime. Held to add or to take; so is the other.
+    at_home: Mutex<Line>,
+    /// Of what is carried out on a thread for that.
+    apart: Mutex<Line>,
     /// For so many values.
     room: Arc<Semaphore>,
     /// For so many `UNIT`s of bytes. Asked for after the other by everybody: nobody has this one, and waits.
@@ -139,7 +147,8 @@ pub(crate) struct Sets {
 impl Default for Sets {
     fn default() -> Self {
         Self {
-            line: Mutex::default(),
+            at_home: Mutex::default(),
+            apart: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM)),
             room_in_bytes: Arc::new(Semaphore::new(ROOM_IN_BYTES / UNIT)),
             stretches: Mutex::default(),
@@ -148,8 +157,12 @@ impl Default for Sets {
 }
 
 impl Sets {
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self, apart: bool) -> MutexGuard<'_, Line> {
+        let line = match apart {
+            true => &self.apart,
+            false => &self.at_home,
+        };
+        line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stretches(&self) -> MutexGuard<'_, Stretches> {
@@ -198,7 +211,7 @@ impl Engine {
             let engine = self.clone();
             let values = items.into_iter().map(|item| (call, item)).collect();
             let work = async move { Ok(engine.put(values).await?.epoch) };
-            return finished(self.detach(work).await);
+            return finished(self.see_through(work).await);
         }
         let mut unsent = Unsent {
             engine: self,
@@ -215,23 +228,26 @@ impl Engine {
         Ok(last)
     }
 
-    /// Carries out what waits, one step after the other, until nothing does.
-    async fn carry_out_sets(self: Arc<Self>) {
-        let mut carrying = Carrying {
-            engine: &self,
-            ended: false,
-        };
+    /// Carries out what waits in a line, one step after the other, until nothing does.
+    async fn carry_out_sets(mut carrying: Carrying) {
         loop {
-            let jobs = self.sets.line().next();
+            let (engine, apart) = (&carrying.engine, carrying.apart);
+            let jobs = engine.sets.line(apart).next();
             if jobs.is_empty() {
                 carrying.ended = true;
                 return;
             }
-            self.carry_out_jobs(jobs).await;
+            // Values have code of their own for when they are dropped: what panics in one step ends no other.
+            let step = AssertUnwindSafe(engine.carry_out_jobs(jobs, apart));
+            if step.catch_unwind().await.is_err() {
+                tracing::error!(
+                    "a set panicked, as the drop of a value may: its keys are invalidated"
+                );
+            }
         }
     }
 
-    async fn carry_out_jobs(self: &Arc<Self>, jobs: Vec<Job>) {
+    async fn carry_out_jobs(self: &Arc<Self>, jobs: Vec<Job>, apart: bool) {
         let mut values = Vec::new();
         let mut callers = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -249,15 +265,15 @@ impl Engine {
             let _ = told.send(of_these.map_err(Error::from));
         }
         if let Err(error) = outcome {
-            self.give_up_sets(&error);
+            self.give_up_sets(&error, apart);
         }
     }
 
     /// A step has failed: who has waited for longer than an answer may take does not wait for another one.
-    fn give_up_sets(self: &Arc<Self>, error: &StoreError) {
+    fn give_up_sets(self: &Arc<Self>, error: &StoreError, apart: bool) {
         let now = self.clock.now();
         let late: VecDeque<Job> = {
-            let mut line = self.sets.line();
+            let mut line = self.sets.line(apart);
             let waiting = std::mem::take(&mut line.waiting).into_iter();
             let (late, rest) =
                 waiting.partition(|job| now.since(job.call.at) >= self.settings.timeout);
@@ -279,10 +295,12 @@ impl Engine {
     /// One step of the store, and what this process does about it. Of several values for one key the last call's
     /// counts, as if it had come right behind the others.
     async fn put(self: &Arc<Self>, mut values: Vec<(Call, Item)>) -> StoreResult<Done> {
+        let all: HashSet<_> = values.iter().map(|(_, item)| &item.ask.key).collect();
+        let what = Arc::new(keys_of(all.into_iter()));
+        let under_way = UnderWay::new(self, &what, None);
         let mut seen = HashSet::new();
         values.reverse();
         values.retain(|(_, item)| seen.insert(item.ask.key.clone()));
-        let what = Arc::new(keys_of(values.iter().map(|(_, item)| &item.ask.key)));
         let entries = values.iter().map(|(call, item)| (item.entry(), *call));
         let only_sets = self.sets.stretches().clone();
         let Put {
@@ -293,10 +311,8 @@ impl Engine {
             at_once,
         } = match self.store.set(entries.collect(), &only_sets).await {
             Ok(put) => put,
-            Err(error) => {
-                self.was_not_confirmed(&what);
-                return Err(error);
-            }
+            // Owed by who goes out of scope.
+            Err(error) => return Err(error),
         };
         self.sets.only_sets_between(before, epoch);
         let failed: HashMap<_, _> = failed
@@ -307,6 +323,7 @@ impl Engine {
         if !failed.is_empty() {
             self.was_not_confirmed(&Arc::new(keys_of(failed.keys())));
         }
+        under_way.is_over();
         for ((_, item), stored) in values.into_iter().zip(stored) {
             if failed.contains_key(&item.ask.key) {
                 continue;
@@ -370,13 +387,20 @@ impl Unsent<'_> {
             told,
             room,
         };
+        let ground = self.engine.ground();
         let begins = {
-            let mut line = sets.line();
+            let mut line = sets.line(ground.is_apart);
             line.waiting.push_back(job);
             !std::mem::replace(&mut line.under_way, true)
         };
         if begins {
-            self.engine.detach(self.engine.clone().carry_out_sets());
+            let carrying = Carrying {
+                engine: self.engine.clone(),
+                apart: ground.is_apart,
+                ended: false,
+            };
+            let carried = Engine::carry_out_sets(carrying);
+            self.engine.see_through_on(&ground, carried);
         }
         Ok(answer)
     }
@@ -384,27 +408,33 @@ impl Unsent<'_> {
 
 impl Drop for Unsent<'_> {
     fn drop(&mut self) {
-        if !self.items.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+        if !self.items.is_empty() {
             self.engine.were_not_set(self.items.iter());
         }
     }
 }
 
-/// The duty to carry out what waits. Dropped before the end (its runtime is gone, or it panicked) it leaves
-/// nobody waiting.
-struct Carrying<'a> {
-    engine: &'a Engine,
+/// The duty to carry out what waits in a line. Dropped before the end (its runtime is gone) it leaves nobody
+/// waiting, and what waited owed.
+struct Carrying {
+    engine: Arc<Engine>,
+    apart: bool,
     ended: bool,
 }
 
-impl Drop for Carrying<'_> {
+impl Drop for Carrying {
     fn drop(&mut self) {
-        if !self.ended {
-            let mut line = self.engine.sets.line();
-            line.under_way = false;
-            // Their callers are told that it was dropped.
-            line.waiting.clear();
+        if self.ended {
+            return;
         }
+        // Dropped when the lock is not held: values have code of their own for that.
+        let left = {
+            let mut line = self.engine.sets.line(self.apart);
+            line.under_way = false;
+            std::mem::take(&mut line.waiting)
+        };
+        self.engine
+            .were_not_set(left.iter().flat_map(|job| &job.items));
     }
 }
 
@@ -462,7 +492,7 @@ mod tests {
             cache
                 .engine
                 .sets
-                .line()
+                .line(false)
                 .waiting
                 .iter()
                 .flat_map(|job| &job.items),
@@ -494,7 +524,7 @@ mod tests {
         let largest = cache
             .engine
             .sets
-            .line()
+            .line(false)
             .waiting
             .iter()
             .map(Job::bytes)

@@ -40,6 +40,8 @@ const LOOK_MOST: Duration = Duration::from_secs(1);
 /// so that a steady stream of invalidations is no stream of beats of everyone.
 const TELL_AWAITED: Duration = Duration::from_millis(2);
 const TELL: Duration = Duration::from_millis(50);
+/// How often every primary is asked, where keys lie apart.
+const EVERYONE: Duration = Duration::from_secs(1);
 
 /// Starts the tail of an engine whose store is shared, and waits until the window has opened or the
 /// log was found out of reach.
@@ -72,23 +74,47 @@ async fn follow(engine: Weak<Engine>, first: oneshot::Sender<()>) {
         engine,
         follower: None,
         followed: None,
+        changes: 0,
+        has_judged: false,
         heard: None,
         generation: 0,
         first: Some(first),
     };
-    let mut pause = PAUSE;
+    let mut rest = Rest::default();
     loop {
+        tail.has_judged = false;
         // What goes from L1 is dropped here, and values have code of their own for that.
         match AssertUnwindSafe(tail.session()).catch_unwind().await {
             Ok(Ok(Ended::Gone)) => return,
             // A session that got as far as to need a resync did reach the log.
-            Ok(Ok(Ended::Resync)) => pause = PAUSE,
+            Ok(Ok(Ended::Resync)) => tail.has_judged = true,
             Ok(Err(error)) => tracing::debug!(%error, "the log is out of reach"),
             Err(_) => tail.panicked(),
         }
         tail.first = None;
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-        pause = (pause * 2).min(PAUSE_MOST);
+        let rest = rest.after(tail.has_judged);
+        tokio::time::sleep(rest.mul_f64(0.5 + fastrand::f64())).await;
+    }
+}
+
+/// How long to rest between two sessions: longer and longer while none gets anywhere.
+struct Rest(Duration);
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self(PAUSE)
+    }
+}
+
+impl Rest {
+    /// After a session that followed the log, if only for a while, or did not.
+    fn after(&mut self, followed: bool) -> Duration {
+        if followed {
+            *self = Self::default();
+        }
+        let rest = self.0;
+        self.0 = (rest * 2).min(PAUSE_MOST);
+        rest
     }
 }
 
@@ -106,6 +132,10 @@ struct Tail {
     follower: Option<Follower>,
     /// Whose log was followed last: its incarnation and its primary.
     followed: Option<(u64, String)>,
+    /// How often another primary had been met, wherever, when following began.
+    changes: u64,
+    /// Whether this session has judged an answer to a beat.
+    has_judged: bool,
     /// Up to which tick of the log events have been handed over; `None` before the first resync.
     heard: Option<u64>,
     /// Memory's generation since the last resync: another one closes the window for our beats.
@@ -133,6 +163,9 @@ impl Tail {
         let mut answered = false;
         let mut beat_at = Instant::now() + every;
         let mut told_at = Instant::now();
+        let mut asking = Box::pin(self.ask_everyone());
+        let mut asked = false;
+        let mut ask_at = Instant::now() + EVERYONE;
         loop {
             tokio::select! {
                 entries = &mut reading => {
@@ -162,6 +195,17 @@ impl Tail {
                     }
                     #[cfg(test)]
                     engine.settings.probes.reach(Point::Judged);
+                }
+                all_answered = &mut asking, if !asked => {
+                    asked = true;
+                    if let (Some(at), Some(engine)) = (all_answered, self.engine.upgrade()) {
+                        engine.primary_answered(at);
+                    }
+                }
+                () = tokio::time::sleep_until(ask_at), if asked => {
+                    asking.set(self.ask_everyone());
+                    asked = false;
+                    ask_at = Instant::now() + EVERYONE;
                 }
                 () = tokio::time::sleep_until(beat_at), if answered => {
                     beating.set(self.beat(&line));
@@ -215,6 +259,22 @@ impl Tail {
         async move { Ok((beat.await?, sent.unwrap_or(Moment(0)))) }
     }
 
+    /// Asks each primary, where keys lie apart: any of them may be the one that is lost, and beats are one's alone. Gives
+    /// when they were asked, if all have answered and are who they were when following began.
+    fn ask_everyone(&self) -> impl Future<Output = Option<Moment>> + use<> {
+        let asked = self.engine.upgrade().and_then(|engine| {
+            let now = engine.clock.now();
+            match &engine.store {
+                Store::Redis(store) => Some((now, store.everyone_answers(self.changes))),
+                Store::Embedded(_) => None,
+            }
+        });
+        async move {
+            let (at, answers) = asked?;
+            answers.await.then_some(at)
+        }
+    }
+
     /// PROTOCOL §8, resync: the window closes; a beat as *none* gives the position; then memory begins
     /// there, L1 is dropped, and following begins there.
     async fn resync(&mut self, engine: &Arc<Engine>, line: &LogLine) -> StoreResult<()> {
@@ -237,8 +297,13 @@ impl Tail {
         if let Err(error) = engine.look_at_members().await {
             tracing::debug!(%error, "the members' windows are not known");
         }
-        engine.primary_answered(engine.clock.now());
+        let now = engine.clock.now();
+        engine.primary_followed(now);
+        if is_of_one_primary(engine) {
+            engine.primary_answered(now);
+        }
         self.followed = Some((answer.clock.inc, answer.replid.clone()));
+        self.changes = answer.changes;
         #[cfg(test)]
         engine.settings.probes.reach(Point::Positioned);
         self.generation = engine.begin_at(answer.clock);
@@ -312,7 +377,8 @@ impl Tail {
             sent,
         };
         let verdict = follower.beat(&seen);
-        if verdict != Verdict::Resync {
+        self.has_judged = true;
+        if verdict != Verdict::Resync && is_of_one_primary(engine) {
             engine.primary_answered(sent);
         }
         match verdict {
@@ -327,6 +393,14 @@ impl Tail {
     }
 }
 
+/// Whether who answers beats is all that may be lost.
+fn is_of_one_primary(engine: &Engine) -> bool {
+    match &engine.store {
+        Store::Redis(store) => !store.has_several_primaries(),
+        Store::Embedded(_) => true,
+    }
+}
+
 /// What the primary that is gone had confirmed may be gone with it (PROTOCOL §9). A new incarnation begins
 /// by the policy only once: in another one than was followed, somebody has begun it already.
 async fn make_up_for_the_lost(engine: &Arc<Engine>, clock: Epoch, same: bool) -> StoreResult<()> {
@@ -337,5 +411,22 @@ async fn make_up_for_the_lost(engine: &Arc<Engine>, clock: Epoch, same: bool) ->
             engine.begin_anew(clock).await
         }
         _ => engine.carry_out_again(clock).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_grow_only_while_the_log_is_out_of_reach() {
+        let mut rest = Rest::default();
+        for _ in 0..5 {
+            assert_eq!(rest.after(true), PAUSE, "however many blips there are");
+        }
+        let grown: Vec<Duration> = (0..6).map(|_| rest.after(false)).collect();
+        assert_eq!(grown[0], PAUSE * 2);
+        assert_eq!(grown[5], PAUSE_MOST);
+        assert_eq!(rest.after(true), PAUSE);
     }
 }

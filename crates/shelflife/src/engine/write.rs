@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
 
 use super::Engine;
 use super::ask::Ask;
+use super::duty::UnderWay;
 use super::fill::Prepared;
 use super::invalidate::finished;
 use super::load::Adapted;
@@ -85,7 +85,6 @@ impl Engine {
             token: Some(wanted.token),
             since: Epoch::new(0, 0),
             handed_over: false,
-            runtime: Handle::try_current().ok(),
         };
         let Ask { key, tags, .. } = &writing.ask;
         writing.since = self.store.begin_write(key, tags, keep, wanted).await?;
@@ -95,17 +94,14 @@ impl Engine {
 
     /// Does what nobody waits for: at once if it does not wait itself, as with the embedded store, else in
     /// the background.
-    fn do_unattended(
-        &self,
-        runtime: Option<&Handle>,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub(super) fn do_unattended(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut work = Box::pin(work);
         if self.store.is_private() && (&mut work).now_or_never().is_some() {
             return;
         }
-        if let Some(runtime) = runtime {
-            self.tasks.spawn_on(work, runtime);
+        let ground = self.ground();
+        if ground.is_there() {
+            self.see_through_on(&ground, work);
         }
     }
 }
@@ -120,8 +116,6 @@ pub(crate) struct Writing {
     since: Epoch,
     /// Whether a caller has it, and may have written the source.
     handed_over: bool,
-    /// Where what a drop asks for is done: it may happen anywhere.
-    runtime: Option<Handle>,
 }
 
 impl Writing {
@@ -145,8 +139,9 @@ impl Writing {
             return Err(Error::new(ErrorKind::Closed, "the write has ended"));
         };
         let (engine, key) = (self.engine.clone(), self.ask.key.clone());
+        let what = Arc::new(keys_of(std::iter::once(&key)));
+        let under_way = UnderWay::new(&engine, &what, None);
         let work = async move {
-            let what = Arc::new(keys_of(std::iter::once(&key)));
             let entry = Entry {
                 key,
                 meta,
@@ -156,15 +151,14 @@ impl Writing {
             match engine.store.write(entry, token).await {
                 Ok((epoch, stored)) => {
                     engine.apply_own(epoch, &what).await;
+                    under_way.is_over();
                     Ok((epoch, stored))
                 }
-                Err(error) => {
-                    engine.was_not_confirmed(&what);
-                    Err(error.into())
-                }
+                // Owed by who goes out of scope.
+                Err(error) => Err(error.into()),
             }
         };
-        finished(self.engine.detach(work).await)
+        finished(self.engine.see_through(work).await)
     }
 
     /// Withdraws the announcement: the source is as it was.
@@ -176,11 +170,10 @@ impl Writing {
 
     fn give_back(&self, token: Token) {
         let (engine, key) = (self.engine.clone(), self.ask.key.clone());
-        self.engine
-            .do_unattended(self.runtime.as_ref(), async move {
-                // If the store is away, it ends by its own time.
-                let _ = engine.store.release(&key, token).await;
-            });
+        self.engine.do_unattended(async move {
+            // If the store is away, it ends by its own time.
+            let _ = engine.store.release(&key, token).await;
+        });
     }
 }
 
@@ -194,11 +187,12 @@ impl Drop for Writing {
         }
         let engine = self.engine.clone();
         let what = Arc::new(keys_of(std::iter::once(&self.ask.key)));
-        self.engine
-            .do_unattended(self.runtime.as_ref(), async move {
-                // What fails is asked for again by then.
-                let _ = engine.carry_out(what, None).await;
-            });
+        let under_way = UnderWay::new(&engine, &what, None);
+        self.engine.do_unattended(async move {
+            // What fails is asked for again by then.
+            let _ = engine.carry_out(what, None).await;
+            under_way.is_over();
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use shelflife_testkit::{Access, Cluster, Reply, slot_of};
 
 use super::*;
+use crate::clock::ManualClock;
 use crate::store::Store;
 
 /// Three primaries whose replicas never take over: what a node has is out of reach while it is down.
@@ -56,24 +57,27 @@ fn calm() -> Cluster {
 }
 
 async fn process(cluster: &Cluster) -> Cache {
-    process_with(cluster, Duration::from_secs(60), PATIENT).await
+    built(builder(cluster, Duration::from_secs(60)).timeout(PATIENT)).await
 }
 
 /// One that asks nodes that are away.
 async fn hasty(cluster: &Cluster) -> Cache {
-    process_with(cluster, Duration::from_secs(60), TIMEOUT).await
+    built(builder(cluster, Duration::from_secs(60))).await
 }
 
-async fn process_with(cluster: &Cluster, window: Duration, timeout: Duration) -> Cache {
-    let cache = Cache::builder()
+fn builder(cluster: &Cluster, window: Duration) -> Builder {
+    Cache::builder()
         .url(cluster.url())
         .namespace("test")
         .jitter(0.0)
         .setting("early", "0")
         .ttl(Duration::from_secs(3600))
-        .timeout(timeout)
-        .window(window);
-    let cache = soon(cache.build()).await.unwrap();
+        .timeout(TIMEOUT)
+        .window(window)
+}
+
+async fn built(builder: Builder) -> Cache {
+    let cache = soon(builder.build()).await.unwrap();
     until(async || trusted(&cache)).await;
     cache
 }
@@ -182,7 +186,7 @@ async fn a_scan_passes_no_primary_by() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_that_comes_back_with_older_data_is_another_one() {
     let mut cluster = alone();
-    let b = process_with(&cluster, Duration::from_secs(1), TIMEOUT).await;
+    let b = built(builder(&cluster, Duration::from_secs(1))).await;
     let control = control_node(&cluster);
     let key = key_on(&cluster, |node| node != control);
     let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
@@ -198,6 +202,65 @@ async fn a_primary_that_comes_back_with_older_data_is_another_one() {
     let name = entry(&key);
     let exists = || cluster.node(node).command(&[b"EXISTS", name.as_bytes()]);
     until(async || exists() == Reply::Int(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_minute_stands_still_while_a_primary_is_away() {
+    let mut cluster = alone();
+    let clock = ManualClock::new();
+    let b = built(builder(&cluster, Duration::from_secs(1)).clock(&clock)).await;
+    let control = control_node(&cluster);
+    let key = key_on(&cluster, |node| node != control);
+    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    b.set(key.clone(), 1_u32).await.unwrap();
+    cluster.node(node).cli(&["SAVE"]);
+    invalidate(&b, Invalidation::new().key(&*key)).await;
+    cluster.kill(node);
+    clock.advance(Duration::from_secs(61));
+    // The clock's own node answers all the while: the first of these was sent after that.
+    let judged = b.engine.settings.probes.count(Point::Judged);
+    until(async || b.engine.settings.probes.count(Point::Judged) >= judged + 3).await;
+    let resyncs = b.stats().following.resyncs;
+    cluster.restart(node);
+    until(async || b.stats().following.resyncs > resyncs).await;
+    assert_eq!(b.entry(key).strict().get::<u32>().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_resync_waits_for_no_node_that_is_away() {
+    let mut cluster = alone();
+    let b = built(builder(&cluster, Duration::from_secs(1))).await;
+    let control = control_node(&cluster);
+    let key = key_on(&cluster, |node| node != control);
+    let away = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    b.set(key.clone(), 1_u32).await.unwrap();
+    invalidate(&b, Invalidation::new().key(&*key)).await;
+    cluster.kill(away);
+    let third = (0..3).find(|&node| node != control && node != away);
+    let resyncs = b.stats().following.resyncs;
+    cluster.promote(cluster.replicas_of(third.unwrap())[0]);
+    until(async || b.stats().following.resyncs > resyncs && trusted(&b)).await;
+    assert!(b.engine.owes() > 0, "nobody could be asked");
+    cluster.restart(away);
+    until(async || b.engine.owes() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_scan_is_not_confirmed_while_a_slot_has_no_node() {
+    let mut cluster = alone();
+    let b = process(&cluster).await;
+    let control = control_node(&cluster);
+    let key = key_on(&cluster, |node| node != control);
+    let away = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    b.set(key.clone(), 1_u32).await.unwrap();
+    cluster.stop(away);
+    // For so long that the map has it no more.
+    reaches(&b, 2).await;
+    let scan = Invalidation::new().pattern("us*:*");
+    soon(b.invalidate(scan)).await.unwrap_err();
+    cluster.wake(away);
+    until(async || b.engine.owes() == 0).await;
+    assert_eq!(cluster.node(away).cli(&["EXISTS", &entry(&key)]), "0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -267,6 +267,28 @@ impl Link {
         }
     }
 
+    /// Which of these are on one node, by number. Those whose slot nobody has are together.
+    pub(super) fn by_primary(&self, names: &[String]) -> Vec<Vec<usize>> {
+        match &self.nodes {
+            Nodes::One(_) => vec![(0..names.len()).collect()],
+            Nodes::Many(cluster) => cluster.by_primary(names),
+        }
+    }
+
+    /// Whether every slot has a primary, and each of them answers now. Where one server has all, it is not asked.
+    pub(super) fn everyone_answers(&self) -> impl Future<Output = bool> + Send + use<> {
+        let asked = match &self.nodes {
+            Nodes::One(_) => None,
+            Nodes::Many(cluster) => Some(cluster.everyone_answers()),
+        };
+        async move {
+            match asked {
+                Some(asked) => asked.await,
+                None => false,
+            }
+        }
+    }
+
     /// How many primaries there are to scan.
     pub(super) fn primaries(&self) -> usize {
         match &self.nodes {
@@ -298,6 +320,8 @@ pub(super) struct Layout {
     /// All primaries, those without a slot too.
     pub(super) primaries: Vec<(String, u16)>,
     pub(super) is_moving: bool,
+    /// Whether every slot has a primary.
+    pub(super) is_whole: bool,
     /// Another one when it was otherwise meanwhile, though it may be the same again.
     pub(super) version: u64,
 }

@@ -60,6 +60,18 @@ impl RedisStore {
 }
 
 impl RedisStore {
+    /// Whether keys lie apart, and so any primary may be lost on its own.
+    pub(crate) fn has_several_primaries(&self) -> bool {
+        self.link.is_apart()
+    }
+
+    /// Whether every primary answers now, and no other one has been met than after so many changes.
+    pub(crate) fn everyone_answers(&self, known: u64) -> impl Future<Output = bool> + Send + use<> {
+        let (answers, changes) = (self.link.everyone_answers(), self.link.changes());
+        // Looked at behind the answers: who is another one is counted before it is asked for anything.
+        async move { answers.await && changes.load(Ordering::SeqCst) == known }
+    }
+
     /// Takes a member off the list.
     pub(crate) async fn leave(&self, member: &str) -> StoreResult<()> {
         let mut pipeline = redis::pipe();
@@ -217,13 +229,15 @@ impl LogLine {
             probes.pause(crate::probe::Point::Beaten).await;
             let answer = reply::answer("beat", value)?;
             let last_logged = answer.word.as_deref().and_then(|w| w.parse().ok());
+            let changes = changes.load(Ordering::SeqCst);
             Ok(BeatAnswer {
                 clock: answer.clock,
                 last_logged: last_logged.unwrap_or(0),
                 // Entries may be on other nodes than the clock: theirs count as well. And where another connection has
                 // found the primary replaced that answers here, this one is to be left.
-                replid: format!("{}+{}", answer.replid, changes.load(Ordering::SeqCst)),
+                replid: format!("{}+{changes}", answer.replid),
                 server_ms: answer.server_ms,
+                changes,
             })
         };
         self.befalls(beating)

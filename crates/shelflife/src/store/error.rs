@@ -10,6 +10,8 @@ pub(crate) struct StoreError {
     pub(crate) message: String,
     /// The server doesn't know the script: send its text.
     pub(crate) no_script: bool,
+    /// It was answered, and is about the server as it is now: not about what was asked.
+    pub(crate) of_server: bool,
 }
 
 impl StoreError {
@@ -18,11 +20,17 @@ impl StoreError {
             kind,
             message: message.into(),
             no_script: false,
+            of_server: false,
         }
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
+    }
+
+    /// Whether it passes when the store gets well, whatever was asked.
+    pub(crate) fn passes(&self) -> bool {
+        self.kind == ErrorKind::Unavailable || self.of_server
     }
 }
 

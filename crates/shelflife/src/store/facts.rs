@@ -201,6 +201,27 @@ pub(crate) struct Put {
     pub(crate) at_once: bool,
 }
 
+/// What an invalidation did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalidated {
+    pub(crate) epoch: Epoch,
+    /// What is not done: where keys lie apart, what a node has that is out of reach.
+    pub(crate) left: Option<Left>,
+}
+
+/// What of an invalidation is not done, and why. The rest is, its event included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) what: Invalidation,
+    pub(crate) error: StoreError,
+}
+
+impl Invalidated {
+    pub(crate) fn whole(epoch: Epoch) -> Self {
+        Self { epoch, left: None }
+    }
+}
+
 /// What goes into the log beside an invalidation: a name and a JSON payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedEvent {
@@ -238,6 +259,8 @@ pub(crate) struct BeatAnswer {
     pub(crate) replid: String,
     /// Its time in ms.
     pub(crate) server_ms: u64,
+    /// How often another primary had been met, wherever.
+    pub(crate) changes: u64,
 }
 
 /// A process that follows the log.

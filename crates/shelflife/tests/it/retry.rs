@@ -5,15 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::poll;
-use shelflife::chaos::{Faults, Target};
-use shelflife::{Builder, Cache, ErrorKind, Event, Invalidation, ManualClock};
+use shelflife::chaos::{Faults, Guard, Target};
+use shelflife::{Builder, Cache, ErrorKind, Event, Invalidation, ManualClock, Tier};
 use shelflife_testkit::{Proxy, RedisServer};
+use tokio::runtime::Runtime;
 
+use crate::fused::Fused;
 use crate::gate::{soon, until};
 use crate::stores::PATIENT;
 
 /// For who is behind a wire that is frozen.
 const TIMEOUT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
 
 fn builder(url: String) -> Builder {
     Cache::builder()
@@ -195,6 +198,144 @@ async fn what_fails_while_the_cache_is_closing_is_in_the_last_attempt() {
     // It is among what closing waits for, so the last attempt comes after it, and finds the wire thawed.
     assert_eq!(tokio::join!(closing, thaw), (0, ErrorKind::Unavailable));
     assert!(!holds(&other, "users:1").await);
+}
+
+/// A runtime whose threads are called so, to be blown on.
+fn runtime_called(name: &str) -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let builder = builder.worker_threads(2).thread_name(name).enable_all();
+    builder.build().unwrap()
+}
+
+/// Has a value in L1 whose drop panics on such a thread.
+async fn hold_fused(cache: &Cache, key: &str) {
+    let held =
+        || async { cache.entry(key).lookup::<Fused>().await.status.tier() == Some(Tier::L1) };
+    until(held).await;
+}
+
+/// Has the log tell a process nothing any more: what goes from its L1 goes by its own hand.
+async fn deafen(faults: &Faults) -> Guard {
+    let deaf = faults.on(Target::Log).freeze();
+    // One session, a read and a beat, has been given up: nothing is under way that was asked before.
+    until(|| async { deaf.struck() >= 3 }).await;
+    deaf
+}
+
+#[test]
+fn a_value_that_panics_when_it_is_dropped_ends_no_retry() {
+    let server = RedisServer::start();
+    runtime_called("owed").block_on(async {
+        let faults = Faults::new();
+        let one = builder(server.url()).chaos(&faults).window(LONG);
+        let one = one.build().await.unwrap();
+        let other = builder(server.url()).without_tail().build().await.unwrap();
+        other.set("k", Fused::on("owed")).await.unwrap();
+        let _deaf = deafen(&faults).await;
+        for round in 0..2 {
+            let away = faults.on(Target::Writes).error();
+            soon(one.delete("k")).await.unwrap_err();
+            if round == 0 {
+                hold_fused(&one, "k").await;
+            }
+            drop(away);
+            until(|| async { one.stats().unconfirmed == 0 }).await;
+            assert!(Fused::is_blown("owed"));
+            assert!(other.entry("k").strict().get::<Fused>().await.is_none());
+        }
+    });
+}
+
+#[test]
+fn what_is_confirmed_is_told_so_though_a_value_panics_when_it_is_dropped() {
+    let server = RedisServer::start();
+    runtime_called("confirmed").block_on(async {
+        let faults = Faults::new();
+        let one = builder(server.url()).chaos(&faults).window(LONG);
+        let one = one.build().await.unwrap();
+        let other = builder(server.url()).without_tail().build().await.unwrap();
+        other.set("k", Fused::on("confirmed")).await.unwrap();
+        other.set("l", 1_u32).await.unwrap();
+        let _deaf = deafen(&faults).await;
+        hold_fused(&one, "k").await;
+        let dead = Invalidation::new().key("k").key("l");
+        soon(one.invalidate(dead)).await.unwrap();
+        assert!(Fused::is_blown("confirmed"));
+        assert_eq!(one.get::<u32>("l").await, None);
+    });
+}
+
+/// What ends with the runtime of its caller, which is of one thread.
+async fn cut_short(cache: &Cache, struck: impl Fn() -> u64 + Send + 'static) {
+    let cache = cache.clone();
+    let thread = std::thread::spawn(move || {
+        let caller = current_thread();
+        caller.block_on(async {
+            let begun = async {
+                let both = futures_util::future::join(
+                    cache.delete("users:1"),
+                    cache.set("users:2", 2_u32),
+                );
+                let _ = both.await;
+            };
+            let at_work = until(|| async { struck() >= 2 });
+            let begun = std::pin::pin!(begun);
+            let at_work = std::pin::pin!(at_work);
+            futures_util::future::select(begun, at_work).await;
+        });
+    });
+    tokio::task::spawn_blocking(move || thread.join().unwrap())
+        .await
+        .unwrap();
+}
+
+fn current_thread() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_is_finished_though_the_runtime_of_who_asked_has_ended() {
+    let server = RedisServer::start();
+    let faults = Faults::new();
+    let one = builder(server.url()).chaos(&faults).timeout(LONG).build();
+    let one = one.await.unwrap();
+    let other = builder(server.url()).without_tail().build().await.unwrap();
+    other.set("users:1", 1_u32).await.unwrap();
+    let held = Arc::new(faults.on(Target::Writes).freeze());
+    let struck = held.clone();
+    cut_short(&one, move || struck.struck()).await;
+    assert!(holds(&other, "users:1").await);
+    drop(held);
+    until(|| async { !holds(&other, "users:1").await && holds(&other, "users:2").await }).await;
+    assert_eq!(one.stats().unconfirmed, 0);
+}
+
+#[test]
+fn what_was_begun_is_owed_where_its_own_runtime_has_ended() {
+    let server = RedisServer::start();
+    let faults = Faults::new();
+    let home = current_thread();
+    let cache = home.block_on(builder(server.url()).chaos(&faults).timeout(LONG).build());
+    let cache = cache.unwrap();
+    let held = faults.on(Target::Writes).freeze();
+    home.block_on(async {
+        let mut all = Vec::new();
+        for n in 0..3_u32 {
+            all.push(tokio::spawn({
+                let cache = cache.clone();
+                async move { cache.set(format!("set:{n}"), n).await }
+            }));
+        }
+        all.push(tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.delete("users:1").await }
+        }));
+        until(|| async { held.struck() >= 2 && cache.stats().sets_waiting == 3 }).await;
+    });
+    drop(home);
+    let stats = cache.stats();
+    assert_eq!((stats.unconfirmed, stats.sets_waiting), (4, 0));
 }
 
 /// A primary, and a replica of it that has all that it had.

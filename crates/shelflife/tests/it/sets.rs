@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{MaybeDone, join_all, maybe_done};
 use futures_util::poll;
+use shelflife::chaos::{Faults, Target};
 use shelflife::{Cache, ErrorKind, Invalidation};
 use shelflife_testkit::Proxy;
 
@@ -150,6 +151,102 @@ async fn who_goes_away_before_there_was_room_leaves_nothing_that_may_be_outdated
     until(async || kept(&bench, 0, 4096).await == 4096).await;
     until(async || cache.entry("late").strict().get::<u32>().await.is_none()).await;
     assert_eq!(cache.stats().sets_waiting, 0);
+}
+
+#[test]
+fn so_it_is_outside_of_a_runtime() {
+    let mut bench = Bench::redis();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (wire, cache) = runtime.block_on(behind(&mut bench));
+    let (full, late) = runtime.block_on(async {
+        cache.set("late", 1_u32).await.unwrap();
+        wire.freeze(true);
+        let full = call(cache.set_many((0..4096_u32).map(|n| (format!("k:{n}"), n)))).await;
+        (full, call(cache.set("late", 2_u32)).await)
+    });
+    drop(late);
+    assert_eq!(cache.stats().unconfirmed, 1);
+    wire.freeze(false);
+    runtime.block_on(async {
+        ended(full).await.unwrap();
+        until(async || cache.entry("late").strict().get::<u32>().await.is_none()).await;
+    });
+}
+
+/// A thread with a runtime of its own, which goes on only while the thread waits in it: it sets a key, then waits in it
+/// no more until it is let go.
+fn set_and_stand_still(cache: &Cache, key: &'static str) -> Standing {
+    let (cache, (go, gone)) = (cache.clone(), std::sync::mpsc::channel::<()>());
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let _ = tell.send(runtime.block_on(cache.set(key, 1_u32)).is_ok());
+        let _ = gone.recv();
+    });
+    Standing { told, _go: go }
+}
+
+struct Standing {
+    told: tokio::sync::oneshot::Receiver<bool>,
+    _go: std::sync::mpsc::Sender<()>,
+}
+
+/// One sets, and while that is under way another, each on a runtime that stands still afterwards.
+async fn set_one_behind_the_other(cache: &Cache, faults: &Faults) {
+    let held = faults.on(Target::Writes).freeze();
+    let first = set_and_stand_still(cache, "first");
+    until(async || held.struck() > 0).await;
+    let second = set_and_stand_still(cache, "second");
+    until(async || cache.stats().sets_waiting == 2).await;
+    drop(held);
+    assert!(soon(first.told).await.unwrap());
+    assert!(soon(second.told).await.unwrap());
+    for key in ["first", "second"] {
+        assert_eq!(cache.entry(key).strict().get::<u32>().await, Some(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_runtime_that_stands_still() {
+    let bench = Bench::redis();
+    let faults = Faults::new();
+    let builder = bench.builder().timeout(LONG).window(LONG).chaos(&faults);
+    set_one_behind_the_other(&builder.build().await.unwrap(), &faults).await;
+}
+
+#[tokio::test]
+async fn nor_where_the_cache_was_built_on_a_runtime_of_one_thread() {
+    let bench = Bench::redis();
+    let faults = Faults::new();
+    let builder = bench.builder().timeout(LONG).window(LONG).chaos(&faults);
+    set_one_behind_the_other(&builder.build().await.unwrap(), &faults).await;
+}
+
+#[test]
+fn nor_for_that_on_which_the_cache_was_built() {
+    let bench = Bench::redis();
+    let faults = Faults::new();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let home = runtime.enable_all().build().unwrap();
+    let builder = bench
+        .builder()
+        .timeout(Duration::from_millis(300))
+        .chaos(&faults);
+    let cache = home.block_on(builder.build()).unwrap();
+    let held = faults.on(Target::Writes).freeze();
+    home.block_on(async {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.set("first", 1_u32).await });
+        until(async || held.struck() > 0).await;
+    });
+    // It stands still from now on, and with it the connections.
+    let elsewhere = tokio::runtime::Runtime::new().unwrap();
+    let refused = elsewhere
+        .block_on(soon(cache.set("second", 2_u32)))
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(cache.stats().unconfirmed, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

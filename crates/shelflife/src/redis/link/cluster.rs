@@ -15,6 +15,7 @@
 
 mod refresh;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -218,12 +219,38 @@ impl Cluster {
         Ok(all)
     }
 
+    /// Which of these are on one node, by number.
+    pub(super) fn by_primary(&self, names: &[String]) -> Vec<Vec<usize>> {
+        let map = self.shared.map();
+        let mut all: BTreeMap<Option<&Address>, Vec<usize>> = BTreeMap::new();
+        for (at, name) in names.iter().enumerate() {
+            let owner = map.owner_of(slot_of(name)).map(|(address, _)| address);
+            all.entry(owner).or_default().push(at);
+        }
+        all.into_values().collect()
+    }
+
+    /// Whether every slot has a primary, as far as is known, and each of them answers now.
+    pub(super) fn everyone_answers(&self) -> impl Future<Output = bool> + Send + use<> {
+        // One map for both: nobody is passed by because it was not in it yet, or no more.
+        let map = self.shared.map();
+        async move {
+            let ping = redis::cmd("PING");
+            let asked = map
+                .nodes
+                .iter()
+                .map(async |(_, node)| node.ask(&ping, false).await);
+            map.is_whole() && try_join_all(asked).await.is_ok()
+        }
+    }
+
     /// Asks every primary whether a slot of its own is on its way; only it knows.
     pub(super) async fn layout(&self) -> StoreResult<Layout> {
         self.shared.refresh().await?;
         let map = self.shared.map();
         let mut layout = Layout {
             version: map.version,
+            is_whole: map.is_whole(),
             ..Layout::default()
         };
         for (address, node) in &map.nodes {

@@ -156,13 +156,50 @@ pub(super) fn server_error(error: &RedisError) -> StoreError {
         ) => StoreError::unavailable(error.to_string()),
         // One that has lost its replicas, and must not write until they are back.
         _ if error.code() == Some("NOREPLICAS") => StoreError::unavailable(error.to_string()),
-        _ => StoreError::new(ErrorKind::Store, error.to_string()),
+        _ => StoreError {
+            // A disk that is full, a script of somebody else that does not end, no memory.
+            of_server: matches!(error.code(), Some("MISCONF" | "BUSY" | "OOM")),
+            ..StoreError::new(ErrorKind::Store, error.to_string())
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_was_asked_wrongly() {
+        let said = |line: &str| {
+            let value = redis::parse_redis_value(line.as_bytes()).unwrap();
+            server_error(&value.extract_error().unwrap_err())
+        };
+        for line in [
+            "-MISCONF Redis is configured to save RDB snapshots\r\n",
+            "-BUSY Redis is busy running a script.\r\n",
+            "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+        ] {
+            let error = said(line);
+            assert_eq!(
+                (error.kind, error.passes()),
+                (ErrorKind::Store, true),
+                "{line}"
+            );
+        }
+        for line in [
+            "-LOADING Redis is loading\r\n",
+            "-NOREPLICAS Not enough\r\n",
+        ] {
+            assert_eq!(said(line).kind, ErrorKind::Unavailable, "{line}");
+        }
+        for line in [
+            "-WRONGTYPE Operation against a key\r\n",
+            "-NOPERM this user has no permissions\r\n",
+            "-ERR unknown command\r\n",
+        ] {
+            assert!(!said(line).passes(), "{line}");
+        }
+    }
 
     #[test]
     fn versions_are_checked_for_both_servers() {

@@ -9,7 +9,7 @@ use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
 use crate::redis::reply::Answer;
 use crate::redis::scripts;
-use crate::store::{LoggedEvent, StoreError, StoreResult};
+use crate::store::{Invalidated, LoggedEvent, StoreError, StoreResult};
 
 /// How long the record of a tag is kept that an invalidation created: longer than most entries live.
 const TAG_KEEP: Duration = Duration::from_secs(24 * 3600);
@@ -24,15 +24,18 @@ impl RedisStore {
         &self,
         what: &Invalidation,
         event: Option<&LoggedEvent>,
-    ) -> StoreResult<Epoch> {
+    ) -> StoreResult<Invalidated> {
         let parts = parts(what);
         for _ in 0..3 {
             let done = match self.link.is_apart() {
                 true => self.invalidate_apart(&parts, event).await?,
-                false => self.invalidate_once(&parts, event).await?,
+                false => {
+                    let once = self.invalidate_once(&parts, event).await?;
+                    once.map(Invalidated::whole)
+                }
             };
-            if let Some(epoch) = done {
-                return Ok(epoch);
+            if let Some(done) = done {
+                return Ok(done);
             }
         }
         Err(StoreError::unavailable(

@@ -86,6 +86,11 @@ impl Map {
         self.nodes.get(usize::from(at))
     }
 
+    /// Whether every slot has a primary.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.owner.contains(&NOBODY)
+    }
+
     fn at(&self, address: &Address) -> Option<Arc<Node>> {
         let mut all = self.nodes.iter().chain(&self.beside);
         let found = all.find(|(other, _)| other == address);
@@ -420,9 +425,8 @@ fn going(weak: &Weak<Shared>) -> Option<Arc<Shared>> {
 /// How long the map is good for; `None` when nobody wants it any more.
 fn pause(weak: &Weak<Shared>) -> Option<Duration> {
     let map = going(weak)?.map();
-    let is_well = !map.nodes.is_empty()
-        && map.nodes.iter().all(|(_, node)| node.is_up())
-        && !map.owner.contains(&NOBODY);
+    let is_well =
+        !map.nodes.is_empty() && map.nodes.iter().all(|(_, node)| node.is_up()) && map.is_whole();
     Some(if is_well { CALM } else { WORRIED })
 }
 

@@ -2,89 +2,232 @@
 
 use std::borrow::Cow;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::super::RedisStore;
 use super::super::invalidate::same;
 use super::super::scan::{PAGE, may_match};
-use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
 use crate::pattern::Pattern;
 use crate::redis::link::{At, Layout};
 use crate::redis::reply::Answer;
 use crate::redis::scripts;
-use crate::store::{Listed, LoggedEvent, StoreResult};
+use crate::store::{Invalidated, Left, Listed, LoggedEvent, StoreError, StoreResult};
 
-/// What must be the same before entries are removed and after that has been logged.
-#[derive(PartialEq, Eq)]
-struct Seen {
-    /// Of each node that has entries which are to go, where it is and which life of a primary it has.
-    primaries: Vec<(String, String)>,
-    layout: Layout,
+/// What must be the same before entries are removed and after that has been logged: of each node that has some
+/// which are to go, where it is and which life of a primary it has.
+type Primaries = Vec<(String, String)>;
+
+/// Keys that are on one node.
+struct Group {
+    part: Invalidation,
+    before: Primaries,
+}
+
+/// Patterns, whose matches are anywhere.
+struct Scan {
+    part: Invalidation,
+    before: (Primaries, Layout),
+}
+
+/// What could not be done, and why not the first of it.
+#[derive(Default)]
+struct Undone {
+    what: Invalidation,
+    error: Option<StoreError>,
+}
+
+impl Undone {
+    fn add(&mut self, part: Invalidation, error: StoreError) {
+        self.what.keys.extend(part.keys);
+        self.what.patterns.extend(part.patterns);
+        self.error.get_or_insert(error);
+    }
+
+    /// Keeps what was done, and takes the rest.
+    fn sort<T>(&mut self, all: Vec<(Invalidation, StoreResult<T>)>) -> Vec<(Invalidation, T)> {
+        let mut done = Vec::with_capacity(all.len());
+        for (part, got) in all {
+            match got {
+                Ok(got) => done.push((part, got)),
+                Err(error) => self.add(part, error),
+            }
+        }
+        done
+    }
 }
 
 impl RedisStore {
-    /// PROTOCOL §5 and §6, all parts one after another. `None` when a primary, the incarnation or, of a scan, the
-    /// layout is not the same all along: what was removed may have come back, or been missed.
+    /// PROTOCOL §5 and §6, all parts one after another. What a node has that is out of reach is left, and holds up
+    /// nothing else: each node is looked at before anything is announced, removed or logged. `None` when a primary, the
+    /// incarnation or, of a scan, the layout is not the same all along: what was removed may have come back, or been
+    /// missed.
     pub(in crate::redis::steps) async fn invalidate_apart(
         &self,
         parts: &[Cow<'_, Invalidation>],
         event: Option<&LoggedEvent>,
-    ) -> StoreResult<Option<Epoch>> {
+    ) -> StoreResult<Option<Invalidated>> {
         let mut first: Option<Answer> = None;
         let mut clock = None;
+        let mut undone = Undone::default();
         for (at, part) in parts.iter().enumerate() {
-            if !part.keys.is_empty() {
-                // A set that is carried out meanwhile would not be met by what removes them: it finds this.
-                let keys = part.keys.iter().map(|key| key.as_str());
-                let announced = self.log_keys("G", keys).await?;
+            let groups = self.groups(part, &mut undone).await;
+            let scan = self.scan_of(part, &mut undone).await;
+            for announced in self.announce(&groups, scan.as_ref()).await? {
                 if !same(&mut first, announced) {
                     return Ok(None);
                 }
             }
-            let before = self.seen(part).await?;
-            self.remove_keys(part).await?;
-            for pattern in &part.patterns {
-                self.remove_matches(pattern).await?;
-                if before.layout.is_moving {
-                    // What went from a node that was still to be looked at to one that had been is there now.
-                    self.remove_matches(pattern).await?;
-                }
-            }
+            let groups = self.remove_groups(groups, &mut undone).await;
+            let scan = self.remove_scan(scan, &mut undone).await;
             #[cfg(test)]
             self.probes.pause(crate::probe::Point::Scanned).await;
             let event = event.filter(|_| at + 1 == parts.len());
-            let answer = self.invalidate_control(part, event).await?;
+            let done = Invalidation {
+                keys: groups
+                    .iter()
+                    .flat_map(|group| group.part.keys.clone())
+                    .collect(),
+                tags: part.tags.clone(),
+                patterns: scan
+                    .iter()
+                    .flat_map(|scan| scan.part.patterns.clone())
+                    .collect(),
+                soft: part.soft,
+            };
+            if done.is_empty() && event.is_none() {
+                continue;
+            }
+            let answer = self.invalidate_control(&done, event).await?;
             clock = Some(answer.clock);
-            if !same(&mut first, answer) || self.seen(part).await? != before {
+            if !same(&mut first, answer) || !self.is_as_before(groups, scan, &mut undone).await {
                 return Ok(None);
             }
         }
-        Ok(clock)
+        let epoch = match clock {
+            Some(clock) => clock,
+            // Nothing could be done, but who has the clock is there.
+            None => self.clock().await?,
+        };
+        let left = undone.error.map(|error| Left {
+            what: Invalidation {
+                soft: parts.iter().all(|part| part.soft),
+                ..undone.what
+            },
+            error,
+        });
+        Ok(Some(Invalidated { epoch, left }))
     }
 
-    async fn seen(&self, part: &Invalidation) -> StoreResult<Seen> {
-        let names: Vec<String> = part
-            .keys
-            .iter()
-            .map(|key| self.names.entry(key.as_str()))
-            .collect();
-        let (names, layout) = match part.patterns.is_empty() {
-            true => (Some(&names[..]), Layout::default()),
-            false => (None, self.link.layout().await?),
+    /// The keys of a part by the nodes that have them, as far as these are within reach.
+    async fn groups(&self, part: &Invalidation, undone: &mut Undone) -> Vec<Group> {
+        let names = self.entry_names(part);
+        let groups = self
+            .link
+            .by_primary(&names)
+            .into_iter()
+            .map(async |on_one| {
+                let keys = on_one.iter().map(|&at| part.keys[at].clone());
+                let keys = Invalidation {
+                    keys: keys.collect(),
+                    soft: part.soft,
+                    ..Invalidation::new()
+                };
+                let names: Vec<String> = on_one.iter().map(|&at| names[at].clone()).collect();
+                (keys, self.link.primaries_of(Some(&names)).await)
+            });
+        let groups = undone.sort(join_all(groups).await).into_iter();
+        groups
+            .map(|(part, before)| Group { part, before })
+            .collect()
+    }
+
+    /// The patterns of a part, if all primaries are within reach.
+    async fn scan_of(&self, part: &Invalidation, undone: &mut Undone) -> Option<Scan> {
+        if part.patterns.is_empty() {
+            return None;
+        }
+        let patterns = Invalidation {
+            patterns: part.patterns.clone(),
+            ..Invalidation::new()
         };
-        Ok(Seen {
-            primaries: self.link.primaries_of(names).await?,
-            layout,
-        })
+        let looked = vec![(patterns, self.everywhere().await)];
+        let (part, before) = undone.sort(looked).pop()?;
+        Some(Scan { part, before })
+    }
+
+    /// All primaries, and which slots they have: every slot has one, or something would be passed by.
+    async fn everywhere(&self) -> StoreResult<(Primaries, Layout)> {
+        let layout = self.link.layout().await?;
+        if !layout.is_whole {
+            let what = "a slot of the cluster has no node that could be scanned";
+            return Err(StoreError::unavailable(what));
+        }
+        Ok((self.link.primaries_of(None).await?, layout))
+    }
+
+    /// Says to sets what is about to be removed. One that is carried out meanwhile would not be met by what removes
+    /// it: it finds this.
+    async fn announce(&self, groups: &[Group], scan: Option<&Scan>) -> StoreResult<Vec<Answer>> {
+        let mut answers = Vec::new();
+        if !groups.is_empty() {
+            let keys = groups.iter().flat_map(|group| &group.part.keys);
+            answers.push(self.log_keys("G", keys.map(|key| key.as_str())).await?);
+        }
+        if let Some(scan) = scan {
+            let patterns = scan.part.patterns.iter().map(Pattern::as_str);
+            answers.push(self.log_keys("G", patterns).await?);
+        }
+        Ok(answers)
+    }
+
+    async fn remove_groups(&self, groups: Vec<Group>, undone: &mut Undone) -> Vec<Group> {
+        let removing = groups.into_iter().map(async |Group { part, before }| {
+            let removed = self.remove_keys(&part).await;
+            (part, removed.map(|()| before))
+        });
+        let removed = undone.sort(join_all(removing).await).into_iter();
+        removed
+            .map(|(part, before)| Group { part, before })
+            .collect()
+    }
+
+    async fn remove_scan(&self, scan: Option<Scan>, undone: &mut Undone) -> Option<Scan> {
+        let Scan { part, before } = scan?;
+        let removed = self
+            .remove_all_matches(&part.patterns, before.1.is_moving)
+            .await;
+        let scanned = vec![(part, removed.map(|()| before))];
+        let (part, before) = undone.sort(scanned).pop()?;
+        Some(Scan { part, before })
+    }
+
+    /// Whether what was removed is still where it was, as far as that can be told now.
+    async fn is_as_before(
+        &self,
+        groups: Vec<Group>,
+        scan: Option<Scan>,
+        undone: &mut Undone,
+    ) -> bool {
+        let groups = groups.into_iter().map(async |Group { part, before }| {
+            let names = self.entry_names(&part);
+            let now = self.link.primaries_of(Some(&names)).await;
+            (part, now.map(|now| now == before))
+        });
+        let mut looked = join_all(groups).await;
+        if let Some(Scan { part, before }) = scan {
+            looked.push((part, self.everywhere().await.map(|now| now == before)));
+        }
+        undone.sort(looked).iter().all(|(_, same)| *same)
+    }
+
+    fn entry_names(&self, part: &Invalidation) -> Vec<String> {
+        let keys = part.keys.iter();
+        keys.map(|key| self.names.entry(key.as_str())).collect()
     }
 
     async fn remove_keys(&self, part: &Invalidation) -> StoreResult<()> {
-        let names: Vec<String> = part
-            .keys
-            .iter()
-            .map(|key| self.names.entry(key.as_str()))
-            .collect();
+        let names = self.entry_names(part);
         if !part.soft {
             return self.unlink(&names).await;
         }
@@ -92,6 +235,17 @@ impl RedisStore {
             .iter()
             .map(async |name| self.run(&scripts::SOFTEN, &[name], &[]).await);
         try_join_all(soften).await.map(drop)
+    }
+
+    async fn remove_all_matches(&self, patterns: &[Pattern], moving: bool) -> StoreResult<()> {
+        for pattern in patterns {
+            self.remove_matches(pattern).await?;
+            if moving {
+                // What went from a node that was still to be looked at to one that had been is there now.
+                self.remove_matches(pattern).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn remove_matches(&self, pattern: &Pattern) -> StoreResult<()> {
