@@ -61,7 +61,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
 
-    /// Keeps several applications apart on one server [default: SHELFLIFE_NAMESPACE, else "default"].
+    /// Keeps several applications apart on one server [default: the URL's, else SHELFLIFE_NAMESPACE, else "default"].
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
 }

@@ -86,7 +86,7 @@ pub(crate) struct WarmArgs {
 /// answers or not, and each counts from when it was due: what waits is in the figures.
 ///
 /// With --redis, and no URL, the cache's own steps are measured in a namespace of their own, which is removed
-/// at the end. Ends with 1 when requests failed or were answered with errors.
+/// at the end; --namespace is passed over. Ends with 1 when requests failed or were answered with errors.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -202,6 +202,28 @@ fn sentinels_may_not_lead_to_another_machine_unseen() {
 }
 
 #[test]
+fn a_namespace_that_the_url_names_is_left_alone() {
+    let server = RedisServer::start();
+    server.cli(&["SET", "sl1:shop:e:x", "1"]);
+    server.cli(&["SET", "sl1:{shop}:clock", "planted"]);
+    let url = format!("{}?namespace=shop", server.url());
+    let named: [(&[&str], Option<&str>); 3] = [
+        (&["--redis", &url], None),
+        (&["--redis", &url, "--namespace", "shop"], None),
+        (&[], Some(&url)),
+    ];
+    for (args, variable) in named {
+        let mut command = shelflife(&[&["bench", "-c", "2", "-d", "1s", "--json"], args].concat());
+        command.envs(variable.map(|url| ("SHELFLIFE_URL", url)));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(server.cli(&["DBSIZE"]), "2", "{args:?}");
+        assert_eq!(server.cli(&["GET", "sl1:shop:e:x"]), "1");
+        assert_eq!(server.cli(&["GET", "sl1:{shop}:clock"]), "planted");
+    }
+}
+
+#[test]
 fn ctrl_c_leaves_nothing_behind_while_it_is_filled() {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();

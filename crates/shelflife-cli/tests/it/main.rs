@@ -9,6 +9,7 @@ mod errors;
 mod explain;
 mod gone;
 mod http;
+mod namespaces;
 mod operate;
 mod origin;
 mod proxy;
