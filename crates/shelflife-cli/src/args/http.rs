@@ -93,6 +93,7 @@ Examples:
   shelflife bench http://127.0.0.1:8080/users/1
   shelflife bench http://127.0.0.1:8080/users/1 --rate 2000 --duration 30s
   shelflife bench http://127.0.0.1:9000/items --versus http://127.0.0.1:8080/items    the origin, and the proxy before it
+  shelflife bench http://127.0.0.1:8080/items --without    where the origin can't be reached: through the cache, and past what it stores
   shelflife bench --redis redis://127.0.0.1:6379 --size 2048
   shelflife bench http://127.0.0.1:8080/users/1 --json | jq '.sides[0].latency_us'")]
 pub(crate) struct BenchArgs {
@@ -102,6 +103,10 @@ pub(crate) struct BenchArgs {
     /// A second URL, loaded in turns with the first, a quarter of a second each.
     #[arg(long, value_name = "URL", requires = "url")]
     pub(crate) versus: Option<String>,
+
+    /// The second side is the same URL, asked with Cache-Control: no-cache, so that a cache that heeds it asks the origin.
+    #[arg(long, requires = "url", conflicts_with = "versus")]
+    pub(crate) without: bool,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::HOST;
+use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -23,6 +23,8 @@ pub(super) struct Answer {
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) uri: Uri,
+    /// Whether a cache is asked not to answer from what it stores.
+    pub(super) without: bool,
     fields: HeaderMap,
     patience: Duration,
 }
@@ -37,9 +39,18 @@ impl Target {
         }
         Self {
             uri,
+            without: false,
             fields,
             patience,
         }
+    }
+
+    /// The same, past what a cache stores (RFC 9111 §5.2.1.4).
+    pub(super) fn without(mut self) -> Self {
+        self.without = true;
+        let field = HeaderValue::from_static("no-cache");
+        self.fields.insert(CACHE_CONTROL, field);
+        self
     }
 
     /// As it goes over a connection to the host itself: path and query (RFC 9112 §3.2.1).

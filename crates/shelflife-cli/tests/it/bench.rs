@@ -89,6 +89,42 @@ fn two_sides_take_turns_and_stand_side_by_side() {
 }
 
 #[test]
+fn the_second_side_may_be_the_same_past_what_is_stored() {
+    const HIT: &str = "Cache-Status: shelflife; hit; ttl=3\r\n";
+    let heeds = Origin::start(|asked| match asked.cache_control {
+        "no-cache" => {
+            std::thread::sleep(Duration::from_millis(20));
+            response("200 OK", "Cache-Status: shelflife; fwd=request\r\n", "")
+        }
+        _ => response("200 OK", HIT, ""),
+    });
+    let found = measured(&[&heeds.url(), "--without", "-c", "2", "-d", "500ms"]);
+    let side = |side: usize| &found["sides"][side];
+    assert_eq!(
+        (&side(0)["without"], &side(1)["without"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(side(0)["served"]["hit"], side(0)["answers"]);
+    assert_eq!(side(1)["served"]["bypass"], side(1)["answers"]);
+    let time = |nth: usize| side(nth)["latency_us"]["p50"].as_f64().unwrap();
+    assert!(time(1) >= 20_000.0 && time(1) > time(0), "{found}");
+    let deaf = Origin::start(|_| response("200 OK", HIT, ""));
+    let args = [
+        "bench",
+        &deaf.url(),
+        "--without",
+        "-d",
+        "300ms",
+        "--warmup",
+        "0s",
+    ];
+    let text = String::from_utf8(run(&args).stdout).unwrap();
+    for part in ["with Cache-Control: no-cache", "B: ", "does not heed"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn errors_are_told_and_end_with_1() {
     let origin = Origin::start(|asked| match asked.before % 2 {
         0 => response("200 OK", "", ""),
