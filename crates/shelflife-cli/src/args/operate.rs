@@ -305,7 +305,8 @@ pub(crate) struct StatsArgs {
 /// looks at the store: the log, the processes and the server, which no single process's figures are part of.
 /// Without either: SHELFLIFE_URL or REDIS_URL, else the demo's page on http://127.0.0.1:8081/_shelflife.
 ///
-/// Keys: q ends, p pauses, Tab and arrows turn to another view and scroll, ? helps.
+/// Keys: q ends, p pauses, Tab and arrows turn to another view and scroll, / searches a key and says why it is
+/// fresh, stale or dead, i invalidates after it has counted what that would hit and you have confirmed it, ? helps.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use tower_service::Service;
 
@@ -54,7 +54,7 @@ impl Target {
     }
 
     /// As it goes over a connection to the host itself: path and query (RFC 9112 §3.2.1).
-    fn request(&self) -> Request<Empty<Bytes>> {
+    fn request(&self) -> Request<Full<Bytes>> {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = web::get(&path.parse().unwrap_or_default(), &self.fields);
         *request.version_mut() = axum::http::Version::HTTP_11;
@@ -65,7 +65,7 @@ impl Target {
 /// A connection, or the wish for one.
 pub(super) struct Connection {
     target: Target,
-    open: Option<SendRequest<Empty<Bytes>>>,
+    open: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Connection {
@@ -125,7 +125,7 @@ impl Connection {
     }
 }
 
-async fn connect(uri: &Uri) -> Result<SendRequest<Empty<Bytes>>, String> {
+async fn connect(uri: &Uri) -> Result<SendRequest<Full<Bytes>>, String> {
     let stream = web::connector().call(uri.clone()).await;
     let stream = stream.map_err(|error| format!("cannot connect: {}", web::told(&*error)))?;
     let (open, connection) = handshake(stream).await.map_err(|error| web::told(&error))?;

@@ -17,6 +17,7 @@ mod proxy;
 mod scratch;
 mod shared;
 mod shelflife;
+mod terminal;
 mod top;
 mod tour;
 mod warm;
