@@ -23,8 +23,8 @@ pub(crate) struct Web {
     patience: Duration,
 }
 
-/// What content may have at most.
-const MOST: usize = 256 << 20;
+/// What content that is kept may have at most: sitemaps have 50 MB.
+const MOST: usize = 64 << 20;
 
 /// What is read of an answer that says why there is none.
 const REFUSAL: usize = 64 << 10;
@@ -33,8 +33,15 @@ const REFUSAL: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    pub(crate) fields: HeaderMap,
     pub(crate) content: Bytes,
+}
+
+/// An answer whose content was read, and not kept.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    pub(crate) bytes: u64,
 }
 
 /// Content that has no end, as it comes.
@@ -85,8 +92,25 @@ impl Web {
             let body = body.map_err(|error| format!("the content broke off: {error}"))?;
             Ok(Answer {
                 status: head.status,
-                fields: head.headers,
                 content: body.to_bytes(),
+            })
+        })
+        .await
+    }
+
+    /// Asks for what nobody wants to see: content is read to its end, counted and dropped as it comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub(crate) async fn count(&self, request: Request<Full<Bytes>>) -> Result<Counted, String> {
+        self.in_time(async {
+            let response = self.http.request(request).await.map_err(|e| told(&e))?;
+            let (head, mut body) = response.into_parts();
+            Ok(Counted {
+                status: head.status,
+                fields: head.headers,
+                bytes: drained(&mut body).await?,
             })
         })
         .await
@@ -141,6 +165,20 @@ impl Stream {
             }
         }
     }
+}
+
+/// Reads content to its end and drops it as it comes: how many bytes there were.
+///
+/// # Errors
+///
+/// A sentence, when it breaks off.
+pub(crate) async fn drained(body: &mut Incoming) -> Result<u64, String> {
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| format!("the content broke off: {error}"))?;
+        bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    Ok(bytes)
 }
 
 /// Why there is no answer, as its status and its problem details say it (RFC 9457).

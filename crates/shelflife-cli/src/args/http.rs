@@ -62,7 +62,7 @@ pub(crate) struct WarmArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
 
-    /// How often a request is repeated that got no answer, 408, 429 or 5xx; after a growing pause, or Retry-After.
+    /// How often a request is repeated that got no answer, 408, 429 or 5xx; after a growing pause, or Retry-After, 30 s at most.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) retries: u32,
 
@@ -74,7 +74,7 @@ pub(crate) struct WarmArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
-    /// Print the sum as JSON.
+    /// Print the sum as JSON, with the first 1,000 failures.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use tower_service::Service;
 
@@ -112,15 +112,10 @@ impl Connection {
         let response = open.send_request(self.target.request()).await;
         let response = response.map_err(|error| web::told(&error))?;
         let (head, mut body) = response.into_parts();
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| format!("the content broke off: {error}"))?;
-            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
         Ok(Answer {
             status: head.status,
             served: Served::of(&head.headers).0,
-            bytes,
+            bytes: web::drained(&mut body).await?,
         })
     }
 }
