@@ -61,7 +61,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
 
-    /// Keeps several applications apart on one server [default: SHELFLIFE_NAMESPACE, else "default"].
+    /// Keeps several applications apart on one server [default: the URL's, else SHELFLIFE_NAMESPACE, else "default"].
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
 }
@@ -115,5 +115,56 @@ mod tests {
         assert_eq!(args.what.key, ["a"]);
         assert_eq!(args.what.tag, ["b", "c"]);
         assert!(args.soft);
+    }
+
+    #[test]
+    fn names_may_begin_with_a_hyphen() {
+        let parsed = |line: &[&str]| {
+            let line = ["shelflife"].iter().chain(line);
+            Cli::try_parse_from(line).unwrap().command
+        };
+        let line = [
+            "invalidate",
+            "--key",
+            "-x",
+            "--tag",
+            "-t",
+            "--pattern",
+            "-*",
+        ];
+        let Command::Invalidate(args) = parsed(&line) else {
+            panic!("this line must parse as invalidate");
+        };
+        let WhatArgs {
+            key, tag, pattern, ..
+        } = args.what;
+        assert_eq!(
+            (key, tag, pattern),
+            (
+                vec!["-x".to_owned()],
+                vec!["-t".to_owned()],
+                vec!["-*".to_owned()]
+            )
+        );
+        let line = ["watch", "--key", "-x", "--tag", "-t", "--event", "-e"];
+        let Command::Watch(args) = parsed(&line) else {
+            panic!("this line must parse as watch");
+        };
+        assert_eq!(
+            (args.key, args.tag, args.event),
+            (
+                vec!["-x".to_owned()],
+                vec!["-t".to_owned()],
+                vec!["-e".to_owned()]
+            )
+        );
+        let Command::Audit(args) = parsed(&["audit", "--keys", "-*", "--once"]) else {
+            panic!("this line must parse as audit");
+        };
+        assert!(args.once && args.keys == "-*");
+        let Command::Get(args) = parsed(&["get", "--json", "--", "-x"]) else {
+            panic!("this line must parse as get");
+        };
+        assert!(args.operator.json && args.key == "-x");
     }
 }

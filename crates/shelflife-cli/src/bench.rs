@@ -3,6 +3,7 @@
 //! ```text
 //!   bench URL                 (http)   closed loop, or --rate: an open one
 //!   bench URL --versus URL    (http)   two sides in turns, a slice of time each
+//!   bench URL --without       (http)   the same URL, and past what a cache stores
 //!   bench --redis URL         (store)  the cache itself: L1, L2, a load, an invalidation, beside a bare GET
 //! ```
 //!

@@ -32,7 +32,16 @@ impl Store {
 
     /// Connects, where there is something to connect to, and follows what others invalidate.
     pub(crate) async fn open(&self) -> Result<Cache, Failure> {
-        self.build(self.builder()?).await
+        self.opened(|builder| builder).await
+    }
+
+    /// The same, built a little differently.
+    async fn opened(&self, how: impl FnOnce(Builder) -> Builder) -> Result<Cache, Failure> {
+        let cache = self.build(how(self.builder()?)).await?;
+        match &self.namespace {
+            Some(namespace) => self.is_named(cache, namespace),
+            None => Ok(cache),
+        }
     }
 
     fn builder(&self) -> Result<Builder, Failure> {
@@ -55,15 +64,25 @@ impl Store {
             .map_err(|error| self.cannot_open(&error))
     }
 
+    /// The cache, if its namespace is the one that was asked for: what is done in another's cannot be undone.
+    fn is_named(&self, cache: Cache, namespace: &str) -> Result<Cache, Failure> {
+        match cache.namespace() {
+            found if found == namespace => Ok(cache),
+            other => Err(Failure::new(format!(
+                "{self} leads to the namespace {other}, and {namespace} was asked for"
+            ))
+            .hint("does the URL name one (?namespace=...)? leave it out there")),
+        }
+    }
+
     /// A cache of another namespace on the same server, built a little differently; it must answer.
     pub(crate) async fn named(
         &self,
         namespace: &str,
         how: impl FnOnce(Builder) -> Builder,
     ) -> Result<Cache, Failure> {
-        let cache = self
-            .build(how(self.builder()?.namespace(namespace)))
-            .await?;
+        let builder = how(self.builder()?.namespace(namespace));
+        let cache = self.is_named(self.build(builder).await?, namespace)?;
         cache
             .ping()
             .await
@@ -146,7 +165,7 @@ pub(crate) async fn member(args: &StoreArgs) -> Result<Cache, Failure> {
 /// The same, of a server that may be in such a state that it answers next to nothing.
 pub(crate) async fn ailing(args: &StoreArgs) -> Result<(Cache, Store), Failure> {
     let store = named(args)?;
-    let cache = store.build(store.builder()?.without_tail()).await?;
+    let cache = store.opened(Builder::without_tail).await?;
     Ok((cache, store))
 }
 
@@ -163,7 +182,7 @@ fn named(args: &StoreArgs) -> Result<Store, Failure> {
 
 async fn answering(args: &StoreArgs, how: fn(Builder) -> Builder) -> Result<Cache, Failure> {
     let store = named(args)?;
-    let cache = store.build(how(store.builder()?)).await?;
+    let cache = store.opened(how).await?;
     // Opening does not insist on an answer, an operator does.
     cache
         .ping()
@@ -216,6 +235,19 @@ mod tests {
             both(("h1", 7000), ("h2", 6379))
         );
         assert_eq!(place("memory://"), None);
+    }
+
+    #[test]
+    fn another_namespace_than_was_asked_for_is_refused() {
+        let store = Store {
+            url: Some("redis://h?namespace=shop".to_owned()),
+            namespace: None,
+        };
+        let cache = Cache::memory();
+        let asked_for = cache.namespace().to_owned();
+        assert!(store.is_named(cache.clone(), &asked_for).is_ok());
+        let told = store.is_named(cache, "other").err().unwrap().to_string();
+        assert!(told.contains("leads to the namespace default, and other was asked for"));
     }
 
     #[test]

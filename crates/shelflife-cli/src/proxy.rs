@@ -132,7 +132,15 @@ async fn open(args: &ProxyArgs, config: &Config) -> Result<Cache, Failure> {
     if let Some(namespace) = &args.store.namespace {
         builder = builder.namespace(namespace);
     }
-    builder.build().await.map_err(cannot)
+    let cache = builder.build().await.map_err(cannot)?;
+    match &args.store.namespace {
+        Some(namespace) if cache.namespace() != namespace => Err(Failure::new(format!(
+            "the store's URL leads to the namespace {}, and {namespace} was asked for",
+            cache.namespace()
+        ))
+        .hint("does the URL name one (?namespace=...)? leave it out there")),
+        _ => Ok(cache),
+    }
 }
 
 fn cannot_bind(error: &BindError) -> Failure {

@@ -2,24 +2,32 @@
 //!
 //! ```text
 //!   source   looks: the JSON API of a process (remote), or the store itself (direct) ──► Look
+//!   api      the JSON API: of a process, or before the store
 //!   figures  two looks and what was before: rates, ratios, history ──► Figures
 //!   draw     Figures ──► a screen of cells ──► terminal, or lines of text (--once)
+//!   keys     what is looked at; talk: a search, an invalidation, step by step ──► questions ──► api
 //! ```
 //!
 //! Must not: hold a figure of its own. What a process does it counts itself.
 
+mod api;
 mod draw;
 mod figures;
+mod follow;
 mod keys;
 mod log;
+mod questions;
 mod remote;
 mod source;
+mod talk;
 mod terminal;
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::args::TopArgs;
@@ -27,8 +35,9 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::output;
 use crate::signals;
-use figures::Figures;
+use figures::{Figures, Look};
 use keys::{Pressed, View};
+use questions::Answer;
 use source::Source;
 use terminal::Screen;
 
@@ -98,20 +107,35 @@ async fn live(
 ) -> Result<(), Failure> {
     let ended = signals::end_or_hangup()?;
     tokio::pin!(ended);
+    let api = source.api()?;
+    let (paused, is_paused) = watch::channel(false);
+    let mut asked: Option<Asked> = None;
     let mut screen = Screen::open()?;
     let mut view = View::default();
     loop {
-        screen.draw(&figures, &view)?;
-        let looked = tokio::select! {
-            biased;
-            () = &mut ended => return Ok(()),
-            pressed = screen.pressed() => {
-                if view.press(pressed?, &figures) == Pressed::Quit {
-                    return Ok(());
-                }
-                continue;
+        // One that has begun goes on, whatever is pressed meanwhile.
+        let look = look(source, &mut turns, is_paused.clone());
+        tokio::pin!(look);
+        let looked = loop {
+            screen.draw(&figures, &view)?;
+            tokio::select! {
+                biased;
+                () = &mut ended => return Ok(()),
+                pressed = screen.pressed() => match view.press(pressed?, &figures) {
+                    Pressed::Quit => return Ok(()),
+                    Pressed::GoOn => {}
+                    Pressed::Ask(question) => {
+                        let api = api.clone();
+                        asked = Some(Box::pin(async move { questions::answer(&api, &question).await }));
+                    }
+                },
+                answer = answered(&mut asked) => view.talk.answered(answer),
+                looked = &mut look => break looked,
             }
-            looked = next(source.look(), turns.tick(), view.paused) => looked,
+            if !view.talk.waits() {
+                asked = None;
+            }
+            paused.send_replace(view.paused);
         };
         match looked {
             Ok(look) => figures.add(look),
@@ -120,18 +144,40 @@ async fn live(
     }
 }
 
-/// A look, when its time has come; never while it is paused.
-async fn next<T>(look: impl Future<Output = T>, turn: impl Future, paused: bool) -> T {
-    if paused {
+/// Somebody who was asked.
+type Asked = Pin<Box<dyn Future<Output = Result<Answer, String>>>>;
+
+/// The answer, once; never, where nobody is asked.
+async fn answered(asked: &mut Option<Asked>) -> Result<Answer, String> {
+    let Some(answer) = asked else {
         return std::future::pending().await;
+    };
+    let answer = answer.await;
+    *asked = None;
+    answer
+}
+
+/// A look, when its time has come.
+async fn look(
+    source: &mut Source,
+    turns: &mut Interval,
+    mut paused: watch::Receiver<bool>,
+) -> Result<Look, Failure> {
+    turn(turns.tick(), &mut paused).await;
+    source.look().await
+}
+
+/// Waits for a turn. It has not come while it is paused.
+async fn turn(tick: impl Future, paused: &mut watch::Receiver<bool>) {
+    tick.await;
+    if paused.wait_for(|paused| !paused).await.is_err() {
+        // Whoever has paused it has gone: nobody wants to see anything.
+        std::future::pending().await
     }
-    turn.await;
-    look.await
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::future::ready;
 
     use futures_util::FutureExt as _;
@@ -139,13 +185,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_asked_while_it_is_paused() {
-        let asked = Cell::new(0);
-        let look = || async { asked.set(asked.get() + 1) };
-        // Its turn has come, both times.
-        assert!(next(look(), ready(()), true).now_or_never().is_none());
-        assert_eq!(asked.get(), 0);
-        assert!(next(look(), ready(()), false).now_or_never().is_some());
-        assert_eq!(asked.get(), 1);
+    fn no_turn_comes_while_it_is_paused() {
+        let (paused, mut is_paused) = watch::channel(true);
+        // Its time has come.
+        assert!(turn(ready(()), &mut is_paused).now_or_never().is_none());
+        paused.send_replace(false);
+        assert!(turn(ready(()), &mut is_paused).now_or_never().is_some());
     }
 }

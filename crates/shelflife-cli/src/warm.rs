@@ -185,7 +185,7 @@ impl Place {
         let filled = self
             .template
             .as_ref()
-            .map(|t| t.replace("{}", &encoded(line)));
+            .map(|t| t.replace("{}", &web::encoded(line)));
         let text = filled.as_deref().unwrap_or(line);
         let given: Uri = text.parse().map_err(|_| "is no URL".to_owned())?;
         let path = given.path_and_query().cloned();
@@ -210,20 +210,6 @@ impl Place {
             host: host.map(|host| host.as_str().to_owned()),
         })
     }
-}
-
-/// RFC 3986 §2.3: all but the unreserved characters may have a meaning in a URL.
-fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            byte if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
-                out.push(char::from(byte));
-            }
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 /// Between the first two attempts, and at most.

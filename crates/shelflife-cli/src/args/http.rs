@@ -62,7 +62,7 @@ pub(crate) struct WarmArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: Option<u32>,
 
-    /// How often a request is repeated that got no answer, 408, 429 or 5xx; after a growing pause, or Retry-After.
+    /// How often a request is repeated that got no answer, 408, 429 or 5xx; after a growing pause, or Retry-After, 30 s at most.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) retries: u32,
 
@@ -74,7 +74,7 @@ pub(crate) struct WarmArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
 
-    /// Print the sum as JSON.
+    /// Print the sum as JSON, with the first 1,000 failures.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -86,13 +86,14 @@ pub(crate) struct WarmArgs {
 /// answers or not, and each counts from when it was due: what waits is in the figures.
 ///
 /// With --redis, and no URL, the cache's own steps are measured in a namespace of their own, which is removed
-/// at the end. Ends with 1 when requests failed or were answered with errors.
+/// at the end; --namespace is passed over. Ends with 1 when requests failed or were answered with errors.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
   shelflife bench http://127.0.0.1:8080/users/1
   shelflife bench http://127.0.0.1:8080/users/1 --rate 2000 --duration 30s
   shelflife bench http://127.0.0.1:9000/items --versus http://127.0.0.1:8080/items    the origin, and the proxy before it
+  shelflife bench http://127.0.0.1:8080/items --without    where the origin can't be reached: through the cache, and past what it stores
   shelflife bench --redis redis://127.0.0.1:6379 --size 2048
   shelflife bench http://127.0.0.1:8080/users/1 --json | jq '.sides[0].latency_us'")]
 pub(crate) struct BenchArgs {
@@ -102,6 +103,10 @@ pub(crate) struct BenchArgs {
     /// A second URL, loaded in turns with the first, a quarter of a second each.
     #[arg(long, value_name = "URL", requires = "url")]
     pub(crate) versus: Option<String>,
+
+    /// The second side is the same URL, asked with Cache-Control: no-cache, so that a cache that heeds it asks the origin.
+    #[arg(long, requires = "url", conflicts_with = "versus")]
+    pub(crate) without: bool,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -18,7 +18,8 @@ Examples:
   shelflife get user:1 --redis redis://127.0.0.1:6379
   shelflife get user:1 --json | jq .value")]
 pub(crate) struct GetArgs {
-    /// The key as the application names it, or as `ls` prints it, without the server's prefix.
+    /// The key as the application names it, or as `ls` prints it, without the server's prefix; behind `--` if it
+    /// begins with a hyphen.
     pub(crate) key: String,
 
     #[command(flatten)]
@@ -33,7 +34,7 @@ Examples:
   shelflife ls 'user:*'            the keys that begin with user:
   shelflife ls 'users:page:[12]'   a glob: * ? [ab] and \\ to escape")]
 pub(crate) struct LsArgs {
-    /// A glob over keys; quote it, or the shell will expand it.
+    /// A glob over keys; quote it, or the shell will expand it. Behind `--` if it begins with a hyphen.
     #[arg(default_value = "*")]
     pub(crate) pattern: String,
 
@@ -79,15 +80,15 @@ pub(crate) struct InvalidateArgs {
 #[group(required = true, multiple = true)]
 pub(crate) struct WhatArgs {
     /// One key, as the application names it or as `ls` prints it; may be repeated.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) key: Vec<String>,
 
     /// Every entry that carries this tag; may be repeated.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", allow_hyphen_values = true)]
     pub(crate) tag: Vec<String>,
 
     /// Every key that matches this glob; may be repeated.
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", allow_hyphen_values = true)]
     pub(crate) pattern: Vec<String>,
 
     /// Everything in the namespace.
@@ -123,15 +124,15 @@ pub(crate) struct WatchArgs {
     pub(crate) limit: Option<u64>,
 
     /// Only what names this key: itself, its level, a glob that it matches, or everything. Repeatable.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) key: Vec<String>,
 
     /// Only what names this tag. Repeatable.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", allow_hyphen_values = true)]
     pub(crate) tag: Vec<String>,
 
     /// Only events of this name. Repeatable; of several filters one suffices.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(crate) event: Vec<String>,
 
     #[command(flatten)]
@@ -200,7 +201,12 @@ pub(crate) struct AuditArgs {
     pub(crate) rate: u32,
 
     /// Only keys that match this glob; quote it, or the shell will expand it.
-    #[arg(long, value_name = "GLOB", default_value = "*")]
+    #[arg(
+        long,
+        value_name = "GLOB",
+        default_value = "*",
+        allow_hyphen_values = true
+    )]
     pub(crate) keys: String,
 
     /// How many keys to keep in memory and look at again and again.
@@ -299,7 +305,8 @@ pub(crate) struct StatsArgs {
 /// looks at the store: the log, the processes and the server, which no single process's figures are part of.
 /// Without either: SHELFLIFE_URL or REDIS_URL, else the demo's page on http://127.0.0.1:8081/_shelflife.
 ///
-/// Keys: q ends, p pauses, Tab and arrows turn to another view and scroll, ? helps.
+/// Keys: q ends, p pauses, Tab and arrows turn to another view and scroll, / searches a key and says why it is
+/// fresh, stale or dead, i invalidates after it has counted what that would hit and you have confirmed it, ? helps.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::http::header::HOST;
+use axum::http::header::{CACHE_CONTROL, HOST};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use tower_service::Service;
 
@@ -23,6 +23,8 @@ pub(super) struct Answer {
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) uri: Uri,
+    /// Whether a cache is asked not to answer from what it stores.
+    pub(super) without: bool,
     fields: HeaderMap,
     patience: Duration,
 }
@@ -37,13 +39,22 @@ impl Target {
         }
         Self {
             uri,
+            without: false,
             fields,
             patience,
         }
     }
 
+    /// The same, past what a cache stores (RFC 9111 §5.2.1.4).
+    pub(super) fn without(mut self) -> Self {
+        self.without = true;
+        let field = HeaderValue::from_static("no-cache");
+        self.fields.insert(CACHE_CONTROL, field);
+        self
+    }
+
     /// As it goes over a connection to the host itself: path and query (RFC 9112 §3.2.1).
-    fn request(&self) -> Request<Empty<Bytes>> {
+    fn request(&self) -> Request<Full<Bytes>> {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = web::get(&path.parse().unwrap_or_default(), &self.fields);
         *request.version_mut() = axum::http::Version::HTTP_11;
@@ -54,7 +65,7 @@ impl Target {
 /// A connection, or the wish for one.
 pub(super) struct Connection {
     target: Target,
-    open: Option<SendRequest<Empty<Bytes>>>,
+    open: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Connection {
@@ -101,20 +112,15 @@ impl Connection {
         let response = open.send_request(self.target.request()).await;
         let response = response.map_err(|error| web::told(&error))?;
         let (head, mut body) = response.into_parts();
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| format!("the content broke off: {error}"))?;
-            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
         Ok(Answer {
             status: head.status,
             served: Served::of(&head.headers).0,
-            bytes,
+            bytes: web::drained(&mut body).await?,
         })
     }
 }
 
-async fn connect(uri: &Uri) -> Result<SendRequest<Empty<Bytes>>, String> {
+async fn connect(uri: &Uri) -> Result<SendRequest<Full<Bytes>>, String> {
     let stream = web::connector().call(uri.clone()).await;
     let stream = stream.map_err(|error| format!("cannot connect: {}", web::told(&*error)))?;
     let (open, connection) = handshake(stream).await.map_err(|error| web::told(&error))?;

@@ -26,7 +26,12 @@ pub(super) async fn run(url: &str, args: &BenchArgs) -> Result<(), Failure> {
     let patience = connect::duration("--timeout", &args.timeout)?;
     let how = args.rate.map_or(Loop::Closed, Loop::Open);
     let mut sides = Vec::new();
-    for (what, url) in [("URL", Some(url)), ("--versus", args.versus.as_deref())] {
+    let without = args.without.then_some(url);
+    for (what, url, is_without) in [
+        ("URL", Some(url), false),
+        ("--versus", args.versus.as_deref(), false),
+        ("URL", without, true),
+    ] {
         let Some(url) = url else { continue };
         let uri = web::url(what, url)?;
         let port = match (uri.port_u16(), uri.scheme_str()) {
@@ -35,7 +40,10 @@ pub(super) async fn run(url: &str, args: &BenchArgs) -> Result<(), Failure> {
             (None, _) => 80,
         };
         may_load(uri.host().unwrap_or_default(), port, args.yes)?;
-        let target = Target::new(uri, web::fields(&args.header)?, patience);
+        let mut target = Target::new(uri, web::fields(&args.header)?, patience);
+        if is_without {
+            target = target.without();
+        }
         probe(&target).await?;
         let opened = Side::open(target, usize::from(args.connections), how, args.requests).await;
         sides.push(opened.map_err(|error| Failure::new(format!("{url}: {error}")))?);

@@ -33,6 +33,8 @@ const SMALL: u64 = 64 << 10;
 const SLICE: Duration = Duration::from_millis(200);
 /// How many hits in memory are timed as one: a clock costs as much as they do.
 const BATCH: u32 = 64;
+/// How the namespaces that a bench makes begin; nothing else is ever erased.
+const MADE: &str = "bench-";
 /// How much longer than the measurement entries last: none may go meanwhile.
 const LASTS: Duration = Duration::from_secs(600);
 
@@ -101,15 +103,10 @@ pub(super) async fn run(args: &BenchArgs) -> Result<(), Failure> {
     // Whatever came of it, nothing is left behind.
     bench.near.close().await;
     bench.far.close().await;
-    let erased = bench.bare.erase_namespace().await;
+    let erased = erase(&bench.bare).await;
     bench.bare.close().await;
     let measured = measured?;
-    erased.map_err(|error| {
-        Failure::new(format!(
-            "cannot remove the namespace {}: {error}",
-            bench.bare.namespace()
-        ))
-    })?;
+    erased?;
     tell(&measured, args)?;
     match (measured.interrupted, bench.missed.load(Ordering::Relaxed)) {
         (true, _) => Err(Failure::new(
@@ -131,7 +128,7 @@ struct Measured {
 
 impl Bench {
     async fn open(store: &Store, args: &BenchArgs) -> Result<Self, Failure> {
-        let namespace = format!("bench-{:08x}", fastrand::u32(..));
+        let namespace = format!("{MADE}{:08x}", fastrand::u32(..));
         let size = usize::try_from(args.size).unwrap_or(usize::MAX);
         let bare = store.named(&namespace, |b| b.without_tail()).await?;
         // Sentinels and nodes have told where the servers really are. This one has written nothing yet.
@@ -139,8 +136,19 @@ impl Bench {
         for (host, port) in places {
             may_load(&host, port, args.yes)?;
         }
-        let near = store.named(&namespace, |b| b).await?;
-        let far = store.named(&namespace, |b| b.memory_limit(SMALL)).await?;
+        let opened = async {
+            let near = store.named(&namespace, |b| b).await?;
+            let far = store.named(&namespace, |b| b.memory_limit(SMALL)).await?;
+            Ok((near, far))
+        };
+        let (near, far) = match opened.await {
+            Ok(both) => both,
+            Err(failure) => {
+                // Whoever takes part leaves a clock. That it was not removed is the lesser trouble.
+                let _ = erase(&bare).await;
+                return Err(failure);
+            }
+        };
         let value = (0..size)
             .map(|_| fastrand::alphanumeric())
             .collect::<String>();
@@ -291,6 +299,27 @@ impl Bench {
     }
 }
 
+/// Removes what was made, and nothing that was not.
+async fn erase(cache: &Cache) -> Result<(), Failure> {
+    let namespace = cache.namespace();
+    if !is_made(namespace) {
+        return Err(Failure::new(format!(
+            "the namespace {namespace} was not made by a bench: it is left as it is"
+        )));
+    }
+    let erased = cache.erase_namespace().await;
+    erased
+        .map(|_| ())
+        .map_err(|error| Failure::new(format!("cannot remove the namespace {namespace}: {error}")))
+}
+
+/// Whether a bench has made a namespace of this name.
+fn is_made(namespace: &str) -> bool {
+    namespace
+        .strip_prefix(MADE)
+        .is_some_and(|id| id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 fn key(id: u64) -> String {
     format!("user:{id}")
 }
@@ -362,4 +391,24 @@ fn picture(steps: &[(Step, Times, Duration)], ink: Ink) -> Result<(), Failure> {
         output::line(format!("{:<34}  {:>8}  {bar}", step.told(), ns(median)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_bench_made_may_be_erased() {
+        assert!(is_made("bench-0123abcd"));
+        for other in [
+            "default",
+            "shop",
+            "bench-",
+            "bench-shop",
+            "bench-0123abcd9",
+            "my-bench-0123abcd",
+        ] {
+            assert!(!is_made(other), "{other}");
+        }
+    }
 }

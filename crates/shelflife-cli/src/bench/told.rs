@@ -53,6 +53,7 @@ fn side(side: &Side) -> Value {
         .collect();
     json!({
         "url": side.target.uri.to_string(),
+        "without": side.target.without,
         "answers": it.answers(),
         "seconds": it.length.as_secs_f64(),
         "per_second": rounded(it.rate()),
@@ -98,15 +99,25 @@ fn text(report: &Report<'_>, ink: Ink) -> Result<(), Failure> {
     };
     output::line(how)?;
     for (name, side) in names.iter().zip(report.sides) {
+        let how = match side.target.without {
+            true => ", with Cache-Control: no-cache",
+            false => "",
+        };
         output::toned(&[
             (Tone::Strong, name),
-            (Tone::Plain, &format!("  {}", side.target.uri)),
+            (Tone::Plain, &format!("  {}{how}", side.target.uri)),
         ])?;
     }
     output::line("")?;
     output::table(&table(report.sides), &[1, 2, 3])?;
     for (name, side) in names.iter().zip(report.sides) {
         remarks(name, &side.measured, report.rate)?;
+        let hits = side.measured.served.get(&Served::Hit).copied();
+        if let (true, Some(hits)) = (side.target.without, hits) {
+            output::line(format!(
+                "{name}: {hits} answers came from what is stored all the same: that cache does not heed Cache-Control of its clients"
+            ))?;
+        }
     }
     output::line("")?;
     picture(report.sides, ink)?;

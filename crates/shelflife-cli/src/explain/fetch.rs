@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::header::HOST;
 use axum::http::{self, HeaderMap, StatusCode};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use shelflife_http::Request;
 
 use crate::failure::Failure;
+use crate::web;
 
 /// How long an answer may take, content included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ pub(super) struct Reply {
     status: u16,
     /// Name and value, in the order in which they came.
     pub(super) fields: Vec<(String, String)>,
-    pub(super) bytes: usize,
+    pub(super) bytes: u64,
     pub(super) took_ms: f64,
     #[serde(skip)]
     head: (StatusCode, HeaderMap),
@@ -86,15 +87,16 @@ impl Fetcher {
         }
         let began = Instant::now();
         let response = self.http.request(asked).await.map_err(|e| failed(&e))?;
-        let (head, body) = response.into_parts();
-        let bytes = body.collect().await.map_err(|e| failed(&e))?.to_bytes();
+        let (head, mut body) = response.into_parts();
+        let drained = web::drained(&mut body).await;
+        let bytes = drained.map_err(|error| Failure::new(format!("{}: {error}", request.uri)))?;
         let text =
             |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let fields = head.headers.iter();
         Ok(Reply {
             status: head.status.as_u16(),
             fields: fields.map(|(n, v)| (n.to_string(), text(v))).collect(),
-            bytes: bytes.len(),
+            bytes,
             took_ms: began.elapsed().as_secs_f64() * 1000.0,
             head: (head.status, head.headers),
         })

@@ -85,7 +85,7 @@ fn reply(reply: &Reply) -> Result<(), Failure> {
         .map(|(_, value)| value.as_str())
         .collect();
     for member in members(&lines) {
-        output::line(format!("  → {}", told::sentence(member.trim())))?;
+        output::line(format!("  → {}", told::sentence(&member)))?;
     }
     Ok(())
 }

@@ -1,33 +1,29 @@
 //! What the caches on the way told of themselves (`Cache-Status`, RFC 9211), in words.
 
+use crate::cache_status::Member;
+
 /// One member of the field as a sentence: `shelflife; hit; ttl=29; detail=fresh`.
-pub(super) fn sentence(member: &str) -> String {
-    let mut parts = member.split(';').map(str::trim);
-    let name = parts.next().unwrap_or_default().trim_matches('"');
-    let parameters: Vec<(&str, &str)> = parts
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-        .collect();
-    let of = |name: &str| parameters.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-    let mut text = match (of("hit"), of("fwd")) {
-        (Some(_), _) => format!("{name} answered it from its store (RFC 9211 §2.1)"),
-        (None, Some(why)) => format!("{name} went to the origin: {}", forwarded(why)),
-        (None, None) => format!("{name} does not say what it did"),
+pub(super) fn sentence(member: &Member) -> String {
+    let name = &member.name;
+    let mut text = match (member.says("hit"), member.text("fwd")) {
+        (true, _) => format!("{name} answered it from its store (RFC 9211 §2.1)"),
+        (false, Some(why)) => format!("{name} went to the origin: {}", forwarded(why)),
+        (false, None) => format!("{name} does not say what it did"),
     };
-    if let Some(ttl) = of("ttl").and_then(|ttl| ttl.parse::<i64>().ok()) {
+    if let Some(ttl) = member.integer("ttl") {
         text += &match ttl {
             0.. => format!("; fresh for {ttl} s"),
-            _ => format!("; stale for {} s", -ttl),
+            _ => format!("; stale for {} s", ttl.unsigned_abs()),
         };
     }
-    if of("stored").is_some() {
+    if member.says("stored") {
         text += "; it stored the answer (RFC 9211 §2.5)";
     }
-    if of("collapsed").is_some() {
+    if member.says("collapsed") {
         text += "; it shared another's request (RFC 9211 §2.6)";
     }
     text.push('.');
-    if let Some((sentence, section)) = of("detail").and_then(|word| reason(word.trim_matches('"')))
-    {
+    if let Some((sentence, section)) = member.text("detail").and_then(reason) {
         text += &format!(" {sentence} ({section})");
     }
     text
@@ -64,7 +60,7 @@ mod tests {
     #[test]
     fn members_are_told_in_words() {
         let lines = ["shelflife; hit; ttl=29; detail=fresh, \"a,b\"; fwd=uri-miss; stored"];
-        let told: Vec<String> = members(&lines).iter().map(|m| sentence(m.trim())).collect();
+        let told: Vec<String> = members(&lines).iter().map(sentence).collect();
         assert_eq!(told.len(), 2);
         assert!(told[0].starts_with("shelflife answered it from its store"));
         assert!(told[0].contains("fresh for 29 s") && told[0].contains("RFC 9111 §4.2"));
@@ -74,7 +70,16 @@ mod tests {
 
     #[test]
     fn odd_members_are_told_as_they_are() {
-        assert_eq!(sentence("x"), "x does not say what it did.");
-        assert!(sentence("x; fwd=new-word").contains("new-word"));
+        let told = |line: &str| sentence(&members(&[line])[0]);
+        assert_eq!(told("x"), "x does not say what it did.");
+        assert!(told("x; fwd=new-word").contains("new-word"));
+        let not_stored = told("x; fwd=miss; stored=?0; detail=\"y; hit\"");
+        assert!(
+            not_stored.ends_with("it had nothing that would do (RFC 9211 §2.2)."),
+            "{not_stored}"
+        );
+        assert!(
+            told("x; hit; ttl=-9223372036854775808").contains("stale for 9223372036854775808 s")
+        );
     }
 }

@@ -15,6 +15,7 @@ use super::keys::{Panel, View};
 use crate::units;
 
 mod boxes;
+mod talk;
 
 use boxes::{boxed, hot, largest, log, processes, reads, server, strong, times, tone, why};
 
@@ -30,9 +31,12 @@ q, Esc, Ctrl-C   end
 p, space         pause, go on
 Tab, arrows      all, hot, largest, why, log, processes
 up, down, PgUp, PgDn, Home   scroll
+/                search: is a key fresh, stale or dead, and why
+i                invalidate by tag, key or pattern: counts first
 ?                this
 
-hit ratio   reads that needed no load: L1, L2, stale
+hit ratio   reads answered with something fresh: L1, L2
+stale       answered past its time, which is no hit
 shed        loads for which there was no place
 lag         how far behind the newest invalidation
 window      closed: its memory answers nothing";
@@ -85,7 +89,9 @@ pub(super) fn render(figures: &Figures, view: &View, area: Rect, cells: &mut Buf
         Panel::Log => log(figures, view.above, body, cells),
         Panel::Processes => processes(figures, view.above, body, cells),
     }
-    footer(view).render(keys, cells);
+    let foot = talk::foot(&view.talk, keys.width);
+    foot.unwrap_or_else(|| footer(view)).render(keys, cells);
+    talk::over(&view.talk, area, cells);
     if view.help {
         help(area, cells);
     }
@@ -158,12 +164,15 @@ fn footer(view: &View) -> Text<'static> {
         };
         parts.push(Span::styled(format!("{} ", panel.name()), style));
     }
-    parts.push(Span::raw(" Tab  p pause  ? help  q end"));
+    parts.push(Span::raw(
+        " Tab  ? help  q end  / search  i invalidate  p pause",
+    ));
     Text::from(parts)
 }
 
 fn help(area: Rect, cells: &mut Buffer) {
-    let (width, height) = (58.min(area.width), 13.min(area.height));
+    let lines = u16::try_from(HELP.lines().count()).unwrap_or(u16::MAX);
+    let (width, height) = (66.min(area.width), (lines + 2).min(area.height));
     let place = Rect::new(
         (area.width - width) / 2,
         (area.height - height) / 2,
@@ -181,6 +190,8 @@ mod tests {
     use super::*;
     use crate::top::figures::{Hot, Look};
     use crate::top::log::Line;
+    use crate::top::questions::{Count, Found, Question, Wish};
+    use crate::top::talk::{Step, Talk};
     use serde_json::json;
     use std::time::{Duration, Instant};
 
@@ -234,6 +245,40 @@ mod tests {
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
     }
 
+    /// Each step of a search and of an invalidation, with a name that would speak to a terminal.
+    fn steps() -> Vec<Step> {
+        let name = "user:\u{1b}]0;1\u{7}".to_owned();
+        let wish = Wish {
+            name: name.clone(),
+            ..Wish::default()
+        };
+        let found = Found {
+            keys: vec![name.clone(); 50],
+            part: true,
+        };
+        let count = Count {
+            entries: 3,
+            examples: vec![name.clone()],
+            ..Count::default()
+        };
+        vec![
+            Step::Search(name.repeat(99)),
+            Step::Found { found, chosen: 49 },
+            Step::Entry {
+                key: name.clone(),
+                state: "fresh".to_owned(),
+                lines: vec![name.repeat(99), String::new(), name.clone()],
+                above: 2,
+            },
+            Step::Wish(wish.clone()),
+            Step::Sure {
+                wish: wish.clone(),
+                count,
+            },
+            Step::Waiting(Question::Count(wish)),
+        ]
+    }
+
     #[test]
     fn every_size_and_panel_can_be_drawn() {
         let figures = figures();
@@ -245,12 +290,27 @@ mod tests {
                     help,
                     above: 1,
                     paused: true,
+                    ..View::default()
                 };
                 for (width, height) in [(1, 1), (10, 3), (40, 12), (80, 24), (200, 60)] {
                     lines(&figures, &view, width, height);
                     lines(&empty, &view, width, height);
                 }
             }
+        }
+        for step in steps() {
+            let view = View {
+                talk: Talk {
+                    step,
+                    ..Talk::default()
+                },
+                ..View::default()
+            };
+            for (width, height) in [(1, 1), (10, 3), (40, 12), (80, 24), (200, 60)] {
+                lines(&figures, &view, width, height);
+            }
+            let text = lines(&figures, &view, 80, 24).join("\n");
+            assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
         }
         let help = View {
             help: true,

@@ -38,6 +38,8 @@ pub(super) struct Look {
     pub(super) largest: Option<Vec<Large>>,
     /// What was logged since the look before.
     pub(super) logged: Vec<Line>,
+    /// Why nobody follows the log, if so.
+    pub(super) log_lost: Option<String>,
 }
 
 impl Look {
@@ -55,6 +57,7 @@ impl Look {
             hot_tags: None,
             largest: None,
             logged: Vec::new(),
+            log_lost: None,
         }
     }
 }
@@ -144,9 +147,10 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// Reads that needed no load, from 0 to 1.
+    /// Reads that were answered with something fresh, from 0 to 1: what is stale is no hit, here as on the page and
+    /// in the metrics.
     pub(super) fn hit_ratio(&self) -> f64 {
-        self.l1 + self.l2 + self.stale
+        self.l1 + self.l2
     }
 }
 
@@ -238,6 +242,7 @@ impl Figures {
             },
             "largest": look.and_then(|it| it.largest.as_ref()),
             "log": self.log,
+            "log_lost": look.and_then(|it| it.log_lost.as_ref()),
         })
     }
 }
@@ -312,6 +317,12 @@ mod tests {
             (100.0, 0.9, 0.1, 10.0)
         );
         assert!((rates.hit_ratio() - 0.9).abs() < 1e-9);
+        let beside = Rates {
+            stale: 0.1,
+            miss: 0.0,
+            ..rates
+        };
+        assert!((beside.hit_ratio() - 0.9).abs() < 1e-9, "stale is no hit");
         figures.add(look(at(3), "1", 0, 0));
         assert_eq!(figures.rates, None, "it has started anew");
         figures.add(look(at(4), "2", 50, 0));

@@ -5,6 +5,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::figures::Figures;
+use super::questions::Question;
+use super::talk::{Heard, Talk};
 
 /// What fills the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,27 +49,45 @@ impl Panel {
 }
 
 /// How it is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) panel: Panel,
     /// How many lines of a list are above the first one that is shown.
     pub(super) above: usize,
     pub(super) paused: bool,
     pub(super) help: bool,
+    pub(super) talk: Talk,
 }
 
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a key has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pressed {
     GoOn,
+    /// Somebody is to be asked.
+    Ask(Question),
     Quit,
 }
 
 impl View {
     pub(super) fn press(&mut self, key: KeyEvent, figures: &Figures) -> Pressed {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if is_control {
+            return match key.code {
+                KeyCode::Char('c' | 'd') => Pressed::Quit,
+                _ => Pressed::GoOn,
+            };
+        }
+        match self.talk.press(key.code) {
+            Heard::Passed => {}
+            heard => {
+                self.help = false;
+                return match heard {
+                    Heard::Ask(question) => Pressed::Ask(question),
+                    _ => Pressed::GoOn,
+                };
+            }
+        }
         match key.code {
-            KeyCode::Char('c' | 'd') if is_control => return Pressed::Quit,
             KeyCode::Char('q') => return Pressed::Quit,
             KeyCode::Esc if self.help => self.help = false,
             KeyCode::Esc => return Pressed::Quit,
@@ -151,6 +171,16 @@ mod tests {
             press(&mut view, &figures, KeyCode::Char('q')),
             Pressed::Quit
         );
+        press(&mut view, &figures, KeyCode::Char('?'));
+        press(&mut view, &figures, KeyCode::Char('/'));
+        assert!(!view.help, "one box at a time");
+        assert_eq!(
+            press(&mut view, &figures, KeyCode::Char('q')),
+            Pressed::GoOn,
+            "text, where text is typed"
+        );
+        let asked = Pressed::Ask(Question::Find("q".to_owned()));
+        assert_eq!(press(&mut view, &figures, KeyCode::Enter), asked);
         let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(view.press(control_c, &figures), Pressed::Quit);
     }

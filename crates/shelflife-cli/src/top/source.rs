@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shelflife::{Cache, Watch, Watched};
 
+use super::api::Api;
 use super::figures::{Look, Member};
 use super::log::Line;
 use super::remote::Remote;
@@ -45,6 +46,14 @@ impl Source {
         match self {
             Self::Remote(it) => it.place().to_owned(),
             Self::Direct(it) => it.place.clone(),
+        }
+    }
+
+    /// For what somebody asks meanwhile.
+    pub(super) fn api(&self) -> Result<Api, Failure> {
+        match self {
+            Self::Remote(it) => Ok(it.api()),
+            Self::Direct(it) => Api::here(&it.cache),
         }
     }
 

@@ -15,6 +15,7 @@ use crossterm::terminal::{
 };
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::draw;
@@ -28,6 +29,9 @@ const KEY_WAIT: Duration = Duration::from_millis(100);
 /// Whether the terminal is not as it was. Set before it is changed: whoever restores restores too much
 /// rather than too little.
 static CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// Rung when something has panicked: the terminal is no longer this screen's, whoever goes on.
+static BROKEN: Notify = Notify::const_new();
 
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
@@ -62,6 +66,9 @@ impl Screen {
     }
 
     pub(super) fn draw(&mut self, figures: &Figures, view: &View) -> Result<(), Failure> {
+        if !CHANGED.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
         let drawn = self.terminal.draw(|frame| {
             let area = frame.area();
             draw::render(figures, view, area, frame.buffer_mut());
@@ -71,9 +78,14 @@ impl Screen {
             .map_err(|error| Failure::new(format!("cannot draw: {error}")))
     }
 
-    /// The next key. Cancel safe.
+    /// The next key, or why there is none any more. Cancel safe.
     pub(super) async fn pressed(&mut self) -> Result<KeyEvent, Failure> {
-        match self.keys.recv().await {
+        let input = tokio::select! {
+            biased;
+            () = BROKEN.notified() => return Err(broken()),
+            input = self.keys.recv() => input,
+        };
+        match input {
             Some(Ok(Input::Key(key))) => Ok(key),
             // Nothing is bound to it: the next thing that is done is to draw.
             Some(Ok(Input::Resized)) => Ok(event::KeyCode::Null.into()),
@@ -124,14 +136,52 @@ fn restore() {
     let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
 }
 
-/// A panic's message belongs on the screen that stays.
+fn broken() -> Failure {
+    Failure::new("a part of it has failed, as told above: please report it")
+}
+
+/// A panic's message belongs on the screen that stays; whatever has panicked, nothing is drawn over it.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            let was_shown = CHANGED.load(Ordering::SeqCst);
             restore();
             before(panic);
+            if was_shown {
+                BROKEN.notify_one();
+            }
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+    use ratatui::{TerminalOptions, Viewport};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_any_part_ends_what_is_shown() {
+        restore_on_panic();
+        let (to, keys) = channel(1);
+        // Tests have no terminal that could tell its size.
+        let fixed = TerminalOptions {
+            viewport: Viewport::Fixed(Rect::new(0, 0, 10, 3)),
+        };
+        let mut screen = Screen {
+            terminal: Terminal::with_options(CrosstermBackend::new(io::stdout()), fixed).unwrap(),
+            keys,
+        };
+        CHANGED.store(true, Ordering::SeqCst);
+        let part = tokio::spawn(async { panic!("on purpose") });
+        assert!(part.await.is_err());
+        let told = screen.pressed().await.unwrap_err().to_string();
+        assert!(told.contains("a part of it has failed"), "{told}");
+        let drawn = screen.draw(&Figures::new(String::new()), &View::default());
+        assert!(drawn.is_err(), "the terminal is not its own any more");
+        drop(to);
+    }
 }

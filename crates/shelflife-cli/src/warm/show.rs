@@ -73,10 +73,13 @@ impl Show {
             output::line(format!("failed  {}: {}", it.url, it.error))?;
         }
         if tally.failures.len() > SHOWN {
-            output::line(format!(
-                "failed  and {} more: --json tells them",
-                tally.failed - SHOWN as u64
-            ))?;
+            let told = tally.failures.len() as u64;
+            let which = match tally.failed > told {
+                true => format!("the first {told}"),
+                false => "them".to_owned(),
+            };
+            let more = tally.failed - SHOWN as u64;
+            output::line(format!("failed  and {more} more: --json tells {which}"))?;
         }
         let counted = Served::ALL.iter().filter(|it| tally.of(**it) > 0);
         let counted: Vec<String> = counted

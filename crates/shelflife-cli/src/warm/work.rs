@@ -13,7 +13,7 @@ use super::{BACK_OFF, BACK_OFF_MOST};
 use crate::args::WarmArgs;
 use crate::cache_status::Served;
 use crate::failure::Failure;
-use crate::web::{self, Answer, Web};
+use crate::web::{self, Counted, Web};
 
 /// A URL that is to be asked for.
 #[derive(Debug)]
@@ -134,14 +134,14 @@ impl Work {
             let host = HeaderValue::try_from(host).map_err(|e| (e.to_string(), None))?;
             request.headers_mut().insert(HOST, host);
         }
-        let answer = self.shared.web.ask(request).await;
+        let answer = self.shared.web.count(request).await;
         let answer = answer.map_err(|error| (error, Some(Duration::ZERO)))?;
         if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
             let (served, stored) = Served::of(&answer.fields);
             return Ok(Answered {
                 served,
                 stored,
-                bytes: answer.content.len() as u64,
+                bytes: answer.bytes,
             });
         }
         let passes = answer.status.is_server_error()
@@ -153,7 +153,7 @@ impl Work {
 }
 
 /// RFC 9110 §10.2.3, in seconds: a date would need a clock that agrees.
-fn retry_after(answer: &Answer) -> Duration {
+fn retry_after(answer: &Counted) -> Duration {
     let text = answer.fields.get(RETRY_AFTER).and_then(|v| v.to_str().ok());
     let seconds = text.and_then(|text| text.trim().parse().ok());
     seconds.map_or(Duration::ZERO, Duration::from_secs)

@@ -92,6 +92,42 @@ fn two_sides_take_turns_and_stand_side_by_side() {
 }
 
 #[test]
+fn the_second_side_may_be_the_same_past_what_is_stored() {
+    const HIT: &str = "Cache-Status: shelflife; hit; ttl=3\r\n";
+    let heeds = Origin::start(|asked| match asked.cache_control {
+        "no-cache" => {
+            std::thread::sleep(Duration::from_millis(20));
+            response("200 OK", "Cache-Status: shelflife; fwd=request\r\n", "")
+        }
+        _ => response("200 OK", HIT, ""),
+    });
+    let found = measured(&[&heeds.url(), "--without", "-c", "2", "-d", "500ms"]);
+    let side = |side: usize| &found["sides"][side];
+    assert_eq!(
+        (&side(0)["without"], &side(1)["without"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(side(0)["served"]["hit"], side(0)["answers"]);
+    assert_eq!(side(1)["served"]["bypass"], side(1)["answers"]);
+    let time = |nth: usize| side(nth)["latency_us"]["p50"].as_f64().unwrap();
+    assert!(time(1) >= 20_000.0 && time(1) > time(0), "{found}");
+    let deaf = Origin::start(|_| response("200 OK", HIT, ""));
+    let args = [
+        "bench",
+        &deaf.url(),
+        "--without",
+        "-d",
+        "300ms",
+        "--warmup",
+        "0s",
+    ];
+    let text = String::from_utf8(run(&args).stdout).unwrap();
+    for part in ["with Cache-Control: no-cache", "B: ", "does not heed"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn errors_are_told_and_end_with_1() {
     let origin = Origin::start(|asked| match asked.before % 2 {
         0 => response("200 OK", "", ""),
@@ -202,6 +238,28 @@ fn sentinels_may_not_lead_to_another_machine_unseen() {
     let said = stderr(&output);
     assert!(said.contains("0.0.0.0") && said.contains("--yes"), "{said}");
     assert_eq!(server.cli(&["DBSIZE"]), "0", "nothing was written");
+}
+
+#[test]
+fn a_namespace_that_the_url_names_is_left_alone() {
+    let server = RedisServer::start();
+    server.cli(&["SET", "sl1:shop:e:x", "1"]);
+    server.cli(&["SET", "sl1:{shop}:clock", "planted"]);
+    let url = format!("{}?namespace=shop", server.url());
+    let named: [(&[&str], Option<&str>); 3] = [
+        (&["--redis", &url], None),
+        (&["--redis", &url, "--namespace", "shop"], None),
+        (&[], Some(&url)),
+    ];
+    for (args, variable) in named {
+        let mut command = shelflife(&[&["bench", "-c", "2", "-d", "1s", "--json"], args].concat());
+        command.envs(variable.map(|url| ("SHELFLIFE_URL", url)));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(server.cli(&["DBSIZE"]), "2", "{args:?}");
+        assert_eq!(server.cli(&["GET", "sl1:shop:e:x"]), "1");
+        assert_eq!(server.cli(&["GET", "sl1:{shop}:clock"]), "planted");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     pub(crate) host: &'a str,
     pub(crate) authorization: &'a str,
+    pub(crate) cache_control: &'a str,
     pub(crate) before: u64,
 }
 
@@ -60,6 +61,7 @@ fn serve(stream: TcpStream, answer: &Arc<Answer>, counts: &Mutex<HashMap<String,
         };
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
         let (mut host, mut authorization) = (String::new(), String::new());
+        let mut cache_control = String::new();
         for line in lines.by_ref() {
             let Ok(line) = line else { return };
             match line.split_once(':') {
@@ -68,6 +70,9 @@ fn serve(stream: TcpStream, answer: &Arc<Answer>, counts: &Mutex<HashMap<String,
                 }
                 Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
                     authorization = value.trim().to_owned();
+                }
+                Some((name, value)) if name.eq_ignore_ascii_case("cache-control") => {
+                    cache_control = value.trim().to_owned();
                 }
                 _ if line.is_empty() => break,
                 _ => {}
@@ -83,6 +88,7 @@ fn serve(stream: TcpStream, answer: &Arc<Answer>, counts: &Mutex<HashMap<String,
             path: &path,
             host: &host,
             authorization: &authorization,
+            cache_control: &cache_control,
             before,
         };
         if writer.write_all(answer(asked).as_bytes()).is_err() {

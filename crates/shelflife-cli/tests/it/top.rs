@@ -1,9 +1,6 @@
 //! `shelflife top`: frames as text and as JSON, and a real terminal that is as it was when it has ended.
 
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Child as Process, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -12,6 +9,7 @@ use shelflife_testkit::{Child, RedisServer};
 use crate::origin::{Asked, Origin, response};
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, run, run_json, shelflife, stderr};
+use crate::terminal::Terminal;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -177,99 +175,17 @@ fn what_is_missing_or_wrong_is_said() {
     assert!(stderr(&output).contains("is not shelflife's"), "{output:?}");
 }
 
-/// A command in a terminal of its own (util-linux's `script`), and the screen as a person sees it.
-struct Terminal {
-    process: Process,
-    screen: Arc<Mutex<vt100::Parser>>,
-    pid: PathBuf,
-    _scratch: Scratch,
-}
-
-impl Terminal {
-    fn start(top: &str) -> Self {
-        let scratch = Scratch::new();
-        let pid = scratch.path("pid");
-        let bin = env!("CARGO_BIN_EXE_shelflife");
-        let inner = format!("echo $$ > {}; exec {bin} {top}", pid.display());
-        // Before and after: how the terminal is set.
-        let outer = format!(
-            "stty rows 40 cols 100; a=$(stty -g); sh -c '{inner}'; echo ended $?; [ $a = $(stty -g) ] && echo as before"
-        );
-        let mut process = Command::new("script")
-            .args(["-qefc", &outer, "/dev/null"])
-            .env("TERM", "xterm-256color")
-            .env_remove("NO_COLOR")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script is there: it is part of util-linux (apt-get install bsdutils)");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(40, 100, 0)));
-        let (mut from, to) = (process.stdout.take().unwrap(), screen.clone());
-        std::thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(n @ 1..) = from.read(&mut piece) {
-                to.lock().unwrap().process(&piece[..n]);
-            }
-        });
-        Terminal {
-            process,
-            screen,
-            pid,
-            _scratch: scratch,
-        }
-    }
-
-    fn text(&self) -> String {
-        self.screen.lock().unwrap().screen().contents()
-    }
-
-    fn wait_for(&self, part: &str) {
-        let began = Instant::now();
-        while !self.text().contains(part) {
-            assert!(began.elapsed() < LIMIT, "no {part:?} in\n{}", self.text());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn press(&mut self, keys: &str) {
-        let stdin = self.process.stdin.as_mut().unwrap();
-        stdin.write_all(keys.as_bytes()).unwrap();
-        stdin.flush().unwrap();
-    }
-
-    /// Whether it has ended with this code, and the terminal is as it was.
-    fn assert_restored(mut self, code: &str) {
-        self.wait_for(&format!("ended {code}"));
-        self.wait_for("as before");
-        self.process.wait().unwrap();
-        let screen = self.screen.lock().unwrap();
-        assert!(
-            !screen.screen().alternate_screen(),
-            "its own screen is left"
-        );
-        assert!(!screen.screen().hide_cursor(), "the cursor is back");
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        // One that has ended is no failure.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn a_terminal_shows_it_obeys_keys_and_is_as_it_was_at_the_end() {
     let api = api();
     let mut terminal =
         Terminal::start(&format!("top --url {}/_shelflife --every 200ms", api.url()));
     terminal.wait_for("shelflife top");
-    assert!(terminal.screen.lock().unwrap().screen().alternate_screen());
+    assert!(terminal.is_its_own());
     terminal.wait_for("users:42");
     terminal.wait_for("tag user:42");
     terminal.press("?");
-    terminal.wait_for("hit ratio   reads that needed no load");
+    terminal.wait_for("hit ratio   reads answered with something fresh");
     terminal.press("?p");
     terminal.wait_for("paused");
     terminal.press("p\t");
@@ -292,11 +208,8 @@ fn signals_leave_the_terminal_as_it_was_too() {
         let terminal =
             Terminal::start(&format!("top --url {}/_shelflife --every 200ms", api.url()));
         terminal.wait_for("users:42");
-        let pid = std::fs::read_to_string(&terminal.pid).unwrap();
-        let sent = Command::new("kill")
-            .args([signal, pid.trim()])
-            .status()
-            .unwrap();
+        let pid = terminal.pid();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(sent.success());
         terminal.assert_restored(code);
     }
@@ -316,6 +229,144 @@ fn who_goes_away_is_said_and_may_come_back() {
     terminal.wait_for("tag after");
     terminal.press("q");
     terminal.assert_restored("0");
+}
+
+#[test]
+fn a_look_that_has_begun_goes_on_whatever_is_pressed() {
+    let api = Origin::start(|asked| match asked.path {
+        "/api/now" => {
+            // Longer than it takes until the next key.
+            std::thread::sleep(Duration::from_millis(400));
+            let mut now = now(&asked);
+            now["namespace"] = format!("look-{}", asked.before).into();
+            response("200 OK", "", &now.to_string())
+        }
+        _ => response("404 Not Found", "", "{}"),
+    });
+    let mut terminal = Terminal::start(&format!("top --url {} --every 100ms", api.url()));
+    terminal.wait_for("look-0");
+    let began = Instant::now();
+    while !terminal.text().contains("look-3") {
+        assert!(began.elapsed() < LIMIT, "{}", terminal.text());
+        terminal.press("j");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    terminal.press("q");
+    terminal.assert_restored("0");
+}
+
+#[test]
+fn of_a_burst_the_newest_entries_are_shown() {
+    const ENTRIES: u64 = 1_500;
+    let api = Origin::start(|asked| match asked.path {
+        "/api/now" => response("200 OK", "", &now(&asked).to_string()),
+        "/api/log?since=300" => {
+            let event = |n: u64| {
+                let epoch = format!("ab:{}", 1_767_225_599_000_000 + n);
+                let entry = json!({"epoch": epoch, "tags": [format!("n{n}")]});
+                format!("event: entry\nid: {epoch}\ndata: {entry}\n\n")
+            };
+            let events: String = (0..ENTRIES).map(event).collect();
+            response("200 OK", "Content-Type: text/event-stream\r\n", &events)
+        }
+        _ => response("404 Not Found", "", "{}"),
+    });
+    let args = ["top", "--url", &api.url(), "--json", "--every", "200ms"];
+    let mut top = Child::spawn(&mut shelflife(&args));
+    let began = Instant::now();
+    let newest = format!("tag n{}", ENTRIES - 1);
+    loop {
+        let frame: Value = serde_json::from_str(&top.expect_line("{", LIMIT)).unwrap();
+        if frame["log"][0]["what"] == newest.as_str() {
+            break;
+        }
+        assert!(began.elapsed() < LIMIT, "{}", frame["log"][0]);
+    }
+    top.interrupt();
+    assert!(top.wait(LIMIT).success());
+}
+
+#[test]
+fn a_log_that_cannot_be_followed_is_no_quiet_one() {
+    let api = Origin::start(|asked| match asked.path {
+        "/api/now" => response("200 OK", "", &now(&asked).to_string()),
+        "/api/log?since=300" => {
+            let problem = json!({"detail": "close one"}).to_string();
+            response("429 Too Many Requests", "", &problem)
+        }
+        _ => response("404 Not Found", "", "{}"),
+    });
+    let mut terminal = Terminal::start(&format!("top --url {} --every 100ms", api.url()));
+    terminal.wait_for("it cannot be followed: 429 Too Many Requests: close one");
+    assert!(!terminal.text().contains("nothing was invalidated"));
+    terminal.press("q");
+    terminal.assert_restored("0");
+}
+
+/// Searches, looks, and invalidates, in front of what is named.
+fn search_and_invalidate(url: &str, top: &str) {
+    let state = |key: &str| {
+        let output = run(&["get", key, "--redis", url, "--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        found["state"].as_str().unwrap().to_owned()
+    };
+    let mut terminal = Terminal::start(&format!("top {top} --every 200ms"));
+    terminal.wait_for("shelflife top");
+    terminal.press("/nowhere\r");
+    terminal.wait_for("no key matches");
+    terminal.press("\u{1b}");
+    terminal.wait_for("/ search");
+    terminal.press("/user:\r");
+    terminal.wait_for("2 keys");
+    terminal.press("\r");
+    terminal.wait_for("fresh  user:1");
+    terminal.wait_for("Fresh: stored");
+    terminal.press("i");
+    terminal.wait_for("invalidate key: user:1");
+    terminal.press("\r");
+    terminal.wait_for("1 entry would be dead");
+    terminal.press("n");
+    terminal.wait_for("left as it is");
+    assert_eq!(state("user:1"), "fresh");
+    terminal.press("iuser:1\r");
+    terminal.wait_for("tag user:1");
+    terminal.wait_for("1 entry would be dead");
+    terminal.press("y");
+    terminal.wait_for("invalidated tag user:1 in ");
+    assert_eq!(state("user:1"), "dead");
+    assert_eq!(state("user:2"), "fresh");
+    terminal.press("i\t\tuser:*\r");
+    terminal.wait_for("2 entries would be dead");
+    terminal.press("s");
+    terminal.wait_for("softly invalidated pattern user:* in ");
+    assert_eq!(state("user:2"), "stale");
+    terminal.press("q");
+    terminal.assert_restored("0");
+}
+
+#[test]
+fn one_searches_and_invalidates_by_the_page_of_a_process() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let more = ["--redis", &url, "--admin", "127.0.0.1:0"];
+    let mut demo = Demo::start(&scratch.path("demo.sqlite"), &more);
+    let line = demo.child.expect_line("  page", LIMIT);
+    let page = line.split_whitespace().nth(1).unwrap().to_owned();
+    for path in ["/users/1", "/users/2", "/users?page=1"] {
+        assert_eq!(demo.get(path).status, 200);
+    }
+    search_and_invalidate(&url, &format!("--url {page}"));
+}
+
+#[test]
+fn one_searches_and_invalidates_in_the_store_too() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    let demo = Demo::start(&scratch.path("demo.sqlite"), &["--redis", &url]);
+    for path in ["/users/1", "/users/2", "/users?page=1"] {
+        assert_eq!(demo.get(path).status, 200);
+    }
+    search_and_invalidate(&url, &format!("--redis {url}"));
 }
 
 #[test]

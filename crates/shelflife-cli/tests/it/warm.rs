@@ -1,7 +1,10 @@
 //! `shelflife warm`: what was asked for is stored afterwards, and the sum says what came of each.
 
-use std::io::Write;
-use std::process::{Output, Stdio};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -150,6 +153,109 @@ fn a_sitemap_and_those_that_it_names_are_read_and_hosts_are_kept() {
     ]);
     assert_eq!(bad.status.code(), Some(2));
     assert!(stderr(&bad).contains("404"), "{bad:?}");
+}
+
+#[test]
+fn a_sitemap_that_came_over_a_network_opens_no_file() {
+    let scratch = Scratch::new();
+    let file = scratch.path("secret.xml");
+    std::fs::write(&file, "<urlset><url><loc>/from-a-file</loc></url></urlset>").unwrap();
+    let named = file.to_str().unwrap().to_owned();
+    let index = move |place: &str| {
+        format!("<sitemapindex><sitemap><loc>{place}</loc></sitemap></sitemapindex>")
+    };
+    let origin = Origin::start(move |asked| match asked.path {
+        "/sitemap.xml" => response("200 OK", "", &index(&named)),
+        _ => response("200 OK", "", "x"),
+    });
+    let warm = |sitemap: &str| run(&["warm", "--sitemap", sitemap, "--base", &origin.url()]);
+    let refused = warm(&format!("{}/sitemap.xml", origin.url()));
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(
+        stderr(&refused).contains("no http or https URL"),
+        "{refused:?}"
+    );
+    assert_eq!(origin.asked("/from-a-file"), 0);
+    // One of this machine may name others, as long as they are files.
+    let local = scratch.path("index.xml");
+    std::fs::write(&local, index(file.to_str().unwrap())).unwrap();
+    let fine = warm(local.to_str().unwrap());
+    assert!(fine.status.success(), "{fine:?}");
+    assert_eq!(origin.asked("/from-a-file"), 1);
+    std::fs::write(&local, index("/dev/zero")).unwrap();
+    let endless = warm(local.to_str().unwrap());
+    assert_eq!(endless.status.code(), Some(2), "{endless:?}");
+    assert!(stderr(&endless).contains("no regular file"), "{endless:?}");
+}
+
+#[test]
+fn content_is_counted_and_not_held() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 128;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (all_but_one, comes) = mpsc::channel();
+    let (go_on, may) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.is_empty()));
+        let length = PIECE * PIECES;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .unwrap();
+        let piece = vec![b'x'; PIECE];
+        for _ in 1..PIECES {
+            stream.write_all(&piece).unwrap();
+        }
+        all_but_one.send(()).unwrap();
+        may.recv().unwrap();
+        stream.write_all(&piece).unwrap();
+    });
+    let mut child = Child::spawn(&mut shelflife(&["warm", "--base", &url, "--json"]));
+    child.send_line("/large");
+    child.close_stdin();
+    comes.recv_timeout(LIMIT).unwrap();
+    let held = held_kib(child.pid());
+    go_on.send(()).unwrap();
+    let sum: Value = serde_json::from_str(&child.expect_line("{", LIMIT)).unwrap();
+    assert_eq!(sum["bytes"], PIECE * PIECES, "{sum}");
+    assert!(child.wait(LIMIT).success());
+    assert!(held < (64 << 10), "{held} KiB are held of 127 MiB");
+}
+
+/// Memory of a process that is no file's.
+fn held_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let held = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    held.parse().unwrap()
+}
+
+#[test]
+fn a_list_from_a_pipe_that_stays_open_can_be_interrupted() {
+    let origin = Origin::start(|_| response("200 OK", STORABLE, "ok"));
+    for signal in [Child::interrupt, Child::terminate] {
+        let scratch = Scratch::new();
+        let pipe = scratch.path("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let name = pipe.to_str().unwrap();
+        let args = ["warm", name, "--base", &origin.url(), "--json"];
+        let mut child = Child::spawn(&mut shelflife(&args));
+        // Opened as soon as it is read, and it never ends.
+        let mut writer = OpenOptions::new().write(true).open(&pipe).unwrap();
+        writeln!(writer, "/1").unwrap();
+        signal(&mut child);
+        let sum: Value = serde_json::from_str(&child.expect_line("{", LIMIT)).unwrap();
+        assert_eq!(sum["interrupted"], true, "{sum}");
+        assert_eq!(child.wait(LIMIT).code(), Some(2));
+        drop(writer);
+    }
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl UnderWay {
     }
 
     /// It was confirmed, or is owed already.
-    pub(super) fn is_over(mut self) {
+    pub(super) fn end(mut self) {
         self.request = None;
     }
 }

@@ -203,7 +203,7 @@ impl Engine {
     ) -> Result<Epoch, Error> {
         let (what, mut failures) = self.outcomes(handling).await;
         let name = event.name.clone();
-        under_way.is_over();
+        under_way.end();
         let epoch = self.invalidate(what, Some(event)).await?;
         if failures.is_empty() {
             return Ok(epoch);

@@ -35,7 +35,7 @@ impl Engine {
         let under_way = UnderWay::new(self, &what, event.as_ref());
         let work = async move {
             let outcome = engine.carry_out(what, event).await;
-            under_way.is_over();
+            under_way.end();
             let word = if outcome.is_ok() {
                 "confirmed"
             } else {

@@ -323,7 +323,7 @@ impl Engine {
         if !failed.is_empty() {
             self.was_not_confirmed(&Arc::new(keys_of(failed.keys())));
         }
-        under_way.is_over();
+        under_way.end();
         for ((_, item), stored) in values.into_iter().zip(stored) {
             if failed.contains_key(&item.ask.key) {
                 continue;

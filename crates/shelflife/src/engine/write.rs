@@ -151,7 +151,7 @@ impl Writing {
             match engine.store.write(entry, token).await {
                 Ok((epoch, stored)) => {
                     engine.apply_own(epoch, &what).await;
-                    under_way.is_over();
+                    under_way.end();
                     Ok((epoch, stored))
                 }
                 // Owed by who goes out of scope.
@@ -191,7 +191,7 @@ impl Drop for Writing {
         self.engine.do_unattended(async move {
             // What fails is asked for again by then.
             let _ = engine.carry_out(what, None).await;
-            under_way.is_over();
+            under_way.end();
         });
     }
 }

@@ -326,12 +326,21 @@ pub(super) fn log(figures: &Figures, above: usize, area: Rect, cells: &mut Buffe
     };
     let room = usize::from(area.height);
     let rows: Vec<Text<'_>> = figures.log.iter().skip(above).take(room).map(row).collect();
-    let rows = match rows.is_empty() {
-        true => vec![Text::from("nothing was invalidated of late")],
-        false => rows,
+    let lost = figures
+        .look
+        .as_ref()
+        .and_then(|look| look.log_lost.as_ref());
+    let title = match lost {
+        Some(why) => format!("log, the newest first; it cannot be followed: {why}"),
+        None => "log, the newest first".to_owned(),
+    };
+    let rows = match (rows.is_empty(), lost) {
+        (true, Some(_)) => vec![Text::from("what is invalidated is not known here")],
+        (true, None) => vec![Text::from("nothing was invalidated of late")],
+        (false, _) => rows,
     };
     Paragraph::new(rows)
-        .block(boxed("log, the newest first"))
+        .block(boxed(&title))
         .render(area, cells);
 }
 
