@@ -348,7 +348,7 @@ class Cache:
         the load goes on for the others.
         """
         codec = codec_for(type)
-        how = options(codec, ttl=ttl, **policy)
+        how = options(codec, share, ttl=ttl, **policy)
         level = "strict" if strict else session
         return await self._load(canonical(key), list(map(canonical, tags)), codec, how, share, level, loader, refresh=False)
 
