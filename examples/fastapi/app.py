@@ -15,19 +15,20 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 import database as db
 from database import City, Database, Details, Order, Page, Profile, Spender, User
-from shelflife import Cache, Unavailable
+from shelflife import METRICS_CONTENT_TYPE, Cache, Unavailable
 from shelflife.fastapi import CacheDep, Rule, ShelflifeMiddleware
 
 #: How long an answer is fresh, and how much longer it may be served while it is refreshed, or while the database is gone.
 TTL, STALE = "30s", "5m"
 
-cache = Cache.from_env(ttl=TTL, stale=STALE)  # SHELFLIFE_URL, else REDIS_URL, else in memory; SHELFLIFE_NAMESPACE
+# SHELFLIFE_URL, else REDIS_URL, else in memory; SHELFLIFE_NAMESPACE. DEMO_WORKERS: a directory, so that /metrics tells of all workers.
+cache = Cache.from_env(ttl=TTL, stale=STALE, workers=os.environ.get("DEMO_WORKERS"))
 
 
 @asynccontextmanager
@@ -155,6 +156,12 @@ async def my_orders(database: DatabaseDep, caller: CallerDep) -> list[Order]:
 @app.get("/stats")
 async def stats(database: DatabaseDep, cache: CacheDep) -> dict[str, Any]:
     return {"database": {"queries": database.queries}, "profile": profile.cache_info()._asdict(), "cache": cache.stats()}
+
+
+@app.get("/metrics", include_in_schema=False)
+async def metrics(cache: CacheDep) -> Response:
+    """For Prometheus. An application of yours keeps it from the public."""
+    return Response(await cache.scrape(), media_type=METRICS_CONTENT_TYPE)
 
 
 # Writes: the database first, then the cache. When the response goes out, nothing older is served here; elsewhere within 1 s.

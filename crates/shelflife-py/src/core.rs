@@ -116,7 +116,8 @@ impl Core {
         clock: Option<Py<Clock>>,
         faults: Option<Py<Faults>>,
     ) -> PyResult<Py<PyAny>> {
-        let mut builder = Cache::builder();
+        // What is read under the cache's own policy may be of a type whose objects are kept.
+        let mut builder = Cache::builder().policy(binding::with_objects(Policy::default(), true));
         if let Some(faults) = faults {
             builder = builder.chaos(&faults.get().0);
         }

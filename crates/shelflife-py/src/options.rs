@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use shelflife::{Cache, Codec, Policy};
+use shelflife::{Cache, Codec, Policy, binding};
 
 /// Seconds as the engine takes them.
 pub(crate) fn duration(name: &str, seconds: f64) -> PyResult<Duration> {
@@ -31,6 +31,8 @@ struct Changes {
     lease: Option<Duration>,
     settle: Option<Duration>,
     schema: Option<u32>,
+    /// Whether objects of these values are kept beside their encoding.
+    objects: bool,
 }
 
 impl Changes {
@@ -57,7 +59,7 @@ impl Changes {
             schema
         );
         // Whatever others are told to write: nothing else brings every type back.
-        policy.codec(Codec::MessagePack)
+        binding::with_objects(policy.codec(Codec::MessagePack), self.objects)
     }
 }
 
@@ -74,7 +76,7 @@ impl Options {
     #[new]
     #[pyo3(signature = (*, ttl=None, stale=None, stale_on_error=None, negative_ttl=None, soft_timeout=None,
         hard_timeout=None, jitter=None, early=None, throttle=None, lease=None, settle=None,
-        schema=None))]
+        schema=None, objects=false))]
     #[expect(clippy::too_many_arguments, reason = "each is a keyword of Python's")]
     fn new(
         ttl: Option<f64>,
@@ -89,6 +91,7 @@ impl Options {
         lease: Option<f64>,
         settle: Option<f64>,
         schema: Option<u32>,
+        objects: bool,
     ) -> PyResult<Self> {
         let time = |name, value: Option<f64>| value.map(|s| duration(name, s)).transpose();
         let ttl = time("ttl", ttl)?;
@@ -110,6 +113,7 @@ impl Options {
             lease: time("lease", lease)?,
             settle: time("settle", settle)?,
             schema,
+            objects,
         };
         Ok(Self {
             changes,

@@ -124,7 +124,7 @@ impl Decoder {
             _ => {}
         }
         let object = self.made(py, value)?;
-        if kept.is_some() {
+        if kept.is_some() || !value.keeps() {
             return Ok(object);
         }
         if share {

@@ -113,3 +113,43 @@ def made(cache: Cache, *rules: Rule, **settings: Any) -> FastAPI:
 
 def bearer(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
+
+
+async def aged(app: Any, path: str) -> bool:
+    return (await ask(app, path)).get("age") == "0"
+
+
+async def has(came: list[dict[str, Any]], count: int) -> bool:
+    return len(came) >= count
+
+
+async def ask_raw(app: Any, path: str, send: Any, headers: Headers | None = None) -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    fields = [(b"host", b"api.test"), *((k.lower().encode(), v.encode()) for k, v in (headers or {}).items())]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": fields, "client": None, "server": None,
+    }  # fmt: skip
+    await app(scope, receive, send)
+
+
+async def true(holds: bool) -> bool:
+    return holds
+
+
+async def gives(app: Any, path: str, body: bytes) -> bool:
+    return (await ask(app, path)).body == body
+
+
+async def ask_with(app: Any, path: str, send: Any, more: dict[str, Any]) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [(b"host", b"api.test")], **more,
+    }  # fmt: skip
+    await app(scope, receive, send)

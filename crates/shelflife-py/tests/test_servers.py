@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,34 @@ def test_every_worker_answers_and_keeps_its_connections(run: Run, server: Server
         assert server.loads("1") == 1
 
     run(test)
+
+
+def test_whichever_worker_is_scraped_tells_of_all(run: Run, server: Server) -> None:
+    async def test() -> None:
+        workers = await all_workers(server)
+
+        async def scraped(connection: Connection) -> str:
+            reply = await connection.get("/metrics")
+            assert reply.status == 200, reply.body
+            return reply.body.decode()
+
+        before = hits(await scraped(workers[0]))
+        assert len(before) == WORKERS
+        for times, connection in enumerate(workers):
+            for _ in range(1 + 10 * times):
+                await connection.get("/items/scraped")
+        for text in await asyncio.gather(*map(scraped, workers)):
+            grown = [count - before[worker] for worker, count in hits(text).items()]
+            # The first one of each is a miss here, or answered by Redis.
+            assert sorted(grown) == [10 * n for n in range(WORKERS)]
+
+    run(test)
+
+
+def hits(text: str) -> dict[str, int]:
+    """In L1, by worker."""
+    found = re.findall(r'shelflife_reads_total\{worker="(\d+)",namespace="[^"]*",tier="l1",outcome="hit"\} (\d+)', text)
+    return {worker: int(count) for worker, count in found}
 
 
 def test_nothing_older_is_served_by_any_worker_after_everywhere(run: Run, server: Server) -> None:

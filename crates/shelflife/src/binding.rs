@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -26,7 +27,10 @@ use crate::epoch::Receipt;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
 use crate::key::{Key, Tag, escape_into};
+use crate::policy::Policy;
 use crate::value::{Live, downcast_ref};
+
+mod objects;
 
 /// A value that its owner encodes: the bytes of a codec, and room for the object that they stand for.
 ///
@@ -36,11 +40,17 @@ use crate::value::{Live, downcast_ref};
 pub struct Encoded {
     codec: Codec,
     bytes: Bytes,
-    object: Object,
+    beside: Arc<Beside>,
 }
 
-/// An object of the binding, set once, shared by all copies of the value.
-type Object = Arc<OnceLock<Box<dyn Any + Send + Sync>>>;
+/// What is kept beside the encoding, shared by all copies of the value.
+#[derive(Default)]
+struct Beside {
+    /// An object of the binding, set once.
+    object: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// Whether the entry was weighed with it: what is not counted is not kept.
+    is_weighed: AtomicBool,
+}
 
 impl Encoded {
     /// Bytes of MessagePack.
@@ -52,14 +62,14 @@ impl Encoded {
         Self {
             codec,
             bytes,
-            object: Arc::default(),
+            beside: Arc::default(),
         }
     }
 
     /// With the object.
     pub fn with(self, object: Box<dyn Any + Send + Sync>) -> Self {
         // It has just been made: nobody else has set it.
-        let _ = self.object.set(object);
+        let _ = self.beside.object.set(object);
         self
     }
 
@@ -75,7 +85,7 @@ impl Encoded {
 
     /// The object, if it has been made.
     pub fn object(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.object.get().map(|object| &**object)
+        self.beside.object.get().map(|object| &**object)
     }
 
     /// The bytes as a value of Rust's; `None` if they are something else.
@@ -83,9 +93,39 @@ impl Encoded {
         codec::decode(self.codec, &self.bytes).ok()
     }
 
-    /// Keeps the object for the next one who asks; the first one stays.
+    /// Whether an object is kept, if one is given: see [`Encoded::keep`].
+    pub fn keeps(&self) -> bool {
+        // It guards nothing else: one who sees it late makes the object once more.
+        self.beside.is_weighed.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the object for the next one who asks; the first one stays. Where the entry was not weighed with it ([`with_objects`]), it is
+    /// dropped.
     pub fn keep(&self, object: Box<dyn Any + Send + Sync>) {
-        let _ = self.object.set(object);
+        if self.keeps() {
+            let _ = self.beside.object.set(object);
+        }
+    }
+
+    /// What the object takes, or will, when it is kept: from now on it may be.
+    pub(crate) fn weigh_object(&self, wanted: bool) -> usize {
+        if !wanted && self.object().is_none() {
+            return 0;
+        }
+        self.beside.is_weighed.store(true, Ordering::Relaxed);
+        match self.codec {
+            Codec::MessagePack => objects::size(&self.bytes),
+            // Text and bytes once more; what JSON gives is not looked into.
+            _ => self.bytes.len() * 4,
+        }
+    }
+}
+
+/// The policy for values of which objects are kept beside their encoding: entries weigh as much as both.
+pub fn with_objects(policy: Policy, kept: bool) -> Policy {
+    Policy {
+        objects: kept,
+        ..policy
     }
 }
 
@@ -280,6 +320,35 @@ mod tests {
         let len = bytes.len();
         let weighed = Encoded::new(bytes.into()).weigh().unwrap();
         assert_eq!((weighed.bytes, weighed.nil), (len, false));
+    }
+
+    #[tokio::test]
+    async fn an_object_is_kept_only_where_its_entry_was_weighed_with_it() {
+        let weight = async |kept: bool| {
+            let cache = Cache::builder()
+                .policy(with_objects(Policy::default(), kept))
+                .build()
+                .await
+                .unwrap();
+            let texts = codec::encode(Codec::MessagePack, &vec!["x"; 1000]).unwrap();
+            let value = Encoded::new(texts.into());
+            cache.set("k", value.clone()).await.unwrap();
+            value.keep(Box::new(1_u8));
+            let read: Encoded = cache.get("k").await.unwrap();
+            assert_eq!((read.keeps(), read.object().is_some()), (kept, kept));
+            cache.stats().l1_bytes
+        };
+        let (with, without) = (weight(true).await, weight(false).await);
+        assert!(with > without + 1000 * 56, "{with} {without}");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_came_with_its_value_is_counted_whatever_the_policy_says() {
+        let cache = Cache::memory();
+        let texts = codec::encode(Codec::MessagePack, &vec!["x"; 1000]).unwrap();
+        let value = Encoded::new(texts.into()).with(Box::new(1_u8));
+        cache.set("k", value).await.unwrap();
+        assert!(cache.stats().l1_bytes > 1000 * 56);
     }
 
     #[tokio::test]

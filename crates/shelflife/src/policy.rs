@@ -35,6 +35,8 @@ pub struct Policy {
     pub(crate) compression: Compression,
     pub(crate) compress_over: usize,
     pub(crate) schema: u32,
+    /// Whether a binding keeps the object beside the encoding.
+    pub(crate) objects: bool,
 }
 
 impl Default for Policy {
@@ -55,6 +57,7 @@ impl Default for Policy {
             compression: Compression::Lz4,
             compress_over: 4096,
             schema: 0,
+            objects: false,
         }
     }
 }

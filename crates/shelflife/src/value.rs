@@ -30,11 +30,22 @@ pub(crate) trait Stored: Any + Send + Sync {
     fn encode(&self, codec: Codec) -> Result<Vec<u8>, EncodeError>;
     /// Its size as MessagePack, and whether it is *nothing*, without keeping the bytes.
     fn weigh(&self) -> Result<Weighed, EncodeError>;
+    /// What a binding keeps beside it takes in memory, if it is to keep something (`wanted`) or does.
+    fn beside(&self, wanted: bool) -> usize;
 }
 
 impl<T: Value> Stored for T {
     fn encode(&self, codec: Codec) -> Result<Vec<u8>, EncodeError> {
         codec::encode(codec, self)
+    }
+
+    fn beside(&self, wanted: bool) -> usize {
+        #[cfg(feature = "binding")]
+        if let Some(encoded) = (self as &dyn Any).downcast_ref::<crate::binding::Encoded>() {
+            return encoded.weigh_object(wanted);
+        }
+        let _ = wanted;
+        0
     }
 
     fn weigh(&self) -> Result<Weighed, EncodeError> {

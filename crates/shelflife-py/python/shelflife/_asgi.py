@@ -117,7 +117,7 @@ class ShelflifeMiddleware:
         """What is done about requests of a route: by the route where it says so itself, by the rules that may answer for it where not."""
         core = await self.cache._opened_core()
         mark = found.mark
-        if mark is not None and mark.answers_before(self.cache):
+        if mark is not None and not found.is_choosy and mark.answers_before(self.cache):
             layer = self._layer(core, found, [mark.rule(found.dependant, before=True)])
             return core, layer, layer, True
         if not found.is_guarded:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast, overload
 
@@ -17,13 +17,15 @@ from . import _loop
 from ._blocking import Blocking
 from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
 from ._core import Faults as _EngineFaults
+from ._decorating import Decorating
 from ._given import asked_for, options, several, setting
 from ._keys import canonical
 from ._loads import TRIES, Handling, Running, inside, within
 from ._stats import Stats, nothing_yet
 from ._time import Time
-from ._typed import AsyncCached, AsyncStream, Cached, Caching, F, P, Routing, T
+from ._typed import F, T
 from ._values import ValueCodec, codec_for
+from ._workers import Workers
 from ._write import Write
 
 log = logging.getLogger("shelflife")
@@ -37,7 +39,7 @@ class Receipt(str):
     __slots__ = ()
 
 
-class Cache:
+class Cache(Decorating):
     """A cache: entries in this process, and, with a URL, in Redis or Valkey, shared with all others of the namespace.
 
     Opened when it is first used, or by `open()` or `lifespan`; never when it is made, so it may stand at the top of a module
@@ -45,11 +47,21 @@ class Cache:
 
     Reads don't fail because of the cache: what can't be read is a miss. Writes and invalidations tell the truth.
 
-    Every setting of docs/settings.md is a keyword: `Cache("redis://...", namespace="shop", ttl="5m", memory="256MiB")`.
+    Every setting of docs/settings.md is a keyword: `Cache("redis://...", namespace="shop", ttl="5m", memory="256MiB")`. `workers` is a
+    directory of the server's own, in which its worker processes find each other, so that `scrape` tells of all of them.
     """
 
-    def __init__(self, url: str | None = None, *, enabled: bool = True, clock: Clock | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        enabled: bool = True,
+        clock: Clock | None = None,
+        workers: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> None:
         self._url = url
+        self._workers = None if workers is None else Workers(workers, self._scraped)
         self._settings = {name: setting(name, value) for name, value in settings.items()}
         self._environment = False
         self._clock = clock
@@ -157,7 +169,7 @@ class Cache:
             @asynccontextmanager
             async def nested(app: Any) -> AsyncIterator[Any]:
                 self._prepare(app)
-                async with self, inner(app) as state:
+                async with self, self._listening(), inner(app) as state:
                     yield state
 
             return nested
@@ -165,10 +177,14 @@ class Cache:
         @asynccontextmanager
         async def alone() -> AsyncIterator[None]:
             self._prepare(app)
-            async with self:
+            async with self, self._listening():
                 yield
 
         return alone()
+
+    def _listening(self) -> AbstractAsyncContextManager[None]:
+        """To the other workers of the server, if it has any."""
+        return contextlib.nullcontext() if self._workers is None else self._workers.listening()
 
     def _prepare(self, app: Any) -> None:
         """What an application needs of us, and what it should know, before its first request."""
@@ -348,7 +364,7 @@ class Cache:
         the load goes on for the others.
         """
         codec = codec_for(type)
-        how = options(codec, ttl=ttl, **policy)
+        how = options(codec, share, ttl=ttl, **policy)
         level = "strict" if strict else session
         return await self._load(canonical(key), list(map(canonical, tags)), codec, how, share, level, loader, refresh=False)
 
@@ -484,7 +500,13 @@ class Cache:
         return self._core.prometheus() if self._core is not None else ""
 
     async def scrape(self) -> str:
-        """Asks the server how it is, then gives `prometheus()`: the answer of `GET /metrics`. A server that does not answer is told as down."""
+        """Asks the server how it is, then gives `prometheus()`: the answer of `GET /metrics`. A server that does not answer is told as down.
+
+        With `workers=`, and under `lifespan`: the same of each worker that answers, with a label `worker`.
+        """
+        return await (self._scraped() if self._workers is None else self._workers.joined())
+
+    async def _scraped(self) -> str:
         core = await self._opened()
         return cast(str, await _loop.wait(core.scrape()))
 
@@ -492,138 +514,6 @@ class Cache:
         """Raises Unavailable if the store does not answer."""
         core = await self._opened()
         await _loop.wait(core.ping())
-
-    # Functions
-
-    @overload
-    def cached(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> AsyncCached[P, T]: ...  # type: ignore[overload-overlap]
-    @overload
-    def cached(self, function: Callable[P, AsyncIterator[T]], /) -> AsyncStream[P, T]: ...  # type: ignore[overload-overlap]
-    @overload
-    def cached(self, function: Callable[P, T], /) -> Cached[P, T]: ...
-    @overload
-    def cached(
-        self,
-        /,
-        *,
-        ttl: Time | Callable[[Any], Time] | None = None,
-        expire: Time | None = None,
-        key: str | None = None,
-        tags: Iterable[str] | Callable[..., Iterable[str]] = (),
-        key_builder: Callable[..., str] | None = None,
-        condition: Callable[..., bool] | None = None,
-        share: bool = False,
-        name: str | None = None,
-        type: Any = None,
-        stale: Time | None = None,
-        stale_on_error: bool | None = None,
-        negative_ttl: Time | None = None,
-        soft_timeout: Time | None = None,
-        hard_timeout: Time | None = None,
-        jitter: float | None = None,
-        early: float | None = None,
-        throttle: Time | None = None,
-        lease: Time | None = None,
-        settle: Time | None = None,
-    ) -> Caching: ...
-    def cached(self, function: Any = None, /, **how: Any) -> Any:
-        """Caches what a function returns: docs/python.md lists what it can be told."""
-        from ._decorator import decorate
-
-        if function is not None:
-            return decorate(self, function, **how)
-        return lambda function: decorate(self, function, **how)
-
-    def route(
-        self,
-        *,
-        ttl: Time | None = None,
-        expire: Time | None = None,
-        tags: Iterable[str] = (),
-        vary_by: Iterable[str] = (),
-        per_user: str | None = None,
-        public: bool = False,
-        shared: bool = False,
-        stale: Time | None = None,
-        statuses: Iterable[int] = (),
-        ignore_cookies: Iterable[str] = (),
-        condition: Callable[..., bool] | None = None,
-        **settings: Any,
-    ) -> Routing:
-        """Under `@app.get`: the response is stored, and sent from there after the route's dependencies have run, so that nobody gets it who
-        would not have got it from the endpoint.
-
-            @app.get("/users/{user_id}")
-            @cache.route(ttl="5m", tags=["user:{user_id}"])
-            async def read_user(user_id: int, me: CurrentUser) -> User: ...
-
-        `ttl`, `stale`, `tags` (of the endpoint's parameters), `statuses`, `ignore_cookies`, `condition`, `max_body`, `collapse_wait`, ...
-
-        Whose answers: the URL is in the key, as are header and cookie parameters that the route declares. Answers to requests with
-        `Authorization` or cookies are stored only if it is said whose they are: `per_user="user.id"`, a parameter of the endpoint by which
-        users have answers of their own; or `shared=True`, when all who get past the dependencies have the same. `public=True` is more:
-        ShelflifeMiddleware answers before the dependencies have run. `vary_by=["tenant.id", "header:accept-language"]` adds to the key.
-        """
-        from ._route import decorate
-
-        how: dict[str, Any] = {
-            "ttl": ttl,
-            "expire": expire,
-            "tags": tags,
-            "vary_by": vary_by,
-            "per_user": per_user,
-            "public": public,
-            "shared": shared,
-            "stale": stale,
-            "statuses": statuses,
-            "ignore_cookies": ignore_cookies,
-            "condition": condition,
-            **settings,
-        }
-
-        def routing(function: Any) -> Any:
-            return decorate(self, function, **how)
-
-        return routing
-
-    def cached_many(self, **how: Any) -> Callable[[F], F]:
-        """Caches what a function of ids returns, a dict by id: it is called once for all ids that are not there.
-
-        `@cache.cached_many(ids="user_ids", key="user:{id}", tags=["user:{id}"], ttl="5m")`. An id that the function leaves out is
-        absent from the result, and nothing is stored for it.
-        """
-        from ._many import decorate
-
-        def caching(function: F) -> F:
-            made: F = decorate(self, function, **how)
-            return made
-
-        return caching
-
-    def invalidates(
-        self,
-        *,
-        keys: Iterable[str] = (),
-        tags: Iterable[str] = (),
-        patterns: Iterable[str] = (),
-        all: bool = False,
-        soft: bool = False,
-        everywhere: bool = False,
-    ) -> Callable[[F], F]:
-        """Invalidates what a function makes outdated: after it has returned, before its result is given on; not if it raises.
-
-        `keys`, `tags` and `patterns` are templates of its parameters: `@cache.invalidates(tags=["user:{user_id}"])`. Raises Unavailable
-        when the invalidation could not be confirmed, although the function has done its work.
-        """
-        from ._invalidates import decorate
-
-        what = {"keys": keys, "tags": tags, "patterns": patterns, "all": all, "soft": soft, "everywhere": everywhere}
-
-        def invalidating(function: F) -> F:
-            made: F = decorate(self, function, **what)  # type: ignore[arg-type]
-            return made
-
-        return invalidating
 
 
 def _after_fork() -> None:

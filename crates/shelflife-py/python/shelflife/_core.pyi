@@ -106,7 +106,9 @@ class Load:
 
 @final
 class Options:
-    """A policy: the cache's own, with what is given changed. Times in seconds."""
+    """A policy: the cache's own, with what is given changed. Times in seconds. `objects`: they are kept beside what is stored, for the next
+    reader, and weigh in memory.
+    """
 
     def __new__(
         cls,
@@ -123,6 +125,7 @@ class Options:
         lease: float | None = None,
         settle: float | None = None,
         schema: int | None = None,
+        objects: bool = False,
     ) -> Options: ...
 
 @final

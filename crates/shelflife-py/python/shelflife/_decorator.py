@@ -118,7 +118,7 @@ class Plan:
         self.policy = policy
         #: See `CacheInfo`. Each is changed by one statement, which the GIL does not interrupt.
         self.hits = self.misses = self.loads = self.errors = 0
-        self.options = options(self.codec, ttl=None if callable(ttl) else ttl, **policy)
+        self.options = options(self.codec, share, ttl=None if callable(ttl) else ttl, **policy)
         if key is not None:
             pieces = _keys.template(key, names)
         elif key_builder is not None:
@@ -189,7 +189,7 @@ class Plan:
         value = value if self.item is None else list(value)
         policy, tags = self.options, self.tags(args, kwargs)
         if self.late_ttl is not None:
-            policy = options(self.codec, ttl=self.late_ttl(value), **self.policy)
+            policy = options(self.codec, self.share, ttl=self.late_ttl(value), **self.policy)
         if self.late_tags is not None and self._asks_for_result():
             tags += map(_keys.canonical, self.late_tags(result=value))
         item = (self.key(args, kwargs), tags, self.codec.encode(value))

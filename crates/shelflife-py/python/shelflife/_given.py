@@ -53,10 +53,10 @@ def asked_for(asked: Any) -> dict[str, Any]:
     return {**names, **flags}
 
 
-def options(codec: ValueCodec, **policy: Any) -> Options:
-    """A policy for values of this type: what is given of it, and else the cache's own."""
+def options(codec: ValueCodec, share: bool = False, /, **policy: Any) -> Options:
+    """A policy for values of this type, which callers may share: what is given of it, and else the cache's own."""
     given = {"schema": codec.schema, **{name: value for name, value in policy.items() if value is not None}}
     for name in _TIMES:
         if name in given:
             given[name] = seconds(given[name], name)
-    return Options(**given)
+    return Options(**given, objects=share or codec.is_kept)

@@ -39,7 +39,7 @@ def decorate(
         known = ", ".join(signature.parameters) or "none"
         raise ValueError(f"ids={ids!r}: no such parameter; there are: {known}")
     codec = codec_for(_item(function) if type is None else type)
-    how = options(codec, ttl=ttl, **policy)
+    how = options(codec, share, ttl=ttl, **policy)
     # `{id}` is one of the ids; the other parameters are the same for all.
     names = ["id", *(name for name in signature.parameters if name != ids)]
     pieces, tagged = _keys.template(key, names), [_keys.template(tag, names) for tag in several("tags", tags)]

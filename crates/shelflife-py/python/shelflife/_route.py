@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from . import _keys, _routes
+from . import _keys, _routes, _whose
 from ._asgi import layer_settings
 from ._core import Core, Layer, Passing
 from ._decorator import _hints
@@ -46,9 +46,12 @@ class Mark:
         settings: dict[str, Any],
     ) -> None:
         self.cache, self.function, self.public, self.shared = cache, function, public, shared or public
+        #: What FastAPI is given in its place.
+        self.endpoint: Callable[..., Any] | None = None
         self.names = list(signature.parameters)
         self.signature = signature
         self.condition = condition
+        self.label = _keys.part(f"{function.__module__}.{getattr(function, '__qualname__', '')}", False)
         self.of_request, of_call = parts_of(vary_by)
         if self.shared and per_user is not None:
             raise TypeError("per_user= says that each user has an answer of their own, public= or shared= that all have the same: give one")
@@ -71,24 +74,26 @@ class Mark:
         rule._native.check()
         self._rule = rule
         self._settings = layer_settings(settings)
-        self._layers: dict[int, tuple[Core, Layer, Any]] = {}
+        self._layers: dict[int, tuple[Core, Layer, Any, Any]] = {}
 
-    def rule(self, dependant: Any, *, before: bool) -> Rule:
+    def rule(self, dependant: Any, *, before: bool, is_choosy: bool = False) -> Rule:
         """For requests of this route: what its parameters read of the request tells answers apart, whether anybody said so or not."""
         by = list(self.of_request)
         if dependant is not None:
-            by += _routes.read_of_request(dependant)
+            by += _whose.read_of_request(dependant)
         rule = self._rule.vary_by(*dict.fromkeys(by)) if by else self._rule
-        if dependant is not None and self._unsaid(dependant):
+        if dependant is not None and self._unsaid(dependant, is_choosy):
             rule = rule.private()
         if before:
             return rule
         return rule._with(rule._native.by_name(self.user is not None))
 
-    def _unsaid(self, dependant: Any) -> list[str]:
+    def _unsaid(self, dependant: Any, is_choosy: bool) -> list[str]:
         """What may tell answers apart, and nothing says whether it does."""
         said = {self.names[piece[0]] for pieces in self.by for piece in pieces if not isinstance(piece, str)}
-        unseen = [name for name in _routes.unseen(dependant) if name not in said]
+        unseen = [name for name in _whose.unseen(dependant) if name not in said]
+        if is_choosy:
+            unseen.append("whatever the class of its route looks at")
         if self.shared or self.user is not None or self.of_request:
             return [name for name in unseen if name == "its body"]
         return unseen
@@ -97,12 +102,16 @@ class Mark:
         """Whether a middleware of this cache may answer in front of the route."""
         return self.public and cache is self.cache and self.condition is None and not self.by
 
-    def layer(self, core: Core, dependant: Any) -> Layer:
-        """By which its requests are looked up. A function may stand under several paths, each with dependencies of its own."""
-        made = self._layers.get(id(dependant))
-        if made is None or made[0] is not core:
-            rule = self.rule(dependant, before=False)
-            made = self._layers[id(dependant)] = (core, Layer(core, [rule._native], self._settings), dependant)
+    def layer(self, core: Core, found: _routes.Found) -> Layer:
+        """By which its requests are looked up. A function may stand under several paths, each with dependencies of its own; an application may
+        put others in their place.
+        """
+        dependant = found.dependant
+        made = self._layers.get(id(found.declared))
+        if made is None or made[0] is not core or made[2] is not dependant:
+            rule = self.rule(dependant, before=False, is_choosy=found.is_choosy)
+            layer = Layer(core, [rule._native], self._settings)
+            made = self._layers[id(found.declared)] = (core, layer, dependant, found.declared)
         return made[1]
 
     def name(self, values: dict[str, Any]) -> str | None:
@@ -127,12 +136,12 @@ class Mark:
         known = [pieces for pieces in self.tags if all(isinstance(p, str) or self.names[p[0]] in params for p in pieces)]
         return self._texts(known, params)
 
-    def check(self, path: str, dependant: Any) -> list[str]:
+    def check(self, path: str, dependant: Any, *, is_choosy: bool) -> list[str]:
         """What is not as it should be, for who starts the application."""
         said: list[str] = []
-        users = [below.name for below in dependant.dependencies if _routes.knows_user(below)]
+        users = [below.name for below in dependant.dependencies if _whose.knows_user(below)]
         named = [name for name in users if name is not None]
-        unsaid = self._unsaid(dependant)
+        unsaid = self._unsaid(dependant, is_choosy)
         if "its body" in unsaid:
             said.append(f"{path}: its answer depends on the content of the request, which is not in the key: it is never stored")
         elif unsaid:
@@ -208,7 +217,8 @@ def decorate(
     )
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
     # FastAPI hands each of them to one parameter.
-    hints = {name: hint for name, hint in _hints(function).items() if inspect.isclass(hint)}
+    known = {name: one.annotation for name, one in signature.parameters.items()} | _hints(function)
+    hints = {name: hint for name, hint in known.items() if inspect.isclass(hint)}
     of_request = next((name for name, hint in hints.items() if issubclass(hint, Request)), _REQUEST)
     of_response = next((name for name, hint in hints.items() if issubclass(hint, Response) and name != "return"), _RESPONSE)
 
@@ -258,8 +268,11 @@ def decorate(
         name = mark.name(kwargs)
         if name is None:
             return await call(args, kwargs)
+        if found.is_choosy:
+            # Another function may stand under the same URL.
+            name = f"{name}:{mark.label}"
         core = cache._core or await cache._opened_core()
-        looked = mark.layer(core, found.dependant).look(exchange.scope, name)
+        looked = mark.layer(core, found).look(exchange.scope, name)
         if isinstance(looked, tuple):
             return stored(*looked, own)
         if looked is None:
@@ -274,6 +287,7 @@ def decorate(
         return stored(came[0], came[1] or b"", own)
 
     routed.__shelflife_route__ = mark  # type: ignore[attr-defined]
+    mark.endpoint = routed
     parameters = list(signature.parameters.values())
     at = next((i for i, one in enumerate(parameters) if one.kind is inspect.Parameter.VAR_KEYWORD), len(parameters))
     for name, ours, kind in ((_REQUEST, of_request, Request), (_RESPONSE, of_response, Response)):

@@ -1,17 +1,14 @@
-"""What an application routes where, as far as a cache has to know it: which routes have dependencies, which are ours, what tells their
-answers apart.
+"""What an application routes where, as far as a cache has to know it: which routes have dependencies, and which are ours.
 
 Asked of the application's own routes, in their order, by what Starlette and FastAPI publish.
 """
 
 from __future__ import annotations
 
-import dis
-import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import _keys
+from . import _whose
 from ._exchange import KEY, App, Exchange, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -26,15 +23,30 @@ _DEEP = 64
 class Found:
     """What is behind a request."""
 
-    __slots__ = ("_route", "dependant", "is_guarded", "mark")
+    __slots__ = ("_in_place", "_overrides", "_provider", "_route", "declared", "is_choosy", "is_guarded", "mark")
 
-    def __init__(self, mark: Mark | None, dependant: Any, is_guarded: bool, route: Any = None) -> None:
+    def __init__(self, mark: Mark | None, declared: Any, is_guarded: bool, route: Any = None, *, is_choosy: bool = False) -> None:
         self._route = route
+        self._provider = getattr(route, "dependency_overrides_provider", None)
         #: Of `@cache.route`.
         self.mark = mark
-        self.dependant = dependant
+        #: What it depends on, as it was declared.
+        self.declared = declared
         #: Whether something has to run before an answer may go out, or is part of it.
         self.is_guarded = is_guarded
+        #: Whether the class of the route chooses its requests itself, by whatever is in them.
+        self.is_choosy = is_choosy
+        self._overrides: dict[Any, Any] = {}
+        self._in_place = declared
+
+    @property
+    def dependant(self) -> Any:
+        """What it depends on now: an application may have put something in place of a dependency (`dependency_overrides`)."""
+        overrides = _overrides_of(self._provider)
+        if overrides != self._overrides:
+            self._overrides = dict(overrides)
+            self._in_place = _whose.in_place(self.declared, overrides)
+        return self._in_place
 
     def path_params(self, scope: Scope) -> dict[str, Any]:
         """What the route's path takes of a request; nothing where that takes more than the route to know."""
@@ -55,14 +67,18 @@ class _Table:
     def __init__(self, app: Any) -> None:
         self.count = len(app.routes)
         self.routes = [(route, _found(route)) for route in routes_of(app)]
-        self._by_host = any(_is_of_hosts(route) for route, _ in self.routes)
+        self._by_host = any(_any_below(route, lambda one: hasattr(one, "host_regex")) for route, _ in self.routes)
+        #: A path says nothing where a route's class looks at more of a request than Starlette's do.
+        self._by_all = any(_any_below(route, _is_choosy) for route, _ in self.routes)
         self._found: dict[tuple[str, ...], Found] = {}
 
     def find(self, scope: Scope) -> Found:
-        """What is behind a request: searched once for each path."""
+        """What is behind a request: searched once for each path, where that decides."""
         if scope["method"] == "HEAD":
             # What GET has is what it asks for.
             scope = {**scope, "method": "GET"}
+        if self._by_all:
+            return _search(self, scope)
         name: tuple[str, ...] = (scope["method"], scope["path"], scope.get("root_path", ""))
         if self._by_host:
             name += tuple(str(value) for field, value in scope["headers"] if field == b"host")
@@ -97,6 +113,8 @@ def _search(table: _Table, scope: Scope) -> Found:
         matches = getattr(route, "matches", None)
         if matches is None:
             continue
+        if _is_choosy(route) and not _chooses_here(route):
+            return _HIDDEN
         matched, child = matches(dict(scope))
         if matched.name != "FULL":
             continue
@@ -113,9 +131,10 @@ def _found(route: Any) -> Found | None:
     """What is known of a route; None for what has routes of its own."""
     mark, dependant = mark_of(route), getattr(route, "dependant", None)
     if dependant is not None:
-        return Found(mark, dependant, mark is not None or _depends(dependant) or _handles_by_itself(route), route)
+        is_guarded = mark is not None or _depends(dependant) or _handles_by_itself(route) or _is_choosy(route)
+        return Found(mark, dependant, is_guarded, route, is_choosy=_is_choosy(route))
     if getattr(route, "endpoint", None) is not None:
-        return Found(mark, None, mark is not None)
+        return Found(mark, None, mark is not None or _is_choosy(route))
     below = getattr(route, "app", None)
     return _OPEN if type(below).__module__.startswith("starlette.staticfiles") else None
 
@@ -132,11 +151,29 @@ def _handles_by_itself(route: Any) -> bool:
     return getattr(kind, "get_route_handler", None) is not APIRoute.get_route_handler
 
 
-def _is_of_hosts(route: Any, depth: int = 0) -> bool:
-    if hasattr(route, "host_regex"):
+def _is_choosy(route: Any) -> bool:
+    """Whether a class of routes of the application's own decides which requests are for it."""
+    matches = getattr(type(getattr(route, "original_route", route)), "matches", None)
+    return matches is not None and str(getattr(matches, "__module__", "")).partition(".")[0] not in ("starlette", "fastapi")
+
+
+def _chooses_here(route: Any) -> bool:
+    """Whether `matches` of what stands for a route is that of its class. FastAPI asks the class of an included one with what only it can put
+    into the scope.
+    """
+    return getattr(route, "_route_context", None) is None
+
+
+def _overrides_of(provider: Any) -> dict[Any, Any]:
+    """What FastAPI puts in place of dependencies, by who a route says knows it."""
+    return getattr(provider, "dependency_overrides", None) or {}
+
+
+def _any_below(route: Any, holds: Callable[[Any], bool], depth: int = 0) -> bool:
+    if holds(route):
         return True
     below = seen_through(getattr(route, "app", None)) if getattr(route, "endpoint", None) is None else None
-    return below is not None and depth < _DEEP and any(_is_of_hosts(one, depth + 1) for one in below.routes)
+    return below is not None and depth < _DEEP and any(_any_below(one, holds, depth + 1) for one in routes_of(below))
 
 
 def seen_through(app: Any) -> Any:
@@ -171,97 +208,7 @@ def mounted(app: Any) -> Iterator[tuple[Any, Any]]:
 
 def mark_of(route: Any) -> Mark | None:
     """What `@cache.route` left on the endpoint of a route."""
-    return mark_of_call(getattr(route, "endpoint", None))
-
-
-def mark_of_call(endpoint: Any) -> Mark | None:
-    """The same, of the endpoint itself."""
-    mark: Mark | None = getattr(endpoint, "__shelflife_route__", None)
-    return mark
-
-
-# What tells answers apart
-
-
-def tree(dependant: Any) -> Iterator[Any]:
-    """A dependant and all that it depends on."""
-    yield dependant
-    for below in dependant.dependencies:
-        yield from tree(below)
-
-
-def read_of_request(dependant: Any) -> list[str]:
-    """What a route declares to read of a request's head, as `vary_by` says it."""
-    read: list[str] = []
-    for below in tree(dependant):
-        read += [f"header:{name}" for field in below.header_params for name in _names(field, "-")]
-        read += [f"cookie:{name}" for field in below.cookie_params for name in _names(field, "_")]
-        scheme: Any = getattr(below.call, "model", None) if _is_security(below.call) else None
-        if getattr(getattr(scheme, "in_", None), "value", None) == "header":
-            read.append(f"header:{scheme.name}")
-    return list(dict.fromkeys(read))
-
-
-def _names(field: Any, joint: str) -> list[str]:
-    """Of a parameter, or of the fields of a model of parameters."""
-    model = getattr(field.field_info.annotation, "model_fields", None)
-    if model is None:
-        return [field.alias]
-    return [one.alias or name.replace("_", joint) for name, one in model.items()]
-
-
-def knows_user(dependant: Any) -> bool:
-    """Whether a dependency asks who makes the request, as far as can be seen: by a security scheme, or `Authorization`."""
-    return any(_is_security(below.call) for below in tree(dependant)) or "header:authorization" in map(
-        str.lower, read_of_request(dependant)
-    )
-
-
-def _is_security(call: Any) -> bool:
-    return any(kind.__module__.startswith("fastapi.security") for kind in type(call).__mro__)
-
-
-def unseen(dependant: Any) -> list[str]:
-    """What an answer may be made of without its route saying so: the parameters of the endpoint that come of the whole request, and what is
-    read of its content.
-    """
-    from .fastapi import get_cache
-
-    own = getattr(mark_of_call(dependant.call), "function", dependant.call)
-    said = [name for name in _whole(dependant) if name != "shelflife_request" and not _asks_for_application(own, name)]
-    hints = inspect.signature(dependant.call).parameters if dependant.call is not None else {}
-    for below in dependant.dependencies:
-        if below.name is None or below.call is get_cache:
-            continue
-        kind = hints[below.name].annotation if below.name in hints else None
-        if kind is not None and _keys.is_left_out(kind):
-            continue
-        deep = [one for one in tree(below) if not _is_security(one.call)]
-        if any(not _asks_for_application(one.call, name) for one in deep for name in _whole(one)):
-            said.append(below.name)
-    if any(below.body_params for below in tree(dependant)):
-        said.append("its body")
-    return said
-
-
-def _whole(dependant: Any) -> list[str]:
-    """Its parameters that are the whole request."""
-    return [name for name in (dependant.request_param_name, dependant.http_connection_param_name) if name is not None]
-
-
-def _asks_for_application(call: Any, request: str) -> bool:
-    """Whether all that a function asks of its request is `request.app`, as one does that fetches a pool or a session: then its result does
-    not depend on who asks. What can't be seen does.
-    """
-    if not inspect.isfunction(call):
-        return False
-    code = [one for one in dis.get_instructions(call) if one.opname not in ("CACHE", "EXTENDED_ARG")]
-    for at, one in enumerate(code):
-        if one.argval == request or (isinstance(one.argval, tuple) and request in one.argval):
-            after = code[at + 1]
-            if not (one.opname.startswith("LOAD_FAST") and one.argval == request and after.opname == "LOAD_ATTR" and after.argval == "app"):
-                return False
-    return True
+    return _whose.mark_of(getattr(route, "endpoint", None))
 
 
 # The entrance of an application
@@ -315,12 +262,18 @@ def check(app: Any) -> list[str]:
     """See `shelflife.fastapi.check`."""
     said: list[str] = []
     for route in routes_of(app):
-        dependant = getattr(route, "dependant", None)
-        if dependant is None:
+        declared = getattr(route, "dependant", None)
+        if declared is None:
             continue
+        dependant = _whose.in_place(declared, _overrides_of(getattr(route, "dependency_overrides_provider", None)))
         mark = mark_of(route)
-        if mark is not None:
-            said += mark.check(route.path, dependant)
+        if mark is not None and _is_choosy(route) and not _chooses_here(route):
+            said.append(
+                f"{route.path}: the class of its route chooses its requests itself, which can't be followed into an included router: "
+                "it is never stored. Add it to the application itself"
+            )
+        elif mark is not None:
+            said += mark.check(route.path, dependant, is_choosy=_is_choosy(route))
         said += _check_function(route, dependant)
     for _, below in mounted(app):
         said += check(below)
@@ -335,7 +288,7 @@ def _check_function(route: Any, dependant: Any) -> list[str]:
     missing = [
         below.name
         for below in dependant.dependencies
-        if below.name is not None and knows_user(below) and below.name not in plan.in_key
+        if below.name is not None and _whose.knows_user(below) and below.name not in plan.in_key
     ]
     return [
         f"{route.path}: it depends on {name}, which depends on who asks, and its key does not: users get each other's answers. "

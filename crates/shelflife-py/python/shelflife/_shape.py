@@ -138,6 +138,31 @@ def _immutable(annotation: Any, inside: tuple[Any, ...]) -> bool:
     return False
 
 
+def is_copied(annotation: Any) -> bool:
+    """Whether its values may be made of dicts, lists, sets and what can't be changed alone: such a value is copied for each caller, a model is
+    made anew.
+    """
+    return _is_copied(annotation, ())
+
+
+def _is_copied(annotation: Any, inside: tuple[Any, ...]) -> bool:
+    annotation = bare(annotation)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    deeper = (*inside, annotation)
+    if annotation in inside or annotation is Any or annotation is object or origin is Literal:
+        return True
+    if origin in _UNIONS:
+        return any(_is_copied(arg, deeper) for arg in args)
+    if origin in (list, dict, set, tuple) or getattr(origin, "_name", None) in ("Required", "NotRequired", "ReadOnly"):
+        return all(arg is Ellipsis or _is_copied(arg, deeper) for arg in args)
+    if typing.is_typeddict(annotation) or hasattr(annotation, "__required_keys__"):
+        try:
+            return all(_is_copied(kind, deeper) for kind in fields(annotation).values())
+        except NameError:
+            return True
+    return annotation in (list, dict, set, tuple) or annotation in _IMMUTABLE
+
+
 def _is_frozen(kind: type) -> bool:
     if is_model(kind):
         config = kind.model_config  # type: ignore[attr-defined]

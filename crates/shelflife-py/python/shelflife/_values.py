@@ -45,7 +45,7 @@ _ANNOTATE = "annotate the function's return type, or give `type=`"
 class ValueCodec:
     """Encodes and decodes the values of one annotation. Made by `codec_for`."""
 
-    __slots__ = ("_expected", "_validate", "annotation", "decoder", "encode", "immutable", "schema")
+    __slots__ = ("_expected", "_validate", "annotation", "decoder", "encode", "immutable", "is_kept", "schema")
 
     def __init__(
         self,
@@ -57,12 +57,15 @@ class ValueCodec:
         expected: Sequence[type] | None = None,
         only_ext: bool = False,
         immutable: bool = False,
+        is_kept: bool = True,
     ) -> None:
         self.annotation = annotation
         #: Raises `ValueNotStorable`.
         self.encode = encode
         #: All callers may have the same object.
         self.immutable = immutable
+        #: Whether a value may be kept beside its encoding, to be shared or copied: its entry weighs more then.
+        self.is_kept = is_kept
         self.schema = schema
         self._validate, self._expected = validate, expected
         self.decoder = Decoder(validate, expected=expected, only_ext=only_ext, immutable=immutable)
@@ -368,7 +371,8 @@ def _typed(annotation: Any) -> ValueCodec:
             "returned, with a discriminator where it is one of several, or store a plain form of it"
         ) from trouble
 
-    return ValueCodec(annotation, encode, validate, schema=schema, immutable=immutable)
+    is_kept = immutable or _shape.is_copied(annotation)
+    return ValueCodec(annotation, encode, validate, schema=schema, immutable=immutable, is_kept=is_kept)
 
 
 def _typed_wire(value: Any) -> Any:

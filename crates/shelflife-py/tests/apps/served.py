@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
-from shelflife import Cache, Unavailable
+from shelflife import METRICS_CONTENT_TYPE, Cache, Unavailable
 
 SOURCE = Path(os.environ["SOURCE"])
 
-cache = Cache.from_env()
+cache = Cache.from_env(workers=SOURCE / "workers")
 
 
 def tell(what: str, item: str) -> None:
@@ -97,6 +97,11 @@ async def who() -> dict[str, Any]:
     # Keeps this worker from accepting what the others should have.
     time.sleep(0.005)
     return answer("")
+
+
+@app.get("/metrics")
+async def metrics() -> Response:
+    return Response(await cache.scrape(), media_type=METRICS_CONTENT_TYPE)
 
 
 @app.get("/items/{item}")

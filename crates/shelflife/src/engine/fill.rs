@@ -173,10 +173,11 @@ impl Engine {
             tracing::warn!(tags = tags.len(), most = TAGS, "too many tags");
             return Err(Reason::TooLarge);
         }
-        let (body, bytes, nil) = Body::of(live, policy, self.store.is_private())?;
+        let (mut body, bytes, nil) = Body::of(live, policy, self.store.is_private())?;
         if bytes as u64 > self.settings.max_entry {
             return Err(Reason::TooLarge);
         }
+        let bytes = body.weigh(live, bytes, policy);
         let negative = policy.negative_ttl.filter(|_| nil);
         let ttl = adapted.ttl.or(negative).unwrap_or(policy.ttl);
         let fresh = policy.fresh_for(ttl, fastrand::f64());

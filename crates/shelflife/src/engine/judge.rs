@@ -63,7 +63,7 @@ impl Engine {
         if !schema_fits(ask.policy.schema, held.meta.schema) {
             return Err(Reason::WrongSchema);
         }
-        let (live, bytes) = held.body.open(ask.kind)?;
+        let (live, bytes) = held.body.open(ask.kind, &ask.policy)?;
         Ok(Candidate {
             live,
             bytes,

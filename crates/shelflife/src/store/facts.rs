@@ -28,18 +28,29 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// The value as the wanted type, and its weight in bytes.
-    pub(crate) fn open(&self, kind: Kind) -> Result<(Live, usize), Reason> {
+    /// The value as the wanted type, and what it weighs in memory.
+    pub(crate) fn open(&self, kind: Kind, policy: &Policy) -> Result<(Live, usize), Reason> {
         match self {
             Self::Live(live, bytes) => Ok((kind.adopt(live)?, *bytes)),
             Self::Packed(payload) => {
                 let (codec, bytes) = codec::unpack(payload)?;
-                Ok((kind.decode(codec, &bytes)?, bytes.len()))
+                let live = kind.decode(codec, &bytes)?;
+                let weight = bytes.len() + live.beside(policy.objects);
+                Ok((live, weight))
             }
         }
     }
 
-    /// A value as a store of this kind keeps it, its weight, and whether it says *nothing*.
+    /// What a value weighs in memory that is `bytes` when it is encoded: from then on the store that keeps it as it is knows too.
+    pub(crate) fn weigh(&mut self, live: &Live, bytes: usize, policy: &Policy) -> usize {
+        let weight = bytes + live.beside(policy.objects);
+        if let Self::Live(_, known) = self {
+            *known = weight;
+        }
+        weight
+    }
+
+    /// A value as a store of this kind keeps it, its size when it is encoded, and whether it says *nothing*.
     pub(crate) fn of(
         live: &Live,
         policy: &Policy,

@@ -1,0 +1,160 @@
+"""The workers of one server, as far as their metrics go: each scrape is answered by one of them, for all.
+
+A server with several workers has one port, and whoever accepts a scrape knows of itself alone. So each worker listens on a Unix socket in a
+directory that they share, from its lifespan on, and gives its figures to whoever connects; the one that is scraped asks the others, and puts a
+label `worker` on each series. The label is the number of a place: a worker that comes in place of one that has died takes the place over, so
+that there are never more series than workers at once.
+
+    metrics/0.lock   held (flock) by the worker of place 0 while it lives
+    metrics/0.sock   where it listens
+
+Must not: make a scrape wait for a worker that does not answer, or fail for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("shelflife")
+
+#: How long a worker may take to give its figures.
+_PATIENCE = 2.0
+
+
+class Workers:
+    """A place among the workers of a server."""
+
+    def __init__(self, directory: str | os.PathLike[str], own: Callable[[], Awaitable[str]]) -> None:
+        self._directory, self._own = Path(directory), own
+        #: While it is held.
+        self._place: int | None = None
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Takes a place, and answers there."""
+        if not hasattr(asyncio, "start_unix_server"):
+            raise RuntimeError("workers= needs Unix sockets, which this system does not have: leave it out")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place, lock = _take(self._directory)
+        socket = self._directory / f"{place}.sock"
+        try:
+            # Of one that has died.
+            socket.unlink(missing_ok=True)
+            try:
+                server: Any = await asyncio.start_unix_server(self._answer, str(socket))
+            except OSError as error:
+                raise OSError(f"workers={str(self._directory)!r}: {error}") from error
+            self._place = place
+            try:
+                yield
+            finally:
+                self._place = None
+                server.close()
+        finally:
+            # While the place is still ours: after that it may be another's.
+            socket.unlink(missing_ok=True)
+            os.close(lock)
+
+    async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Who asked may have gone.
+        with contextlib.suppress(OSError):
+            writer.write((await self._own()).encode())
+            await writer.drain()
+        writer.close()
+
+    async def joined(self) -> str:
+        """The figures of all workers that answer; this one's alone, and without a label, outside of `listening`."""
+        place = self._place
+        if place is None:
+            return await self._own()
+        others = [other for other in _places(self._directory) if other != place]
+        answers = await asyncio.gather(self._own(), *(self._asked(other) for other in others))
+        found = dict(zip([place, *others], answers, strict=True))
+        return join({str(at): text for at in sorted(found) if (text := found[at]) is not None})
+
+    async def _asked(self, place: int) -> str | None:
+        socket = self._directory / f"{place}.sock"
+        try:
+            return await asyncio.wait_for(_read(socket), _PATIENCE)
+        except (ConnectionError, FileNotFoundError):
+            _forget(self._directory, place)
+        except (OSError, asyncio.TimeoutError):
+            log.warning("the worker at %s does not give its figures: they are missing from this scrape", socket)
+        return None
+
+
+async def _read(socket: Path) -> str:
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        return (await reader.read()).decode()
+    finally:
+        writer.close()
+
+
+def _places(directory: Path) -> list[int]:
+    return sorted(int(found.stem) for found in directory.glob("*.sock") if found.stem.isdigit())
+
+
+def _take(directory: Path) -> tuple[int, int]:
+    """The first place that nobody holds, and what holds it: given up when it is closed, whatever ends this process."""
+    place = 0
+    while True:
+        lock = _held(directory, place)
+        if lock is not None:
+            return place, lock
+        place += 1
+
+
+def _held(directory: Path, place: int) -> int | None:
+    import fcntl
+
+    lock = os.open(directory / f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _forget(directory: Path, place: int) -> None:
+    """Removes the socket of a worker that has died, unless another is about to take its place."""
+    lock = _held(directory, place)
+    if lock is not None:
+        (directory / f"{place}.sock").unlink(missing_ok=True)
+        os.close(lock)
+
+
+def join(texts: dict[str, str]) -> str:
+    """One exposition of several, by what their series are told apart: what belongs to a metric stands together, as the format wants it."""
+    heads: dict[str, list[str]] = {}
+    series: dict[str, list[str]] = {}
+    for worker, text in texts.items():
+        name = ""
+        for line in text.splitlines():
+            if line.startswith(("# HELP ", "# TYPE ")):
+                _, kind, name, *_ = line.split(" ", 3)
+                head = heads.setdefault(name, [])
+                series.setdefault(name, [])
+                if not any(known.startswith(f"# {kind} ") for known in head):
+                    head.append(line)
+            elif line and not line.startswith("#"):
+                series.setdefault(name, []).append(_labelled(line, worker))
+    return "".join(f"{line}\n" for name, found in series.items() for line in [*heads.get(name, []), *found])
+
+
+def _labelled(line: str, worker: str) -> str:
+    at = min((found for found in (line.find("{"), line.find(" ")) if found >= 0), default=len(line))
+    label = f'worker="{worker}"'
+    if line[at : at + 1] != "{":
+        return f"{line[:at]}{{{label}}}{line[at:]}"
+    return f"{line[:at]}{{{label}{'' if line[at + 1 : at + 2] == '}' else ','}{line[at + 1 :]}"
