@@ -199,14 +199,11 @@ impl Survey {
 
     /// The namespace of that name, unless there are more than are kept.
     pub(crate) fn space(&mut self, name: &str) -> Option<&mut Space> {
-        if !self.spaces.contains_key(name) {
-            if self.spaces.len() >= Self::SPACES {
-                self.more_spaces = true;
-                return None;
-            }
-            self.spaces.insert(name.to_owned(), Space::default());
+        if self.spaces.len() >= Self::SPACES && !self.spaces.contains_key(name) {
+            self.more_spaces = true;
+            return None;
         }
-        self.spaces.get_mut(name)
+        Some(self.spaces.entry(name.to_owned()).or_default())
     }
 }
 

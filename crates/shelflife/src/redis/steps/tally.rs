@@ -40,11 +40,16 @@ impl Tally {
         for (id, info) in nodes {
             let now = counts(info);
             let last = self.last.insert(id.clone(), now);
-            for at in 0..COUNTERS {
-                told[at] &= now[at].is_some();
-                let before = last.map_or(if is_first { Some(0) } else { now[at] }, |it| it[at]);
-                if let (Some(now), Some(before)) = (now[at], before) {
-                    sums[at] += now.saturating_sub(before);
+            let before = match last {
+                Some(last) => last,
+                None if is_first => [Some(0); COUNTERS],
+                None => now,
+            };
+            let each = sums.iter_mut().zip(&mut told).zip(now).zip(before);
+            for (((sum, told), now), before) in each {
+                *told &= now.is_some();
+                if let (Some(now), Some(before)) = (now, before) {
+                    *sum += now.saturating_sub(before);
                 }
             }
         }
