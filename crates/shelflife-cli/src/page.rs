@@ -1,12 +1,10 @@
-//! The page of a running process (`shelflife-admin`), by its JSON API.
+//! The page of a running process (`shelflife-admin`), by its JSON API: for one question, where `top` looks and follows.
 
 use std::path::Path;
 use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use bytes::Bytes;
-use http_body_util::Empty;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -16,7 +14,6 @@ use crate::web::{self, Web};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where it is, and as whom it is asked.
-#[derive(Clone)]
 pub(crate) struct Page {
     web: Web,
     base: String,
@@ -24,14 +21,10 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn open(
-        url: &str,
-        token: Option<&str>,
-        token_file: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn open(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         web::url("--url", url)?;
         let mut fields = HeaderMap::new();
-        if let Some(token) = read(token, token_file)? {
+        if let Some(token) = read(token_file)? {
             let field = HeaderValue::try_from(format!("Bearer {token}"));
             let mut field = field
                 .map_err(|_| Failure::new("the token has characters that no field can hold"))?;
@@ -45,24 +38,12 @@ impl Page {
         })
     }
 
-    pub(crate) fn place(&self) -> &str {
-        &self.base
-    }
-
-    pub(crate) fn web(&self) -> &Web {
-        &self.web
-    }
-
-    pub(crate) fn request(&self, what: &str) -> Result<Request<Empty<Bytes>>, Failure> {
-        let uri: Uri = web::url("--url", &format!("{}/api/{what}", self.base))?;
-        Ok(web::get(&uri, &self.fields))
-    }
-
     pub(crate) async fn ask(&self, what: &str) -> Result<Value, Failure> {
-        let request = self.request(what)?;
+        let uri = web::url("--url", &format!("{}/api/{what}", self.base))?;
+        let request = web::get(&uri, &self.fields);
         let answer = self.web.ask(request).await.map_err(|error| {
             Failure::new(format!("{} gave no answer: {error}", self.base)).hint(
-                "is the page served there? shelflife demo has it on http://127.0.0.1:8081/_shelflife; or look at the store: --redis",
+                "is the page served there? shelflife demo has it on http://127.0.0.1:8081/_shelflife",
             )
         })?;
         match answer.status {
@@ -77,7 +58,7 @@ impl Page {
                 "{} asks for a token: {}",
                 self.base, answer.status
             ))
-            .hint("--token, or --token-file with a file that holds it")),
+            .hint("--token-file with a file that holds it")),
             status => Err(
                 Failure::new(format!("{}/api/{what} answered {status}", self.base))
                     .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife"),
@@ -86,9 +67,9 @@ impl Page {
     }
 }
 
-fn read(token: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Failure> {
+fn read(file: Option<&Path>) -> Result<Option<String>, Failure> {
     let Some(path) = file else {
-        return Ok(token.map(str::to_owned));
+        return Ok(None);
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;

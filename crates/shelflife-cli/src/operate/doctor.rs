@@ -24,11 +24,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let checkup = cache.checkup(plan).await;
     let mut checkup = checkup.map_err(|error| store.cannot_open(&error))?;
     if let Some(url) = &args.url {
-        hear(
-            &mut checkup,
-            &Page::open(url, None, args.token_file.as_deref())?,
-        )
-        .await?;
+        hear(&mut checkup, &Page::open(url, args.token_file.as_deref())?).await?;
     }
     let show = Show::new(args.operator.json);
     let whole = look(&mut checkup, &show).await?;

@@ -3,19 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::header::ACCEPT;
-use axum::http::{HeaderValue, Request};
+use axum::http::header::{ACCEPT, AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::Empty;
+use serde_json::Value;
 use tokio::task::AbortHandle;
 
 use super::figures::{Hot, Large, Look, Member};
 use super::log::Line;
 use crate::args::TopArgs;
 use crate::failure::Failure;
-use crate::page::Page;
-use crate::web;
+use crate::web::{self, Web};
 
+/// How long a look may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two questions for the largest entries: it is a walk through all that the process has in memory.
 const WALKS: Duration = Duration::from_secs(5);
 /// How far back the log is shown at first, in s.
@@ -29,7 +31,9 @@ const WAITING: usize = 1_000;
 type Waiting = Arc<Mutex<Vec<Line>>>;
 
 pub(super) struct Remote {
-    page: Page,
+    web: Web,
+    base: String,
+    fields: HeaderMap,
     waiting: Waiting,
     largest: Option<Vec<Large>>,
     walked: Option<Instant>,
@@ -38,8 +42,19 @@ pub(super) struct Remote {
 
 impl Remote {
     pub(super) fn open(url: &str, args: &TopArgs) -> Result<Self, Failure> {
+        web::url("--url", url)?;
+        let mut fields = HeaderMap::new();
+        if let Some(token) = token(args)? {
+            let field = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut field = field
+                .map_err(|_| Failure::new("the token has characters that no field can hold"))?;
+            field.set_sensitive(true);
+            fields.insert(AUTHORIZATION, field);
+        }
         Ok(Self {
-            page: Page::open(url, args.token.as_deref(), args.token_file.as_deref())?,
+            web: Web::new(PATIENCE),
+            base: url.trim_end_matches('/').to_owned(),
+            fields,
             waiting: Waiting::default(),
             largest: None,
             walked: None,
@@ -48,17 +63,17 @@ impl Remote {
     }
 
     pub(super) fn place(&self) -> &str {
-        self.page.place()
+        &self.base
     }
 
     pub(super) async fn look(&mut self) -> Result<Look, Failure> {
-        let now = self.page.ask("now").await?;
+        let now = self.ask("now").await?;
         // Who has no list of what is hot still has all the rest.
-        let hot = self.page.ask("hot?n=50").await.unwrap_or_default();
+        let hot = self.ask("hot?n=50").await.unwrap_or_default();
         if self.walked.is_none_or(|walked| walked.elapsed() > WALKS) {
             self.walked = Some(Instant::now());
             // It is refused while others scan; what was told last is shown on.
-            let told = self.page.ask("largest?n=50").await.unwrap_or_default();
+            let told = self.ask("largest?n=50").await.unwrap_or_default();
             self.largest = Large::all(&told["entries"]).or(self.largest.take());
         }
         self.follow()?;
@@ -84,16 +99,45 @@ impl Remote {
         Ok(look)
     }
 
+    async fn ask(&self, what: &str) -> Result<Value, Failure> {
+        let request = request(&self.base, what, &self.fields)?;
+        let answer = self.web.ask(request).await.map_err(|error| {
+            Failure::new(format!("{} gave no answer: {error}", self.base)).hint(
+                "is the page served there? shelflife demo has it on http://127.0.0.1:8081/_shelflife; or look at the store: --redis",
+            )
+        })?;
+        match answer.status {
+            StatusCode::OK => serde_json::from_slice(&answer.content).map_err(|_| {
+                Failure::new(format!(
+                    "{} is not shelflife's: it answers with something else",
+                    self.base
+                ))
+                .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife")
+            }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::new(format!(
+                "{} asks for a token: {}",
+                self.base, answer.status
+            ))
+            .hint("--token, or --token-file with a file that holds it")),
+            status => Err(
+                Failure::new(format!("{}/api/{what} answered {status}", self.base))
+                    .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife"),
+            ),
+        }
+    }
+
     /// Follows the log, if nobody does yet.
     fn follow(&mut self) -> Result<(), Failure> {
         if self.following.is_some() {
             return Ok(());
         }
-        let (page, waiting) = (self.page.clone(), self.waiting.clone());
+        let mut fields = self.fields.clone();
+        fields.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let (web, base, waiting) = (self.web.clone(), self.base.clone(), self.waiting.clone());
         let task = tokio::spawn(async move {
             let mut last: Option<String> = None;
             loop {
-                let Ok(request) = log_request(&page, last.as_deref()) else {
+                let Ok(request) = log_request(&base, last.as_deref(), &fields) else {
                     return;
                 };
                 let push = |event: Event| {
@@ -110,7 +154,7 @@ impl Remote {
                     }
                 };
                 // It ends by itself now and then; and when the process does.
-                page.web().follow(request, Events::new(push)).await;
+                web.follow(request, Events::new(push)).await;
                 tokio::time::sleep(PAUSE).await;
             }
         });
@@ -127,12 +171,28 @@ impl Drop for Remote {
     }
 }
 
-fn log_request(page: &Page, last: Option<&str>) -> Result<Request<Empty<Bytes>>, Failure> {
-    let mut request = page.request(&format!("log?since={BACK}"))?;
-    let fields = request.headers_mut();
-    fields.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+fn token(args: &TopArgs) -> Result<Option<String>, Failure> {
+    let Some(path) = &args.token_file else {
+        return Ok(args.token.clone());
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+fn request(base: &str, what: &str, fields: &HeaderMap) -> Result<Request<Empty<Bytes>>, Failure> {
+    let uri: Uri = web::url("--url", &format!("{base}/api/{what}"))?;
+    Ok(web::get(&uri, fields))
+}
+
+fn log_request(
+    base: &str,
+    last: Option<&str>,
+    fields: &HeaderMap,
+) -> Result<Request<Empty<Bytes>>, Failure> {
+    let mut request = request(base, &format!("log?since={BACK}"), fields)?;
     if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
-        fields.insert("last-event-id", last);
+        request.headers_mut().insert("last-event-id", last);
     }
     Ok(request)
 }
