@@ -5,6 +5,7 @@
 #
 #   tools/guards.sh [--json FILE] [NAME...]       NAME: of a patch, without its ending; default: all of the protocol
 #   tools/guards.sh --page [--json FILE] [NAME...]       the same for the page
+#   tools/guards.sh --hunt [--json FILE] [NAME...]       the same for what only a hunt notices: there the test is a hunt
 #
 # Ends with an error when a patch does not apply or build, when a test passes without its guard, or when
 # it fails with it. CARGO names another program to call instead of cargo.
@@ -24,6 +25,12 @@ if [ "${1:-}" = --page ]; then
   tests=
   shift
 fi
+hunts=
+if [ "${1:-}" = --hunt ]; then
+  patches=$patches/hunt
+  hunts=yes
+  shift
+fi
 json=
 if [ "${1:-}" = --json ]; then
   json=${2:?--json needs a file}
@@ -41,10 +48,30 @@ cd "$copy"
 of() { sed -n "s/^$2: //p" "$patches/$1.patch"; }
 built() { $cargo test --locked -q $binaries --no-run >"$work/log" 2>&1; }
 run() { $cargo test --locked -q $binaries -- "$@" >"$work/log" 2>&1; }
+all() { run $tests; }
+one() { run --exact "$1"; }
+passed() { grep -q '^test result: ok\. 1 passed' "$work/log"; }
+failed() { grep -q '^test result: FAILED\. 0 passed; 1 failed' "$work/log"; }
+why() { sed -n '/panicked at/{n;p;q;}' "$work/log"; }
+if [ "$hunts" ]; then
+  built() { $cargo build --locked -q --release -p shelflife-hunt >"$work/log" 2>&1; }
+  one() { "$CARGO_TARGET_DIR/release/shelflife-hunt" $1 >"$work/log" 2>&1; }
+  # Each hunt once.
+  all() {
+    for name in $names; do of "$name" Test; done | sort -u >"$work/hunts"
+    while read -r hunt; do
+      one "$hunt" </dev/null || return 1
+    done <"$work/hunts"
+  }
+  passed() { grep -q '· violations: 0$' "$work/log"; }
+  failed() { grep -q '^VIOLATION of ' "$work/log"; }
+  why() { sed -n 's/^VIOLATION of //p' "$work/log" | head -n 1; }
+fi
 quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g' | tr '\t\n' '  ')"; }
 
 echo "with all guards in place" >&2
-if ! built || ! run $tests; then
+names=$*
+if ! built || ! all; then
   cat "$work/log" >&2
   echo "the tests of the guards do not pass as they are" >&2
   exit 1
@@ -61,12 +88,12 @@ for name; do
   else
     if ! built; then
       result='NO BUILD'
-    elif run --exact "$test"; then
+    elif one "$test"; then
       result='NOT CAUGHT'
-      grep -q '^test result: ok\. 1 passed' "$work/log" || result='NO TEST'
-    elif grep -q '^test result: FAILED\. 0 passed; 1 failed' "$work/log"; then
+      passed || result='NO TEST'
+    elif failed; then
       result=caught
-      how=$(sed -n '/panicked at/{n;p;q;}' "$work/log")
+      how=$(why)
     else
       result='NO RUN'
     fi

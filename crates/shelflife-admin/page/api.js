@@ -11,6 +11,9 @@ export class Refused extends Error {
 /** How long an answer may take. */
 const PATIENCE = 10_000;
 
+/** How long a scan may take until the page gives up waiting for it. */
+const SCAN = 600_000;
+
 async function ask(path, options = {}) {
   const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE), credentials: "same-origin", ...options });
   const answer = await response.json().catch(() => null);
@@ -37,8 +40,8 @@ export const invalidate = (wish) =>
     method: "POST",
     headers: { "Content-Type": "application/json", ...intent },
     body: JSON.stringify(wish),
-    // A scan takes as long as it takes.
-    signal: AbortSignal.timeout(60_000),
+    // A scan takes as long as it takes, and is carried out though nobody waits for it any more.
+    signal: AbortSignal.timeout(SCAN),
   });
 
 export const leave = () => fetch("logout", { method: "POST", headers: intent, redirect: "manual" });

@@ -11,6 +11,12 @@ const KINDS = {
   all: { label: "Everything", hint: "Every entry of this namespace." },
 };
 
+/** What becomes of what is hit. A scan removes, whatever was asked. */
+function fate(wish) {
+  if (!wish.soft) return " would be dead.";
+  return wish.patterns ? " would become stale if the pattern is a level, and be removed if it has to be scanned for." : " would become stale.";
+}
+
 export class InvalidateBox {
   #dialog = at("invalidate");
   #form = at("wish");
@@ -93,7 +99,7 @@ export class InvalidateBox {
       : `Cut short after ${many(would.scanned, "name")} and ${span(would.took_us / 1e6)}: there may be more.`;
     const more = would.entries - would.examples.length;
     put(this.#outcome,
-      h("p", { class: "count" }, h("strong", {}, entries), wish.soft ? " would become stale." : " would be dead."),
+      h("p", { class: "count" }, h("strong", {}, entries), fate(wish)),
       h("p", { class: "hint" }, extent),
       would.examples.length > 0
         ? h("ul", { class: "examples" }, ...would.examples.map((key) => h("li", {}, key)), more > 0 ? h("li", { class: "more" }, `and ${count(more)} more`) : null)

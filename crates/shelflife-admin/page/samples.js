@@ -6,6 +6,9 @@ export const KEPT = 5 * 60_000;
 /** Over which time ratios are taken, in ms. */
 export const MINUTE = 60_000;
 
+/** How much older than asked a sample may be. */
+const SLACK = 5_000;
+
 export class Samples {
   #all = [];
 
@@ -22,10 +25,10 @@ export class Samples {
     return this.#all.at(-1);
   }
 
-  /** The newest sample that is at least `ms` old, else the oldest there is. */
+  /** The newest sample that is at least `ms` old, else the oldest that is younger. While the page is hidden nothing is asked: a sample from before that says nothing of the last `ms`. */
   before(ms) {
     const at = (this.last?.at ?? 0) - ms;
-    return this.#all.findLast((sample) => sample.at <= at) ?? this.#all[0];
+    return this.#all.findLast((sample) => sample.at <= at && sample.at >= at - SLACK) ?? this.#all.find((sample) => sample.at > at);
   }
 
   /** The growth of a figure over the last `ms`. */

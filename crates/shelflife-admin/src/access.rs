@@ -59,7 +59,8 @@ pub enum AccessError {
 
 impl Access {
     /// The page is alone on a listener with this address. On loopback that suffices; elsewhere it needs a token too:
-    /// [`with_token`](Self::with_token).
+    /// [`with_token`](Self::with_token). So does one that a reverse proxy on this machine leads to: if that adds no field of
+    /// its own to what it passes on, its clients can't be told from this machine.
     pub fn listener(address: SocketAddr) -> Self {
         Access {
             listener: Some(address),

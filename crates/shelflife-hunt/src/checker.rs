@@ -18,7 +18,8 @@
 //! only answers that do not say of themselves that they are stale.
 //!
 //! What Redis itself may have lost is told to it, and excuses what the protocol excepts ([`crate::excuse`]): a read that breaks no promise
-//! but those that rest on what may be lost. It is counted, and is no violation.
+//! but those that rest on what may be lost. It is counted, and is no violation. Of what was lost for sure, it counts the reads of witnesses that
+//! nothing but its repetition kept from the old value.
 //!
 //! Must not: wait, read a clock or do I/O.
 
@@ -30,7 +31,7 @@ use crate::excuse::{Exception, Excuse};
 
 use crate::record::{Confirmed, Held, Level, Process, Read};
 use crate::stamp::Stamp;
-use crate::world::KEYS;
+use crate::world::{ALL_KEYS, KEYS};
 
 /// Of each key so many invalidations are remembered for session reads.
 const REMEMBERED: usize = 128;
@@ -76,6 +77,8 @@ pub struct Kept {
     pub lagging: bool,
     /// It saw what is older than it should, and Redis may have lost what should have kept it from that.
     pub excused: Option<Exception>,
+    /// What kept it from the old value of a witness was lost with a primary, and has been repeated.
+    pub repeated: bool,
 }
 
 /// The least version that may be seen.
@@ -160,6 +163,8 @@ pub struct Checker {
     due: VecDeque<Due>,
     /// By the number of the fault.
     excuses: BTreeMap<u32, Vec<Excuse>>,
+    /// Invalidations that were lost for sure as far as was known when they were told: by which fault, called and confirmed when.
+    lost: Vec<(u32, Stamp, Stamp)>,
 }
 
 impl Checker {
@@ -169,10 +174,11 @@ impl Checker {
         Self {
             delta,
             young,
-            keys: (0..KEYS).map(|_| Key::default()).collect(),
+            keys: (0..ALL_KEYS).map(|_| Key::default()).collect(),
             own: HashMap::new(),
             due: VecDeque::new(),
             excuses: BTreeMap::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -181,8 +187,29 @@ impl Checker {
         self.excuses.insert(fault, excuses);
     }
 
+    /// How many invalidations a primary has confirmed while its replicas were held back.
+    pub fn confirmed_while_held(&self) -> usize {
+        let lost = self.lost.iter();
+        lost.filter(|(fault, called, confirmed)| {
+            let excuses = self.excuses.get(fault).into_iter().flatten();
+            excuses
+                .clone()
+                .any(|excuse| excuse.lost_for_sure(*called, *confirmed))
+        })
+        .count()
+    }
+
     /// An invalidation was confirmed. Reads that began at that very moment come before it.
     pub fn confirmed(&mut self, process: Process, what: &Confirmed) {
+        let (called, confirmed) = (what.called, what.confirmed);
+        for (fault, excuses) in &self.excuses {
+            if excuses
+                .iter()
+                .any(|excuse| excuse.lost_for_sure(called, confirmed))
+            {
+                self.lost.push((*fault, called, confirmed));
+            }
+        }
         for &(key, version) in &what.named {
             let floor = Floor {
                 version,
@@ -244,13 +271,16 @@ impl Checker {
         if read.of != read.key {
             return broken(Promise::RightKey, Floor::default());
         }
-        let (mut binding, mut excused) = (false, None);
+        let (mut binding, mut excused, mut repeated) = (false, None, false);
         for (promise, floor) in self.promises(process, read, state).into_iter().flatten() {
             if read.version < floor.version {
                 match self.judge(process, read, state, promise, floor) {
                     Ok(exception) => excused = excused.max(Some(exception)),
                     Err(floor) => return broken(promise, floor),
                 }
+            } else if read.key >= KEYS {
+                let mut excuses = self.excuses.values().flatten();
+                repeated |= excuses.any(|excuse| excuse.shows(promise, &floor, read, self.delta));
             }
             binding |= floor.version > 0 && read.began.saturating_sub(floor.since) < self.young;
         }
@@ -258,6 +288,7 @@ impl Checker {
             binding,
             lagging: read.version < state.strict.of(read).version,
             excused,
+            repeated: repeated && excused.is_none(),
         })
     }
 

@@ -8,6 +8,9 @@
 //!                            └ read in here: excused ─────┘
 //! ```
 //!
+//! Where the replicas were held back before, it is known what was lost, too: all that was confirmed meanwhile. Who reads that when it has
+//! been repeated shows that it was ([`Excuse::shows`]).
+//!
 //! Must not: excuse a read for an invalidation that was confirmed at any other time, or one that sees less than what is not excused.
 
 use serde::Serialize;
@@ -55,9 +58,34 @@ pub struct Excuse {
     pub over: Stamp,
     /// When every process had repeated what it had confirmed. The end of time, as long as one has not.
     pub mended: Stamp,
+    /// How the replicas were held back, if they were.
+    pub held: Option<Held>,
+}
+
+/// Before a primary was lost its replicas got nothing of what it confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// From then on.
+    pub since: Stamp,
+    /// Until then nothing else has happened that would have everything loaded again. The end of time, as long as that lasts.
+    pub quiet: Stamp,
 }
 
 impl Excuse {
+    /// Whether an invalidation was asked for when the replicas were already held back, and confirmed while the primary was there.
+    pub(crate) fn lost_for_sure(&self, called: Stamp, confirmed: Stamp) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|held| called >= held.since) && confirmed <= self.over
+    }
+
+    /// Whether a read that kept this floor's promise did so because what was lost for sure had been repeated: nothing else would keep it from
+    /// the old value, which is there again.
+    pub(crate) fn shows(&self, promise: Promise, floor: &Floor, read: &Read, delta: Stamp) -> bool {
+        let due = self.mended.saturating_add(grace(promise, delta));
+        let quiet = self.held.is_some_and(|held| read.ended <= held.quiet);
+        self.lost_for_sure(floor.called, floor.confirmed) && read.began > due && quiet
+    }
+
     /// Whether a read that broke this floor's promise is excused.
     pub(crate) fn covers(
         &self,
@@ -66,18 +94,24 @@ impl Excuse {
         read: &Read,
         delta: Stamp,
     ) -> bool {
-        // The repetition is an invalidation like any other: others may take Δ to apply it, and who reads strictly may not.
-        let grace = match promise {
-            // Nor may who has repeated it itself.
-            Promise::Strict | Promise::Own => 0,
-            Promise::RightKey => return false,
-            _ => delta,
-        };
+        if promise == Promise::RightKey {
+            return false;
+        }
         // Who had asked before and was confirmed long after was confirmed by the successor.
         let late = self.over.saturating_add(delta).saturating_add(LAG);
         let lost =
             floor.confirmed >= self.since && floor.called <= self.over && floor.confirmed <= late;
-        let in_time = read.ended >= self.from && read.began <= self.mended.saturating_add(grace);
+        let until = self.mended.saturating_add(grace(promise, delta));
+        let in_time = read.ended >= self.from && read.began <= until;
         lost && in_time
+    }
+}
+
+/// The repetition is an invalidation like any other: others may take Δ to apply it, and who reads strictly may not.
+fn grace(promise: Promise, delta: Stamp) -> Stamp {
+    match promise {
+        // Nor may who has repeated it itself.
+        Promise::Strict | Promise::Own => 0,
+        _ => delta,
     }
 }

@@ -9,7 +9,7 @@ use crate::checker::Violation;
 use crate::order::Happened;
 use crate::record::{Confirmed, Load, Process, Read};
 use crate::stamp::{Stamp, ms};
-use crate::world::{KEYS, key};
+use crate::world::{ALL_KEYS, key};
 
 /// Of each key, and of the faults, so much is kept.
 const KEPT: usize = 1024;
@@ -44,7 +44,7 @@ enum What {
 impl Default for History {
     fn default() -> Self {
         Self {
-            keys: (0..KEYS).map(|_| VecDeque::new()).collect(),
+            keys: (0..ALL_KEYS).map(|_| VecDeque::new()).collect(),
             faults: VecDeque::new(),
         }
     }

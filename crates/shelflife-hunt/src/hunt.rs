@@ -137,7 +137,7 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
         options.window
     );
     let began = Instant::now();
-    fleet.hunt();
+    let all = Duration::from_secs_f64(minutes * 60.0);
     let mut hunt = Hunt {
         storm: Storm::new(options.faults(), options.topology, seed),
         upheavals: Upheavals::new(
@@ -146,12 +146,15 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
             options.min_replicas(),
             seed,
             &stage,
+            &mut fleet,
+            all,
         ),
         soak: options.soak.map(|_| Soak::default()),
         began,
-        all: Duration::from_secs_f64(minutes * 60.0),
+        all,
         told: began,
     };
+    fleet.hunt();
     let went = hunt.go_on(options, &mut fleet, &mut stage, &court);
     if went.is_err() || court.violated() {
         eprintln!("{}", stage.said());
@@ -166,6 +169,7 @@ pub fn run(options: &Options) -> Result<Found, Failure> {
         topology: options.topology,
         min_replicas: options.min_replicas(),
         times: hunt.upheavals.times(),
+        held: hunt.upheavals.held(),
         processes: options.processes,
         window_ms: options.window,
         seconds: took.as_secs_f64(),

@@ -17,6 +17,10 @@
 //! notice N                 → "noticed N": how often it has begun to follow anew is kept in mind
 //! back N serve             → "back N SERVED REPEATED" once the store has served it, on every node; both are moments
 //! back N resync            the same, and it has begun to follow anew since `notice`, and L1 answers
+//! spare N                  → "spared N" once nothing invalidates everything, here, and nothing will
+//! unspare                  everything may be invalidated again
+//! store N KEY              → "stored N" once the store holds what the source has of this key
+//! lose N SOFT TARGET       → "lost N yes" once that has been changed and invalidated, "lost N no" if it was not confirmed
 //! owes                     → "owes N": how many invalidations have not been confirmed so far
 //! gauge                    → "gauge RSS TASKS FILES": bytes, and how many
 //! ```
@@ -33,6 +37,7 @@ mod probe;
 mod reader;
 mod recorder;
 mod source;
+mod witness;
 mod writer;
 
 use std::net::{SocketAddr, TcpStream};
@@ -70,6 +75,8 @@ pub enum Sabotage {
     Leak,
     /// A task of it panics.
     Panic,
+    /// What is to be lost with a primary it has confirmed to a cache of its own, which is closed then: nobody is left who would repeat it.
+    Depart,
 }
 
 /// What a worker is told when it is started.
@@ -113,10 +120,13 @@ pub(crate) struct Worker {
     pub(crate) source: Source,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) sabotage: Option<Sabotage>,
+    options: Options,
     /// How often it had begun to follow anew when that was to be noticed.
     pub(crate) noticed: AtomicU64,
     /// Held by who writes, each time; and as a whole by who wants nothing written.
     pub(crate) writing: Arc<RwLock<()>>,
+    /// Whether its writers leave it alone to invalidate everything.
+    pub(crate) spares: AtomicBool,
     ends: AtomicBool,
 }
 
@@ -163,8 +173,10 @@ async fn work(options: &Options) -> Result<(), Failure> {
         source,
         recorder,
         sabotage: options.sabotage,
+        options: options.clone(),
         noticed: AtomicU64::new(0),
         writing: Arc::default(),
+        spares: AtomicBool::new(false),
         ends: AtomicBool::new(false),
     });
     let mut tasks = Vec::new();
@@ -189,13 +201,27 @@ async fn work(options: &Options) -> Result<(), Failure> {
             }
             ["loud"] => quiet = None,
             ["notice", number] => back::notice(&worker, number),
-            ["back", number, until] => {
-                tokio::spawn(back::tell(
-                    worker.clone(),
-                    number.to_owned(),
-                    until == "resync",
-                ));
-            }
+            ["back", number, until] => drop(tokio::spawn(back::tell(
+                worker.clone(),
+                number.to_owned(),
+                until == "resync",
+            ))),
+            ["spare", number] => drop(tokio::spawn(witness::spare(
+                worker.clone(),
+                number.to_owned(),
+            ))),
+            ["unspare"] => worker.spares.store(false, Ordering::SeqCst),
+            ["store", number, key] => drop(tokio::spawn(witness::store(
+                worker.clone(),
+                number.to_owned(),
+                key.parse()?,
+            ))),
+            ["lose", number, soft, target] => drop(tokio::spawn(witness::lose(
+                worker.clone(),
+                number.to_owned(),
+                soft.parse()?,
+                serde_json::from_str(target)?,
+            ))),
             ["owes"] => println!("owes {}", worker.cache.stats().unconfirmed),
             ["gauge"] => gauge::tell()?,
             _ => probe::answer(&worker, &words).await?,

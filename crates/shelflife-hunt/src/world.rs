@@ -1,7 +1,8 @@
 //! What there is to read and to invalidate: a small world, so that everything meets everything.
 //!
 //! Forty-eight keys in groups of eight. Each group lives under a policy of its own; each item has a tag
-//! that runs through all groups.
+//! that runs through all groups. Beside them stand the witnesses: keys that everybody reads, each with a
+//! group and a tag of its own, which nothing names by chance but what names everything.
 
 use std::time::Duration;
 
@@ -12,19 +13,51 @@ use shelflife::{Event, Invalidation, Policy};
 pub const GROUPS: u8 = 6;
 /// How many keys a group has.
 pub const ITEMS: u8 = 8;
-/// How many keys there are.
+/// How many keys there are that writers change as they like.
 pub const KEYS: u8 = GROUPS * ITEMS;
-/// Globs: one for each item, one for half of each group.
+/// How many witnesses there are: the keys after those. So many, that hardly one is used again within a minute: that is how long an invalidation
+/// may be repeated, and the last one would do for the next.
+pub const WITNESSES: u8 = 48;
+/// How many keys there are in all.
+pub const ALL_KEYS: u8 = KEYS + WITNESSES;
+/// Globs: one for each item, one for half of each group; those after them are of witnesses.
 const GLOBS: u8 = ITEMS + GROUPS;
 
 /// A key's text.
 pub fn key(key: u8) -> String {
-    format!("g{}:item:{}", key / ITEMS, key % ITEMS)
+    match key {
+        ..KEYS => format!("g{}:item:{}", key / ITEMS, key % ITEMS),
+        _ => format!("g{}:witness", group_of(key)),
+    }
+}
+
+/// A key to be read, by chance: a witness now and then.
+pub fn any_key() -> u8 {
+    match fastrand::u8(..8) {
+        0 => fastrand::u8(KEYS..ALL_KEYS),
+        _ => fastrand::u8(..KEYS),
+    }
 }
 
 /// The tag that a key's entry carries.
 pub fn tag(key: u8) -> String {
-    item_tag(key % ITEMS)
+    item_tag(item_of(key))
+}
+
+/// Each witness is an item of its own.
+fn item_of(key: u8) -> u8 {
+    match key {
+        ..KEYS => key % ITEMS,
+        _ => ITEMS + (key - KEYS),
+    }
+}
+
+/// And a group of its own.
+fn group_of(key: u8) -> u8 {
+    match key {
+        ..KEYS => key / ITEMS,
+        _ => GROUPS + (key - KEYS),
+    }
 }
 
 fn item_tag(item: u8) -> String {
@@ -44,10 +77,13 @@ pub fn policy(key: u8) -> Policy {
         2 => base.ttl(short).stale(long),
         3 => base.ttl(long).stale(long),
         4 => base.ttl(short).jitter(0.5).early(10.0),
-        _ => base
+        5 => base
             .ttl(long)
             .stale(long)
             .soft_timeout(Duration::from_millis(5)),
+        // Nothing of itself has a witness loaded again.
+        _ if key.is_multiple_of(2) => base.ttl(long).early(0.0),
+        _ => base.ttl(long).stale(long).early(0.0),
     }
 }
 
@@ -119,6 +155,19 @@ impl Target {
         all
     }
 
+    /// The ways to invalidate one witness and nothing else. Those of the first three change its entry, wherever that is; of the others, only the
+    /// server of the clock and the tags knows.
+    pub fn of_witness(key: u8) -> [Self; 6] {
+        [
+            Self::Key(key),
+            Self::Write(key),
+            Self::Glob(GLOBS + (key - KEYS)),
+            Self::Tag(item_of(key)),
+            Self::Event(item_of(key)),
+            Self::Group(group_of(key)),
+        ]
+    }
+
     /// Which kind it is: an index into [`Target::KINDS`].
     pub fn kind(self) -> usize {
         match self {
@@ -134,15 +183,16 @@ impl Target {
 
     /// The keys it names.
     pub fn names(self) -> Vec<u8> {
-        let keys = 0..KEYS;
+        let keys = 0..ALL_KEYS;
         match self {
             Self::Key(key) | Self::Write(key) => vec![key],
-            Self::Tag(item) | Self::Event(item) => keys.filter(|k| k % ITEMS == item).collect(),
-            Self::Group(group) => keys.filter(|k| k / ITEMS == group).collect(),
-            Self::Glob(item) if item < ITEMS => keys.filter(|k| k % ITEMS == item).collect(),
-            Self::Glob(n) => keys
-                .filter(|k| k / ITEMS == n - ITEMS && k % ITEMS < ITEMS / 2)
+            Self::Tag(item) | Self::Event(item) => keys.filter(|k| item_of(*k) == item).collect(),
+            Self::Group(group) => keys.filter(|k| group_of(*k) == group).collect(),
+            Self::Glob(item @ ..ITEMS) => keys.filter(|k| item_of(*k) == item).collect(),
+            Self::Glob(n @ ..GLOBS) => keys
+                .filter(|k| group_of(*k) == n - ITEMS && k % ITEMS < ITEMS / 2)
                 .collect(),
+            Self::Glob(n) => vec![KEYS + (n - GLOBS)],
             Self::All => keys.collect(),
         }
     }
@@ -176,8 +226,9 @@ impl Target {
 
     fn glob(self) -> String {
         match self {
-            Self::Glob(item) if item < ITEMS => format!("g?:item:{item}"),
-            Self::Glob(n) => format!("g{}:item:[0-{}]", n - ITEMS, ITEMS / 2 - 1),
+            Self::Glob(item @ ..ITEMS) => format!("g?:item:{item}"),
+            Self::Glob(n @ ..GLOBS) => format!("g{}:item:[0-{}]", n - ITEMS, ITEMS / 2 - 1),
+            Self::Glob(n) => format!("g{}:wit*s", GROUPS + (n - GLOBS)),
             _ => "*".to_owned(),
         }
     }
@@ -185,10 +236,13 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn all() -> Vec<Target> {
         let mut all = vec![Target::All];
+        all.extend((KEYS..ALL_KEYS).flat_map(Target::of_witness));
         all.extend((0..KEYS).flat_map(|k| [Target::Key(k), Target::Write(k)]));
         all.extend((0..ITEMS).flat_map(|i| [Target::Tag(i), Target::Event(i)]));
         all.extend((0..GROUPS).map(Target::Group));
@@ -205,9 +259,34 @@ mod tests {
                 _ => continue,
             };
             let pattern = shelflife::Pattern::new(&glob);
-            let matched: Vec<u8> = (0..KEYS).filter(|k| pattern.matches(&key(*k))).collect();
+            let matched: Vec<u8> = (0..ALL_KEYS)
+                .filter(|k| pattern.matches(&key(*k)))
+                .collect();
             assert_eq!(target.names(), matched, "{glob}");
         }
+    }
+
+    #[test]
+    fn a_witness_is_named_by_its_own_and_by_what_names_everything() {
+        for witness in KEYS..ALL_KEYS {
+            for target in Target::of_witness(witness) {
+                assert_eq!(target.names(), [witness], "{target:?}");
+            }
+        }
+        let mut chance = fastrand::Rng::with_seed(7);
+        for _ in 0..5_000 {
+            let target = Target::any(&mut chance);
+            let named = target.names().iter().any(|key| *key >= KEYS);
+            assert_eq!(named, target == Target::All, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_keys_share_a_text_and_no_two_witnesses_a_tag() {
+        let texts: HashSet<String> = (0..ALL_KEYS).map(key).collect();
+        assert_eq!(texts.len(), usize::from(ALL_KEYS));
+        let tags: HashSet<String> = (0..ALL_KEYS).map(tag).collect();
+        assert_eq!(tags.len(), usize::from(ITEMS + WITNESSES));
     }
 
     #[test]

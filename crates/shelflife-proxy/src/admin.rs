@@ -5,7 +5,7 @@
 //! | `GET /_shelflife/health/live` | no | 200 while the process serves |
 //! | `GET /_shelflife/health/ready` | no | 200, or 503 when it is ending |
 //! | `GET /_shelflife/health` | no | both |
-//! | `GET /metrics` | no | what the cache counts, for Prometheus |
+//! | `GET /metrics` | no | what the cache and the proxy count, for Prometheus |
 //! | `PURGE http://host/path` | yes | what is stored for this URL is dead, in every variant |
 //! | `POST /_shelflife/invalidate` | yes | the same for keys, tags, patterns, URLs, or everything |
 //! | `GET /_shelflife/` | yes | the page that shows what the cache does, and its API: `shelflife-admin` |
@@ -32,6 +32,7 @@ pub(crate) use self::page::{Page, PageBody};
 use self::purge::Purge;
 use crate::answer;
 use crate::body::{RequestBody, ResponseBody};
+use crate::figures::Figures;
 use crate::front::Answer;
 
 /// How long an invalidation's JSON may be.
@@ -41,6 +42,7 @@ const DOCUMENT: usize = 1 << 20;
 #[derive(Clone)]
 pub(crate) struct AdminAnswer {
     cache: Cache,
+    figures: Arc<Figures>,
     token: Arc<str>,
     page: Page,
     ending: CancellationToken,
@@ -49,12 +51,14 @@ pub(crate) struct AdminAnswer {
 impl AdminAnswer {
     pub(crate) fn new(
         cache: Cache,
+        figures: Arc<Figures>,
         token: Arc<str>,
         page: Page,
         ending: CancellationToken,
     ) -> Self {
         AdminAnswer {
             cache,
+            figures,
             token,
             page,
             ending,
@@ -77,7 +81,7 @@ impl AdminAnswer {
                 Method::GET | Method::HEAD => self.health(path),
                 _ => answer::method_not_allowed("GET, HEAD", "health is asked for with GET"),
             },
-            ("/metrics", method) => metrics::respond(&self.cache, method).await,
+            ("/metrics", method) => metrics::respond(&self.cache, &self.figures, method).await,
             ("/_shelflife/invalidate", method) => match self.authorize(request.headers()) {
                 Ok(()) if *method == Method::POST => self.invalidate(request).await,
                 Ok(()) => answer::method_not_allowed("POST", "an invalidation is a POST"),

@@ -3,7 +3,7 @@
 //! ```text
 //!   client ──► listen ──► front: h1 | h2 ──► pipeline ──► cache (shelflife's CacheLayer) ──► upstream ──► origin
 //!                                               └── upgrades, past the cache ──────────────────┘
-//!   operator ─► admin listener: purge, invalidate, health
+//!   operator ─► admin listener: purge, invalidate, health, metrics
 //! ```
 //!
 //! - [`Config`]: what the proxy is told, from TOML or built in code.
@@ -23,6 +23,7 @@ mod body;
 mod client;
 mod config;
 mod deadline;
+mod figures;
 mod forward;
 mod front;
 mod h1;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
+use crate::figures::Figures;
 use crate::front::{Answer, Front};
 
 /// How long nothing is accepted after the system had no room for another connection.
@@ -75,6 +76,8 @@ pub(crate) struct Accepting {
     pub(crate) listener: TcpListener,
     pub(crate) clients: Arc<Clients>,
     pub(crate) places: Arc<Semaphore>,
+    /// Where its connections are counted, if they are.
+    pub(crate) figures: Option<Arc<Figures>>,
     /// Set when nothing more is to be accepted.
     pub(crate) ending: CancellationToken,
 }
@@ -94,7 +97,9 @@ impl Accepting {
             };
             let (front, answer) = front();
             let clients = self.clients.clone();
+            let figures = self.figures.clone();
             open.spawn(async move {
+                let _counted = figures.as_ref().map(|figures| figures.connections.enter());
                 let client = Client::new(peer, front.tls.is_some());
                 let _member = clients.enter(&client);
                 front.serve(stream, client, answer).await;

@@ -7,6 +7,7 @@ use shelflife::Cache;
 use tower_layer::Layer;
 
 use crate::config::{Config, ConfigError, HostSetting};
+use crate::figures::Figures;
 use crate::forward::{Name, Trail};
 use crate::front::Front;
 use crate::pipeline::Cached;
@@ -25,6 +26,7 @@ pub(crate) struct Site {
 /// The site in force.
 #[derive(Debug)]
 pub(crate) struct Live {
+    pub(crate) figures: Arc<Figures>,
     /// Counts replacements. Release when written, after the site; Acquire when read: who sees the number finds the site.
     version: AtomicU64,
     /// Held for a clone or an assignment.
@@ -32,8 +34,9 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(site: Site) -> Arc<Self> {
+    pub(crate) fn new(site: Site, figures: Arc<Figures>) -> Arc<Self> {
         Arc::new(Live {
+            figures,
             version: AtomicU64::new(0),
             site: Mutex::new(Arc::new(site)),
         })
@@ -64,13 +67,14 @@ impl Site {
         config: &Config,
         cache: &Cache,
         instance: &Arc<str>,
+        figures: &Arc<Figures>,
     ) -> Result<Self, ConfigError> {
         config.check()?;
         let name = Name {
             via: config.forward.via.as_str().into(),
             instance: instance.clone(),
         };
-        let upstream = open_upstream(config, name.clone())?;
+        let upstream = open_upstream(config, name.clone(), figures)?;
         let layer = config.cache.layer(cache, &config.rule)?;
         Ok(Site {
             name,
@@ -107,7 +111,11 @@ fn open_front(config: &Config) -> Result<Front, ConfigError> {
     })
 }
 
-fn open_upstream(config: &Config, name: Name) -> Result<Upstream, ConfigError> {
+fn open_upstream(
+    config: &Config,
+    name: Name,
+    figures: &Arc<Figures>,
+) -> Result<Upstream, ConfigError> {
     let section = &config.upstream;
     let address = section.url.clone();
     let address = address.ok_or_else(|| ConfigError::missing("upstream.url", "the API's URL"))?;
@@ -135,7 +143,10 @@ fn open_upstream(config: &Config, name: Name) -> Result<Upstream, ConfigError> {
         requests: section.requests,
     };
     let connector = Connector::new(dial, section.head_size, section.fields);
-    Ok(Upstream::new(address, connector, host, trail, limits))
+    let figures = figures.clone();
+    Ok(Upstream::new(
+        address, connector, host, trail, limits, figures,
+    ))
 }
 
 fn fixed(name: &str) -> Result<Host, ConfigError> {

@@ -66,6 +66,7 @@ impl Answer for Pipeline {
     ) -> impl Future<Output = Response<ResponseBody>> + Send + use<> {
         self.refresh();
         let via = self.site.name.via.clone();
+        let live = self.live.clone();
         let way = match admit::admit(&mut request, &self.site.name) {
             Err(refused) => Way::Done(refused),
             Ok(()) if request.body().upgrade.is_some() => {
@@ -80,7 +81,7 @@ impl Answer for Pipeline {
             }
         };
         async move {
-            match way {
+            let response = match way {
                 Way::Done(refused) => refused.map(ResponseBody::full),
                 Way::Direct(answering) => match answering.await {
                     Ok(response) => response.map(ResponseBody::Upstream),
@@ -90,7 +91,9 @@ impl Answer for Pipeline {
                     Ok(response) => response.map(ResponseBody::Cached),
                     Err(error) => failed(&error, &via),
                 },
-            }
+            };
+            live.figures.responded(response.status());
+            response
         }
     }
 }

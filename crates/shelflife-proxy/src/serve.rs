@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{AdminAnswer, MetricsAnswer, Page};
 use crate::config::{Admin, Config, ConfigError};
+use crate::figures::Figures;
 use crate::listen::{Accepting, Clients};
 use crate::live::{Live, Site};
 use crate::pipeline::Pipeline;
@@ -94,7 +95,9 @@ impl Proxy {
     /// When the configuration cannot be used, or an address is taken.
     pub async fn bind(config: Config, cache: Cache) -> Result<Self, BindError> {
         let instance = instance();
-        let site = Site::open(&config, &cache, &instance)?;
+        let clients = config.clients.connections.min(Semaphore::MAX_PERMITS);
+        let figures = Arc::new(Figures::new(clients));
+        let site = Site::open(&config, &cache, &instance, &figures)?;
         let mut listeners = Vec::new();
         for address in &config.listen {
             listeners.push(listen(*address).await?);
@@ -111,10 +114,10 @@ impl Proxy {
             listeners,
             admin,
             metrics,
-            clients: config.clients.connections.min(Semaphore::MAX_PERMITS),
+            clients,
             grace: config.shutdown.grace,
             control: Control {
-                live: Live::new(site),
+                live: Live::new(site, figures),
                 fixed: Arc::new(config),
                 ending: CancellationToken::new(),
                 cache,
@@ -163,6 +166,7 @@ impl Proxy {
                 listener,
                 clients: clients.clone(),
                 places: places.clone(),
+                figures: Some(self.control.live.figures.clone()),
                 ending: ending.clone(),
             };
             accepting.spawn(accept.run(move || {
@@ -180,6 +184,7 @@ impl Proxy {
                 listener,
                 clients: clients.clone(),
                 places: Arc::new(Semaphore::new(ADMINS)),
+                figures: None,
                 ending: ending.clone(),
             };
             let (live, cache, ready) = (
@@ -192,7 +197,13 @@ impl Proxy {
                 // Operators speak clear text, on an address of their own.
                 (
                     site.front.in_clear(),
-                    AdminAnswer::new(cache.clone(), token.clone(), page.clone(), ready.clone()),
+                    AdminAnswer::new(
+                        cache.clone(),
+                        live.figures.clone(),
+                        token.clone(),
+                        page.clone(),
+                        ready.clone(),
+                    ),
                 )
             }));
         }
@@ -201,13 +212,17 @@ impl Proxy {
                 listener,
                 clients: clients.clone(),
                 places: Arc::new(Semaphore::new(ADMINS)),
+                figures: None,
                 ending: ending.clone(),
             };
             let (live, cache) = (self.control.live.clone(), self.control.cache.clone());
             accepting.spawn(accept.run(move || {
                 (
                     live.current().1.front.in_clear(),
-                    MetricsAnswer(cache.clone()),
+                    MetricsAnswer {
+                        cache: cache.clone(),
+                        figures: live.figures.clone(),
+                    },
                 )
             }));
         }
@@ -271,8 +286,12 @@ impl Control {
                 return Err(ConfigError::other(message));
             }
         }
-        self.live
-            .replace(Site::open(config, &self.cache, &self.instance)?);
+        self.live.replace(Site::open(
+            config,
+            &self.cache,
+            &self.instance,
+            &self.live.figures,
+        )?);
         Ok(())
     }
 

@@ -32,11 +32,14 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::body::RequestBody;
+use crate::figures::Figures;
 use crate::forward::Trail;
 
 pub(crate) use address::Address;
 pub(crate) use body::UpstreamBody;
 pub(crate) use connect::{Connector, Dial};
+#[cfg(test)]
+pub(crate) use error::Kind;
 pub(crate) use error::UpstreamError;
 
 /// What the upstream may take.
@@ -77,6 +80,7 @@ struct Shared {
     host: Host,
     trail: Trail,
     limits: Limits,
+    figures: Arc<Figures>,
     pool: pool::Pool,
     /// A permit for each request that is being answered.
     places: Arc<Semaphore>,
@@ -89,8 +93,10 @@ impl Upstream {
         host: Host,
         trail: Trail,
         limits: Limits,
+        figures: Arc<Figures>,
     ) -> Self {
         let places = limits.requests.min(Semaphore::MAX_PERMITS);
+        figures.upstream.limit(places);
         let shared = Shared {
             pool: pool::Pool::new(limits.idle, places),
             places: Arc::new(Semaphore::new(places)),
@@ -99,6 +105,7 @@ impl Upstream {
             host,
             trail,
             limits,
+            figures,
         };
         Upstream {
             shared: Arc::new(shared),

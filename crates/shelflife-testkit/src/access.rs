@@ -102,10 +102,7 @@ impl Access {
         let user = user.chain(self.peers().into_iter().flat_map(Credentials::to_follow));
         let nobody = self.user.as_ref().is_some_and(|user| user.user.is_some());
         let nobody = nobody.then(|| "user default off".to_owned());
-        // The default waits 5 s for further replicas before a copy begins.
-        let at_once = "repl-diskless-sync-delay 0".to_owned();
         user.chain(nobody)
-            .chain([at_once])
             .chain(self.conf.iter().cloned())
             .collect()
     }

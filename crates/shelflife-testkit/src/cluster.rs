@@ -15,6 +15,7 @@ pub use self::slot::slot_of;
 
 use self::slot::SLOTS;
 use crate::access::Access;
+use crate::held::HeldBack;
 use crate::process::poll;
 use crate::server::RedisServer;
 
@@ -119,6 +120,11 @@ impl Cluster {
         (served == ALL).then_some(primaries)
     }
 
+    /// Whether a node serves a slot as its primary, as it says itself.
+    pub fn serves(&self, node: usize, slot: u16) -> bool {
+        self.own_line(node).is_some_and(|own| own.serves(slot))
+    }
+
     /// Whether some other node takes this one for dead, and most agree.
     pub fn has_failed(&self, node: usize) -> bool {
         let address = format!("127.0.0.1:{}", self.nodes[node].port());
@@ -141,6 +147,38 @@ impl Cluster {
             own.is_some_and(|own| own.primary.as_deref() == Some(&id))
         };
         self.awake().filter(follows).collect()
+    }
+
+    /// Has the replicas of a node carry out nothing from now on that it does, once they have done all that it has done by now. Nobody notices.
+    ///
+    /// # Panics
+    ///
+    /// When one does not answer.
+    pub fn hold_back(&self, primary: usize) -> HeldBack {
+        HeldBack::of(&self.nodes, primary, self.replicas_of(primary))
+    }
+
+    /// Whether there are any, and each lacks something that its primary has done since.
+    pub fn lag(&self, held: &HeldBack) -> bool {
+        held.lag(&self.nodes)
+    }
+
+    /// Lets them go on. They carry out what they lack, if their primary is still there.
+    ///
+    /// # Panics
+    ///
+    /// When one does not answer.
+    pub fn let_go(&self, held: HeldBack) {
+        held.let_go(&self.nodes);
+    }
+
+    /// Lets them go on without what they lack. Their primary has to be gone, or frozen: they ask it for all of that again.
+    ///
+    /// # Panics
+    ///
+    /// When one does not answer.
+    pub fn let_go_without(&self, held: HeldBack) {
+        held.let_go_without(&self.nodes);
     }
 
     /// Kills a node (SIGKILL).

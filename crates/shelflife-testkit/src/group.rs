@@ -10,6 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::access::{Access, Credentials};
+use crate::held::HeldBack;
 use crate::process::poll;
 use crate::resp::Reply;
 use crate::sentinel::Sentinel;
@@ -230,6 +231,41 @@ impl Group {
         self.servers[server].resume();
     }
 
+    /// Has the other servers carry out nothing from now on that a server does, once they have done all that it has done by now. It does not
+    /// notice, nor does a sentinel within a second or two.
+    ///
+    /// # Panics
+    ///
+    /// When one does not follow it.
+    pub fn hold_back(&self, primary: usize) -> HeldBack {
+        let replicas = (0..self.servers.len())
+            .filter(|server| *server != primary && self.servers[*server].is_awake());
+        HeldBack::of(&self.servers, primary, replicas.collect())
+    }
+
+    /// Whether there are any, and each lacks something that its primary has done since.
+    pub fn lag(&self, held: &HeldBack) -> bool {
+        held.lag(&self.servers)
+    }
+
+    /// Lets them go on. They carry out what they lack, if their primary is still there.
+    ///
+    /// # Panics
+    ///
+    /// When one does not answer.
+    pub fn let_go(&self, held: HeldBack) {
+        held.let_go(&self.servers);
+    }
+
+    /// Lets them go on without what they lack. Their primary has to be gone, frozen, or cut off: they ask it for all of that again.
+    ///
+    /// # Panics
+    ///
+    /// When one does not answer.
+    pub fn let_go_without(&self, held: HeldBack) {
+        held.let_go_without(&self.servers);
+    }
+
     /// Shuts the sentinels and the other servers out of a server, while everybody else goes on to use it: a network that has split.
     ///
     /// # Panics
@@ -369,7 +405,7 @@ pub(crate) fn follows(server: &RedisServer) -> bool {
     said(server, "master_link_status:").as_deref() == Some("up")
 }
 
-fn said(server: &RedisServer, what: &str) -> Option<String> {
+pub(crate) fn said(server: &RedisServer, what: &str) -> Option<String> {
     let mut connection = server.connect_within(Duration::from_secs(1)).ok()?;
     let told = connection.command(&[b"INFO", b"replication"]).ok()?;
     let told = told.to_string();

@@ -4,7 +4,8 @@
 //! lock, entries in shards. What involves tags or the clock is one step under the control lock, so the
 //! orders that the protocol asks for hold trivially: reads share it, changes hold it alone. What concerns
 //! one entry's lease is one step under its shard's.
-//! Entries are bounded by bytes; what is evicted, lease or value, is a miss.
+//! Entries are bounded by bytes; what is evicted, lease or value, is a miss. Here a lease that has run out stays its owner's until
+//! somebody takes it.
 //!
 //! Must not: wait, or hold a lock while it calls anything that could.
 
@@ -171,7 +172,7 @@ impl Embedded {
     }
 
     pub(crate) fn release(&self, key: &str, token: Token) -> StoreResult<()> {
-        self.shard(key).release(key, token, self.now_ms());
+        self.shard(key).release(key, token);
         Ok(())
     }
 
@@ -195,10 +196,10 @@ impl Embedded {
         let clock = control.clock;
         let mut shard = self.shard(&entry.key);
         if newer {
-            shard.release(&entry.key, token, now);
+            shard.release(&entry.key, token);
             return Ok(Filled::Overtaken(clock));
         }
-        if !shard.holds(&entry.key, token, now) {
+        if !shard.holds(&entry.key, token) {
             return Ok(Filled::LeaseLost(clock));
         }
         shard.put(entry, now);
@@ -270,7 +271,7 @@ impl Embedded {
         }
         let key = entry.key.clone();
         let mut shard = self.shard(&key);
-        let stored = shard.holds(&key, token, now);
+        let stored = shard.holds(&key, token);
         if stored {
             shard.put(entry, now);
         } else {
@@ -293,7 +294,7 @@ impl Embedded {
         for key in &what.keys {
             let mut shard = self.shard(key.as_str());
             if what.soft {
-                shard.soften(key.as_str(), now);
+                shard.soften(key.as_str());
             } else {
                 shard.remove(key.as_str());
             }
@@ -359,7 +360,7 @@ impl Embedded {
             let mut shard = shard
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            shard.keep_if(|_, place| !place.is_over(now));
+            shard.keep_if(|_, place| !place.is_done(now));
         }
         self.changing().tags.retain(|_, life| life.until > now);
     }

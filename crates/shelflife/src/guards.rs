@@ -53,6 +53,11 @@ const ENTRY: &str = "sl1:test:e:users:42";
 
 const HOUR: u64 = 3600 * 1_000_000;
 
+/// A busy machine is no store that is away: what is not about timeouts waits so long for an answer.
+const PATIENT: Duration = Duration::from_secs(10);
+/// For what asks who never answers.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
 /// A server, and the processes on it.
 struct Bench {
     server: RedisServer,
@@ -78,6 +83,7 @@ impl Bench {
             .setting("early", "0")
             .ttl(Duration::from_secs(3600))
             .window(Duration::from_secs(60))
+            .timeout(PATIENT)
     }
 
     async fn process(&self) -> Cache {

@@ -156,37 +156,44 @@ fn a_planted_violation_is_found_once_it_is_older_than_the_window() {
     let _demo = filled(&scratch, &url);
     let mut auditing = Auditing::start(&url, &[]);
     auditing.wait_for_rounds();
-    // As if an invalidation had reached the tag and not the log: no process can know.
-    let record = server.cli(&["GET", "sl1:{default}:t:user:4"]);
-    let (inc, _) = record.split_once(' ').unwrap();
-    let time = server.cli(&["TIME"]);
-    let (s, us) = time.split_once('\n').unwrap();
-    let planted = format!("{inc} {s}{us:0>6} 0");
-    server.cli(&["SET", "sl1:{default}:t:user:4", &planted, "EX", "600"]);
+    // Within the window it is told as such, if the machine does not stand still for that long.
+    let mut within = false;
+    for id in [4, 1, 2, 3, 5] {
+        // As if an invalidation had reached the tag and not the log: no process can know.
+        let tag = format!("sl1:{{default}}:t:user:{id}");
+        let record = server.cli(&["GET", &tag]);
+        let (inc, _) = record.split_once(' ').unwrap();
+        let time = server.cli(&["TIME"]);
+        let (s, us) = time.split_once('\n').unwrap();
+        let planted = format!("{inc} {s}{us:0>6} 0");
+        server.cli(&["SET", &tag, &planted, "EX", "600"]);
 
-    let is = |class: &'static str, tier: &'static str| {
-        move |line: &Value| line["class"] == class && line["tier"] == tier
-    };
-    let within = auditing.next_that(is("within", "l1"));
-    assert_eq!(within["key"], "user:4");
-    let violation = auditing.next_that(is("violation", "l1"));
-    assert_eq!(
-        (&violation["key"], &violation["said"], &violation["strict"]),
-        (
-            &"user:4".into(),
-            &"fresh".into(),
-            &"dead (tag_newer)".into()
-        ),
-        "{violation}"
-    );
-    assert!(violation["age_ms"].as_u64() > Some(300), "{violation}");
-    assert!(
-        violation["cause"]
-            .as_str()
-            .unwrap()
-            .contains("the log does not say so"),
-        "{violation}"
-    );
+        let key = format!("user:{id}");
+        let violation = loop {
+            let line = auditing.next_that(|line| line["tier"] == "l1" && line["key"] == *key);
+            match line["class"].as_str() {
+                Some("violation") => break line,
+                other => within |= other == Some("within"),
+            }
+        };
+        assert_eq!(
+            (&violation["said"], &violation["strict"]),
+            (&"fresh".into(), &"dead (tag_newer)".into()),
+            "{violation}"
+        );
+        assert!(violation["age_ms"].as_u64() > Some(300), "{violation}");
+        assert!(
+            violation["cause"]
+                .as_str()
+                .unwrap()
+                .contains("the log does not say so"),
+            "{violation}"
+        );
+        if within {
+            break;
+        }
+    }
+    assert!(within);
     let (sum, code) = auditing.end();
     assert!(sum["violations"].as_u64() >= Some(1), "{sum}");
     assert_eq!(code, Some(1));

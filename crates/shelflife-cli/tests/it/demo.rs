@@ -86,7 +86,7 @@ fn a_write_invalidates_the_lists_and_no_other_profile() {
     let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
     for path in ["/users?page=1", "/users?page=2", "/users/2"] {
         assert!(demo.get(path).is_miss());
-        assert!(demo.get(path).cache_status().contains("; hit"));
+        demo.until_hit(path);
     }
     demo.put("/users/1", ADA);
     assert!(demo.get("/users?page=1").is_miss());
@@ -119,7 +119,7 @@ fn a_deleted_user_is_unknown_at_once_and_all_ranks_are_worked_out_anew() {
 fn a_write_that_is_rolled_back_invalidates_nothing() {
     let scratch = Scratch::new();
     let demo = Demo::start(&scratch.path("demo.sqlite"), &[]);
-    let list = demo.get("/users?page=1");
+    let list = demo.until_hit("/users?page=1");
     assert_eq!(demo.put("/users/4711", ADA).status, 404);
     let queries = demo.queries();
     let again = demo.get("/users?page=1");

@@ -68,6 +68,26 @@ fn names(findings: &[Value]) -> BTreeSet<&str> {
         .collect()
 }
 
+/// What it finds once that is just this: on a busy machine a command or a ping may be slow of itself, and then it is asked again.
+fn settled_by(expected: &BTreeSet<&str>, look: impl Fn() -> Vec<Value>) -> Vec<Value> {
+    let mut found = look();
+    for _ in 0..4 {
+        if names(&found) != *expected {
+            found = look();
+        }
+    }
+    assert_eq!(names(&found), *expected, "{found:?}");
+    found
+}
+
+/// The same where nothing was slow on purpose.
+fn settled(server: &RedisServer, url: &str, expected: &BTreeSet<&str>) -> Vec<Value> {
+    settled_by(expected, || {
+        server.cli(&["SLOWLOG", "RESET"]);
+        findings(url, &[])
+    })
+}
+
 fn find<'a>(findings: &'a [Value], check: &str) -> &'a Value {
     let found = findings.iter().find(|it| it["check"] == check);
     found.unwrap_or_else(|| panic!("{check} among {findings:?}"))
@@ -186,14 +206,18 @@ fn each_setting_that_bites_is_told_and_mended_by_its_own_lines() {
     let url = server.url();
     fill(&url, 10);
     let always = BTreeSet::from(ALWAYS);
-    assert_eq!(names(&findings(&url, &[])), always, "nothing else is wrong");
+    settled(&server, &url, &always);
     for (check, severity, set_up) in cases {
-        set_up(&server);
-        let found = findings(&url, &[]);
         let mut expected = always.clone();
         expected.insert(check);
-        assert_eq!(names(&found), expected, "{check}");
-        assert_eq!(find(&found, check)["severity"], *severity, "{found:?}");
+        let mut found = Vec::new();
+        let told = (0..5).any(|_| {
+            server.cli(&["SLOWLOG", "RESET"]);
+            set_up(&server);
+            found = findings(&url, &[]);
+            names(&found) == expected && find(&found, check)["severity"] == *severity
+        });
+        assert!(told, "{check}, {severity}: {found:?}");
         // On a machine under load the server may be slow of itself meanwhile: then the lines are run once more.
         let mut rest = Vec::new();
         let mended = (0..5).any(|_| {
@@ -264,23 +288,26 @@ fn what_is_stored_in_bad_order_is_told_and_mended_by_its_own_lines() {
             s.cli(&["DEL", "sl1:{default}:clock"]);
         }),
     ];
+    let server = well_with(&["--slowlog-log-slower-than", "-1"]);
+    let url = server.url();
+    let always = BTreeSet::from(ALWAYS);
     for (check, set_up) in cases {
-        let server = well_with(&["--slowlog-log-slower-than", "-1"]);
-        let url = server.url();
+        server.cli(&["FLUSHALL"]);
         fill(&url, 10);
         set_up(&server);
-        let always = BTreeSet::from(ALWAYS);
-        let found = findings(&url, &[]);
         let mut expected = always.clone();
         expected.insert(check);
-        assert_eq!(names(&found), expected, "{check}");
+        let found = settled(&server, &url, &expected);
         mend(find(&found, check));
         // Without records of tags there are misses, as the lines say.
         let more: &[&str] = match *check {
             "many_tags" => &["--ignore", "missing_tags"],
             _ => &[],
         };
-        assert_eq!(names(&findings(&url, more)), always, "{check} is mended");
+        settled_by(&always, || {
+            server.cli(&["SLOWLOG", "RESET"]);
+            findings(&url, more)
+        });
     }
 }
 
@@ -307,8 +334,8 @@ fn names_of_others_that_begin_alike_are_no_namespace() {
     let foreign = "for i = 1, 3000 do redis.call('SET', 'sl1:foreign:session:' .. i, 1) \
                    redis.call('SET', 'sl1:{foreign}:session:' .. i, 1) end";
     server.cli(&["EVAL", foreign, "0"]);
-    let found = findings(&url, &["--names", "all"]);
-    assert_eq!(names(&found), BTreeSet::from(ALWAYS));
+    let look = || findings(&url, &["--names", "all"]);
+    let found = settled_by(&BTreeSet::from(ALWAYS), look);
     let mut lines = found.iter().flat_map(|it| it["mend"].as_array().unwrap());
     assert!(lines.all(|line| line.as_str().unwrap().len() < 4096));
 }
@@ -331,7 +358,7 @@ fn a_failed_snapshot_that_stops_all_writes_is_an_error() {
     let refused = run(&["invalidate", "--redis", &url, "--key", "a"]);
     assert_eq!(refused.status.code(), Some(2), "it is one: {refused:?}");
     mend(find(&found, "writes_refused"));
-    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+    settled(&server, &url, &BTreeSet::from(ALWAYS));
 }
 
 #[test]
@@ -347,7 +374,7 @@ fn the_lines_reach_a_server_that_demands_certificates() {
     for check in ["idle_timeout", "endless_entries"] {
         mend(find(&found, check));
     }
-    assert_eq!(names(&findings(&url, &[])), BTreeSet::from(ALWAYS));
+    settled(&server, &url, &BTreeSet::from(ALWAYS));
     let said = mend(find(&found, "open_server"));
     let own = said
         .lines()
@@ -369,6 +396,11 @@ fn every_node_of_a_cluster_is_asked_and_mended() {
             ..Access::default()
         },
     );
+    for node in 0..cluster.nodes() {
+        // Nobody is killed: a machine that stands still makes no replica take over.
+        let set = ["CONFIG", "SET", "cluster-node-timeout", "15000"];
+        cluster.node(node).cli(&set);
+    }
     let url = cluster.url();
     fill(&url, 10);
     // Not who has the control keys, who would have been asked anyway.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shelflife_testkit::Child;
@@ -27,6 +27,18 @@ impl Demo {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         http::send(&self.address, "GET", path, "")
+    }
+
+    /// Asks until the answer is a hit: a response is stored behind its client.
+    pub(crate) fn until_hit(&self, path: &str) -> Answer {
+        let began = Instant::now();
+        loop {
+            let answer = self.get(path);
+            if answer.cache_status().contains("; hit") {
+                return answer;
+            }
+            assert!(began.elapsed() < START_LIMIT, "{answer:?}");
+        }
     }
 
     pub(crate) fn put(&self, path: &str, body: &str) -> Answer {

@@ -47,7 +47,9 @@ fn invalidate(url: &str, what: &[&str]) {
 fn entries_tell_what_when_and_who_has_applied_them() {
     let (scratch, server) = (Scratch::new(), RedisServer::start());
     let url = server.url();
-    let _demos = [0, 1].map(|_| Demo::start(&scratch.path("demo.sqlite"), &["--redis", &url]));
+    let patient = format!("{url}?window=60s");
+    let path = scratch.path("demo.sqlite");
+    let _demos = [0, 1].map(|_| Demo::start(&path, &["--redis", &patient]));
     let mut watching = Watching::start(&url, &[]);
     invalidate(&url, &["--tag", "user:1", "--key", "a", "--pattern", "x*y"]);
     let entry = watching.next_of("entry", &[]);
@@ -72,7 +74,7 @@ fn entries_tell_what_when_and_who_has_applied_them() {
     };
     assert_eq!(done["applied"], json!({"by": 2, "of": 2}), "{done}");
     assert!(
-        done["applied_ms"].as_u64().is_some_and(|ms| ms < 1_000),
+        done["applied_ms"].as_u64().is_some_and(|ms| ms < 30_000),
         "{done}"
     );
     invalidate(&url, &["--tag", "user:1", "--soft"]);

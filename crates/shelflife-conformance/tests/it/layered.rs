@@ -10,9 +10,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use shelflife::Cache;
 use shelflife::tower::{CacheLayer, CacheService, HttpPolicy};
-use shelflife_conformance::{Kind, Options, Origin, run, suite};
+use shelflife_conformance::{Origin, suite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower_layer::Layer;
@@ -26,7 +25,7 @@ async fn the_layer_passes_every_required_case_that_can_be_passed() {
     let origin = Origin::listen(0).await.unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let layer = CacheLayer::builder(Cache::memory()).policy(HttpPolicy::proxy());
+    let layer = CacheLayer::builder(crate::cache().await).policy(HttpPolicy::proxy());
     let service = layer.build().unwrap().layer(Upstream(origin.address()));
     let serving = tokio::spawn(accept(listener, service));
 
@@ -34,16 +33,8 @@ async fn the_layer_passes_every_required_case_that_can_be_passed() {
     for group in &mut groups {
         group.cases.retain(|case| !case.id().contains("interim"));
     }
-    let report = run(&origin, &groups, &Options::new(address)).await;
+    crate::passes(&origin, &groups, address).await;
     serving.abort();
-    let wrong: Vec<_> = report
-        .violations()
-        .iter()
-        .map(|case| format!("{}: {:?} {:?}", case.id, case.verdict, case.fault))
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}\n{}", report.to_text());
-    let optional = report.count(Kind::Optional, true).passed;
-    assert!(optional > 90, "{optional}\n{}", report.to_text());
 }
 
 type Cached = CacheService<Upstream>;

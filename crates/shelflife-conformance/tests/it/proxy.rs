@@ -2,8 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use shelflife::Cache;
-use shelflife_conformance::{Kind, Options, Origin, run, suite};
+use shelflife_conformance::{Origin, suite};
 use shelflife_proxy::{Config, Proxy};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -13,20 +12,11 @@ async fn our_proxy_passes_every_required_case_that_can_be_passed() {
         .with_listen([SocketAddr::from((Ipv4Addr::LOCALHOST, 0))])
         .with_upstream(&format!("http://{}", origin.address()))
         .unwrap();
-    let proxy = Proxy::bind(config, Cache::memory()).await.unwrap();
+    let proxy = Proxy::bind(config, crate::cache().await).await.unwrap();
     let address = proxy.addresses()[0];
     let control = proxy.control();
     let serving = tokio::spawn(proxy.serve());
-    let report = run(&origin, &suite(), &Options::new(address)).await;
+    crate::passes(&origin, &suite(), address).await;
     control.shutdown();
     serving.await.unwrap();
-
-    let wrong: Vec<_> = report
-        .violations()
-        .iter()
-        .map(|case| format!("{}: {:?} {:?}", case.id, case.verdict, case.fault))
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}\n{}", report.to_text());
-    let optional = report.count(Kind::Optional, true).passed;
-    assert!(optional > 90, "{optional}\n{}", report.to_text());
 }

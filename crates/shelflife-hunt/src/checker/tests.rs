@@ -1,7 +1,7 @@
 //! Histories with a planted violation, and their neighbours that are none.
 
 use super::*;
-use crate::excuse::LAG;
+use crate::excuse::{Held as HeldBack, LAG};
 use crate::record::Tier;
 use crate::world::{ITEMS, Target};
 
@@ -251,6 +251,7 @@ fn lost(from: Stamp, mended: Stamp) -> Vec<Excuse> {
         from,
         over: from,
         mended,
+        held: None,
     }]
 }
 
@@ -377,4 +378,136 @@ fn every_promise_is_excused_by_what_it_rests_on_and_the_wrong_key_by_nothing() {
         judged(excuses(), &[everywhere], other),
         Err(Promise::RightKey)
     );
+}
+
+/// The same; its replicas had been held back since `T − 100`, and nothing else happened until `quiet`.
+fn lost_for_sure(from: Stamp, mended: Stamp, quiet: Stamp) -> Vec<Excuse> {
+    let since = T - 100;
+    let held = Some(HeldBack { since, quiet });
+    let lost = lost(from, mended).into_iter();
+    lost.map(|excuse| Excuse {
+        since: since - LAG,
+        held,
+        ..excuse
+    })
+    .collect()
+}
+
+/// A witness, and what was confirmed at `T`.
+fn witness(target: Target) -> (Read, [Confirmed; 1]) {
+    let [key] = target.names()[..] else {
+        panic!("{target:?} names no witness alone");
+    };
+    let read = Read {
+        key,
+        of: key,
+        ..read(T, 6)
+    };
+    (read, [confirmed(target)])
+}
+
+#[test]
+fn what_is_never_repeated_is_a_violation_of_every_level_and_stays_one() {
+    let (blow, mended) = (T + 2 * LAG, T + 8 * LAG);
+    for target in Target::of_witness(KEYS + 5) {
+        let (old, history) = witness(target);
+        let excuses = || lost_for_sure(blow, mended, Stamp::MAX);
+        let judged = |began, level| {
+            let read = Read {
+                began,
+                ended: began + 5,
+                level,
+                ..old
+            };
+            judged(excuses(), &history, read).map(|kept| kept.excused)
+        };
+        let (bounded, strict) = (Level::Bounded, Level::Strict);
+        let excused = Ok(Some(Exception::Lost));
+        assert_eq!(
+            judged(blow - 6, bounded),
+            Err(Promise::Bound),
+            "not yet lost"
+        );
+        assert_eq!(
+            judged(blow, bounded),
+            excused,
+            "long held back, lost all the same"
+        );
+        assert_eq!(judged(mended + DELTA, bounded), excused);
+        assert_eq!(judged(mended, strict), excused);
+        assert_eq!(judged(mended + 1, strict), Err(Promise::Strict));
+        for late in [1, LAG, 60 * LAG] {
+            let late = mended + DELTA + late;
+            assert_eq!(judged(late, bounded), Err(Promise::Bound));
+        }
+    }
+}
+
+#[test]
+fn a_read_shows_that_what_was_lost_is_repeated_only_when_nothing_else_keeps_it_from_the_old_value()
+{
+    let (blow, mended, quiet) = (T + 10 * DELTA, T + 20 * DELTA, T + 30 * DELTA);
+    let (old, history) = witness(Target::Key(KEYS));
+    let shows = |began, version, history: &[Confirmed]| {
+        let read = Read {
+            began,
+            ended: began + 5,
+            version,
+            ..old
+        };
+        let excuses = lost_for_sure(blow, mended, quiet);
+        judged(excuses, history, read).unwrap().repeated
+    };
+    let due = mended + DELTA;
+    assert!(!shows(due, 7, &history), "the repetition may be on its way");
+    assert!(shows(due + 1, 7, &history));
+    assert!(!shows(due, 6, &history), "excused");
+    assert!(shows(quiet - 5, 7, &history) && !shows(quiet - 4, 7, &history));
+    let early = Confirmed {
+        called: T - 101,
+        ..history[0].clone()
+    };
+    assert!(!shows(due + 1, 7, &[early]), "the replicas may have got it");
+    let late = Confirmed {
+        confirmed: blow + 1,
+        ..history[0].clone()
+    };
+    assert!(!shows(due + 1, 7, &[late]), "by the successor");
+    let ordinary = [confirmed(Target::Key(KEY))];
+    let judged = judged(
+        lost_for_sure(blow, mended, quiet),
+        &ordinary,
+        read(due + 1, 7),
+    );
+    assert!(
+        !judged.unwrap().repeated,
+        "others may have changed it again"
+    );
+}
+
+#[test]
+fn only_what_was_confirmed_while_the_replicas_were_held_back_is_counted_as_lost_for_sure() {
+    let mut checker = checker(&[]);
+    let blow = T + 2;
+    let tell = |checker: &mut Checker, called, at| {
+        let what = Confirmed {
+            called,
+            confirmed: at,
+            ..confirmed(Target::Key(KEY))
+        };
+        checker.confirmed(HERE, &what);
+    };
+    tell(&mut checker, T - 50, T);
+    // The replicas are held back; when the primary will be lost is not known yet.
+    checker.excuse(1, lost_for_sure(Stamp::MAX, Stamp::MAX, Stamp::MAX));
+    tell(&mut checker, T - 101, T);
+    tell(&mut checker, T - 100, T);
+    tell(&mut checker, T, blow);
+    tell(&mut checker, T, blow + 1);
+    assert_eq!(checker.confirmed_while_held(), 3);
+    checker.excuse(1, lost_for_sure(blow, Stamp::MAX, Stamp::MAX));
+    assert_eq!(checker.confirmed_while_held(), 2);
+    checker.excuse(2, lost(blow, Stamp::MAX));
+    tell(&mut checker, T, T + 1);
+    assert_eq!(checker.confirmed_while_held(), 3);
 }

@@ -181,7 +181,14 @@ struct Bench {
 }
 
 impl Bench {
+    /// Judges until the end; then nothing is to come that would change what is known of what was lost.
     fn sit(mut self, told: &Receiver<Told>) -> Tally {
+        self.hear_all(told);
+        self.tally.confirmed_while_held = self.checker.confirmed_while_held();
+        self.tally
+    }
+
+    fn hear_all(&mut self, told: &Receiver<Told>) {
         const LOOK: Duration = Duration::from_millis(200);
         let mut ends: Option<Instant> = None;
         loop {
@@ -197,15 +204,15 @@ impl Bench {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.tally,
+                Err(RecvTimeoutError::Disconnected) => return,
             }
             self.judge();
             let slowest = self.order.slowest();
             match (ends, slowest) {
-                (Some(_), None) => return self.tally,
+                (Some(_), None) => return,
                 (Some(since), Some((process, _))) if since.elapsed() > LAST_WORDS => {
                     self.tally.unheard = Some(process);
-                    return self.tally;
+                    return;
                 }
                 _ => self.notice_silence(slowest),
             }

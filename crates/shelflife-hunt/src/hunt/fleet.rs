@@ -28,6 +28,8 @@ pub(super) struct Fleet<'a> {
     court: &'a Court,
     /// The number of the next process.
     next: Process,
+    /// Whether writers leave it alone to invalidate everything.
+    spares: bool,
 }
 
 /// A place in the fleet: when its process is killed, another takes it.
@@ -71,6 +73,7 @@ impl<'a> Fleet<'a> {
             options,
             court,
             next: 1,
+            spares: false,
         };
         for _ in 0..options.processes {
             let ends = stage.behind_wires().into_iter();
@@ -121,6 +124,9 @@ impl<'a> Fleet<'a> {
             Some(Sabotage::Clock) => {
                 command.args(["--sabotage", "clock"]);
             }
+            Some(Sabotage::Depart) => {
+                command.args(["--sabotage", "depart"]);
+            }
             _ => {}
         }
         self.court.joins(process);
@@ -168,6 +174,9 @@ impl<'a> Fleet<'a> {
     fn succeed(&mut self, place: usize) -> (Process, Child) {
         let url = self.posts[place].url.clone();
         let (process, mut child) = self.spawn(&url);
+        if self.spares {
+            child.send_line("spare 0");
+        }
         child.send_line("hunt");
         let post = &mut self.posts[place];
         (post.process, post.frozen) = (process, false);
@@ -183,6 +192,19 @@ impl<'a> Fleet<'a> {
     pub(super) fn tell(&mut self, line: &str) {
         for post in &mut self.posts {
             post.child.send_line(line);
+        }
+    }
+
+    /// Has nobody invalidate everything from now on. Each answers `spared NUMBER`, once nothing of that kind is under way.
+    pub(super) fn spare(&mut self, number: u32) {
+        self.spares = true;
+        self.tell(&format!("spare {number}"));
+    }
+
+    /// Lets everything be invalidated again, if it was spared.
+    pub(super) fn unspare(&mut self) {
+        if std::mem::take(&mut self.spares) {
+            self.tell("unspare");
         }
     }
 

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shelflife_testkit::{Access, Cluster, Credentials, Group, RedisServer, slot_of};
+use shelflife_testkit::{Access, Cluster, Credentials, Group, HeldBack, RedisServer, slot_of};
 
 use crate::worker::{Failure, NAMESPACE};
 use crate::world::{KEYS, key};
@@ -172,6 +172,49 @@ impl Stage {
         }
     }
 
+    /// Whether a server has the entry of a key, as far as is known.
+    pub(super) fn serves(&self, server: usize, key: u8) -> bool {
+        match self {
+            Self::Single(_) | Self::Sentinel { .. } => true,
+            Self::Cluster { cluster, .. } => cluster.serves(server, slot_of_entry(key)),
+        }
+    }
+
+    /// Whether a server has the clock, the log and the tags, as far as is known.
+    pub(super) fn controls(&self, server: usize) -> bool {
+        match self {
+            Self::Single(_) | Self::Sentinel { .. } => true,
+            Self::Cluster { cluster, .. } => cluster.serves(server, control_slot()),
+        }
+    }
+
+    /// Has the replicas of a primary lag behind it; nobody's, where there are none.
+    pub(super) fn hold_back(&self, primary: usize) -> Option<HeldBack> {
+        match self {
+            Self::Single(_) => None,
+            Self::Sentinel { group, .. } => Some(group.hold_back(primary)),
+            Self::Cluster { cluster, .. } => Some(cluster.hold_back(primary)),
+        }
+    }
+
+    /// Whether each of them lacks something.
+    pub(super) fn lag(&self, held: &HeldBack) -> bool {
+        match self {
+            Self::Single(_) => false,
+            Self::Sentinel { group, .. } => group.lag(held),
+            Self::Cluster { cluster, .. } => cluster.lag(held),
+        }
+    }
+
+    /// Lets them go on without what they lack.
+    pub(super) fn let_go_without(&self, held: HeldBack) {
+        match self {
+            Self::Single(_) => {}
+            Self::Sentinel { group, .. } => group.let_go_without(held),
+            Self::Cluster { cluster, .. } => cluster.let_go_without(held),
+        }
+    }
+
     /// What those have logged who decide who takes over.
     pub(super) fn said(&self) -> String {
         match self {
@@ -217,8 +260,11 @@ pub(super) fn control_slot() -> u16 {
 
 /// The slot of some entry.
 pub(super) fn entry_slot(chance: &mut fastrand::Rng) -> u16 {
-    let key = key(chance.u8(..KEYS));
-    slot_of(format!("sl1:{NAMESPACE}:e:{key}").as_bytes())
+    slot_of_entry(chance.u8(..KEYS))
+}
+
+fn slot_of_entry(of: u8) -> u16 {
+    slot_of(format!("sl1:{NAMESPACE}:e:{}", key(of)).as_bytes())
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ pub(super) struct Tally {
     pub(super) counts: Counts,
     violations: BTreeMap<Promise, u64>,
     excused: BTreeMap<Exception, u64>,
+    /// Reads of witnesses that only the repetition of what was lost kept from the old value.
+    repeated: u64,
+    /// Invalidations that a primary has confirmed while its replicas were held back.
+    pub(super) confirmed_while_held: usize,
     /// A process whose last words never came.
     pub(super) unheard: Option<Process>,
 }
@@ -49,6 +53,7 @@ impl Tally {
             Ok(kept) => {
                 level.binding += u64::from(kept.binding);
                 level.lagging += u64::from(kept.lagging);
+                self.repeated += u64::from(kept.repeated);
                 if let Some(exception) = kept.excused {
                     *self.excused.entry(exception).or_default() += 1;
                 }
@@ -75,6 +80,8 @@ pub struct Found {
     pub(super) topology: Topology,
     pub(super) min_replicas: u32,
     pub(super) times: Times,
+    /// How often replicas were held back, and how many witnesses were lost by that.
+    pub(super) held: (u64, u64),
     pub(super) processes: usize,
     pub(super) window_ms: u64,
     pub(super) seconds: f64,
@@ -90,6 +97,9 @@ impl Found {
     pub fn clean(&self) -> bool {
         let tally = &self.tally;
         if tally.levels.iter().any(|level| level.binding == 0) {
+            return false;
+        }
+        if self.held.0 > 0 && tally.repeated == 0 {
             return false;
         }
         let kept = tally.violations.is_empty() && tally.counts.broken_reads == 0;
@@ -132,6 +142,9 @@ impl Serialize for Found {
             "failed_loads": tally.counts.failed_loads, "failed_reads": tally.counts.failed_reads,
             "broken_reads": tally.counts.broken_reads, "topology": self.topology.name(),
             "min_replicas": self.min_replicas, "excused": tally.excused, "serves_again": self.times,
+            "held_back": {
+                "times": self.held.0, "confirmed": tally.confirmed_while_held, "witnesses": self.held.1, "reads": tally.repeated,
+            },
             "faults": faults, "violations": tally.violations.values().sum::<u64>(), "broken": tally.violations, "unheard": tally.unheard,
             "figures": self.figures, "soak": self.soak,
         })
@@ -203,6 +216,12 @@ impl fmt::Display for Found {
                 f,
                 "min-replicas-to-write {min}; reads excused by what Redis lost: {}",
                 excused.join(", ")
+            )?;
+            writeln!(
+                f,
+                "replicas held back before the blow {} times; confirmed meanwhile {}, of which {} of witnesses; reads of these that \
+                 only their repetition kept from the old value {}",
+                self.held.0, tally.confirmed_while_held, self.held.1, tally.repeated
             )?;
         }
         write!(f, "{}", self.times)?;

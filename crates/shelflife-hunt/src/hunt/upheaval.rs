@@ -1,10 +1,12 @@
 //! Upheavals: another server takes over. One at a time, from the blow until everybody is served again.
 //!
 //! ```text
-//! calm ─► notice ─► noticed by all ─► the blow ─► another takes over ─► mended: woken, restarted, let in
-//!   ▲     (what each process has followed so far)                            │
-//!   └── every process is back ◄── all agree ◄───────────────────────────────┘
+//! calm ─► held back? ─► notice ─► noticed by all ─► the blow ─► another takes over ─► mended: woken, restarted, let in
+//!   ▲     (replicas)    (what each process has followed so far)                            │
+//!   └── (watched) ◄── every process is back ◄── all agree ◄──────────────────────────────┘
 //! ```
+//!
+//! Where replicas were held back, nothing else happens for a while when it is over: what was lost with the primary, and repeated, is read.
 //!
 //! What Redis may lose by it is told to the court before it happens, and narrowed down when more is known. Nobody is killed, frozen or begun
 //! meanwhile: who dies before it has repeated what it had confirmed can't repeat it.
@@ -12,18 +14,20 @@
 //! Must not: judge.
 
 mod blow;
+mod holding;
 mod times;
 
 use std::time::Duration;
 
 pub(super) use self::times::Times;
 
-use self::blow::Blow;
+use self::blow::{Blow, Replicas};
+use self::holding::{Came, Held, Holding, Used};
 use super::Fault;
 use super::court::Court;
 use super::fleet::Fleet;
 use super::stage::{Reign, Stage, Topology};
-use crate::excuse::{Exception, Excuse};
+use crate::excuse::{self, Exception, Excuse};
 use crate::stamp::{Stamp, nanos, now};
 use crate::worker::Failure;
 
@@ -38,16 +42,29 @@ const NOTICE: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Until a command to take over is given again that nobody has followed.
 const AGAIN: Duration = Duration::from_secs(6);
+/// When what was lost for sure has been repeated, and Δ is over, it is read for so long.
+const WATCHED: Duration = Duration::from_secs(1);
+/// In this part of a hunt nobody invalidates everything. Each process repeats what it has confirmed in the last minute: with everything among
+/// it, no part could be missed.
+const SPARED: f64 = 2.0 / 3.0;
 
 #[derive(Debug)]
 enum State {
     Calm,
+    Holding(Fault, Holding),
     Asked {
-        fault: Fault,
+        next: Next,
         places: Vec<usize>,
         since: Stamp,
     },
     Struck(Struck),
+}
+
+/// What is to be dealt.
+#[derive(Debug)]
+enum Next {
+    Fault(Fault),
+    Held(Blow, Held),
 }
 
 /// An upheaval that has begun.
@@ -57,6 +74,8 @@ struct Struck {
     from: Stamp,
     /// From then on, what is lost confirms nothing any more; the end of time before that.
     fell: Stamp,
+    /// If the replicas were held back: since when, and until when nothing else happens.
+    held: Option<(Stamp, excuse::Held)>,
     /// When it was last asked for, if it is a command.
     asked: Stamp,
     phase: Phase,
@@ -82,6 +101,15 @@ enum Phase {
     Mending,
     /// Until everybody is back.
     Settled,
+    /// Until what was lost has been read, at this moment.
+    Watched(Stamp),
+}
+
+impl Struck {
+    /// Whether every process has followed anew, and has repeated what it had confirmed.
+    fn is_made_up_for(&self) -> bool {
+        matches!(self.phase, Phase::Settled | Phase::Watched(_)) && self.places.is_empty()
+    }
 }
 
 /// See the module.
@@ -98,6 +126,11 @@ pub(super) struct Upheavals {
     times: Times,
     /// Who was in charge when all was last well.
     reign: Option<Reign>,
+    /// How often replicas were held back, and how many witnesses were lost.
+    held: (u64, u64),
+    used: Used,
+    /// From then on everything may be invalidated at any time.
+    spared_until: Stamp,
 }
 
 impl Upheavals {
@@ -107,6 +140,8 @@ impl Upheavals {
         min_replicas: u32,
         seed: u64,
         stage: &Stage,
+        fleet: &mut Fleet<'_>,
+        lasts: Duration,
     ) -> Self {
         let all = faults.contains(&Fault::All);
         let of_it = blow::of(topology).iter().copied();
@@ -116,6 +151,9 @@ impl Upheavals {
         let mut chance = fastrand::Rng::with_seed(seed);
         let mut first = may.clone();
         chance.shuffle(&mut first);
+        if may.iter().copied().any(blow::may_lose) {
+            fleet.spare(0);
+        }
         Self {
             chance,
             may,
@@ -127,6 +165,9 @@ impl Upheavals {
             look: 0,
             times: Times::default(),
             reign: stage.reign(),
+            held: (0, 0),
+            used: Used::default(),
+            spared_until: now() + nanos(lasts.mul_f64(SPARED)),
         }
     }
 
@@ -141,6 +182,11 @@ impl Upheavals {
         self.times.clone()
     }
 
+    /// How often replicas were held back before a blow, and how many witnesses were lost by it.
+    pub(super) fn held(&self) -> (u64, u64) {
+        self.held
+    }
+
     /// Does what is due. New upheavals begin only if they `may`.
     pub(super) fn step(
         &mut self,
@@ -151,12 +197,20 @@ impl Upheavals {
     ) -> Result<(), Failure> {
         match std::mem::replace(&mut self.state, State::Calm) {
             State::Calm => {
+                if now() >= self.spared_until {
+                    fleet.unspare();
+                }
                 if self.is_due(fleet, stage)? && may {
-                    self.ask(fleet);
+                    self.begin(fleet, stage);
                 }
             }
+            State::Holding(fault, holding) => match holding.step(fleet, stage, court)? {
+                Came::Waits(holding) => self.state = State::Holding(fault, holding),
+                Came::GivenUp => self.first.push(fault),
+                Came::Held(blow, held) => self.ask(Next::Held(blow, held), fleet),
+            },
             State::Asked {
-                fault,
+                next,
                 mut places,
                 since,
             } => {
@@ -164,13 +218,13 @@ impl Upheavals {
                 heard(fleet, &mut places, &answer);
                 if !places.is_empty() && now() - since < nanos(NOTICE) {
                     self.state = State::Asked {
-                        fault,
+                        next,
                         places,
                         since,
                     };
-                } else if !places.is_empty() || !self.deal(fault, fleet, stage, court)? {
-                    // Not now; but once it shall be.
-                    self.first.push(fault);
+                } else {
+                    let noticed = places.is_empty();
+                    self.go_ahead(next, noticed, fleet, stage, court)?;
                 }
             }
             State::Struck(struck) => self.go_on(struck, fleet, stage, court)?,
@@ -229,16 +283,88 @@ impl Upheavals {
         }
     }
 
-    fn ask(&mut self, fleet: &mut Fleet<'_>) {
+    /// Chooses what happens next, and whether replicas are held back before.
+    fn begin(&mut self, fleet: &mut Fleet<'_>, stage: &Stage) {
         let any = self.may[self.chance.usize(..self.may.len())];
         let fault = self.first.pop().unwrap_or(any);
         self.number += 1;
+        // Once at least; and a primary that comes back with what it has saved has no replica just then.
+        let certain = self.held.0 == 0 || fault == Fault::Relapse;
+        if !blow::may_lose(fault) || !(certain || self.chance.bool()) {
+            return self.ask(Next::Fault(fault), fleet);
+        }
+        let chance = &mut self.chance;
+        let blow = Blow::choose(fault, stage, chance);
+        let (number, used) = (self.number, &mut self.used);
+        let begin = |blow| Holding::begin(number, blow, used, fleet, stage, chance);
+        match blow.and_then(begin) {
+            Some(holding) => self.state = State::Holding(fault, holding),
+            // Not now; but once it shall be.
+            None => self.first.push(fault),
+        }
+    }
+
+    fn ask(&mut self, next: Next, fleet: &mut Fleet<'_>) {
         fleet.tell(&format!("notice {}", self.number));
         self.state = State::Asked {
-            fault,
+            next,
             places: (0..fleet.len()).collect(),
             since: now(),
         };
+    }
+
+    /// All have noticed, or have not in time.
+    fn go_ahead(
+        &mut self,
+        next: Next,
+        noticed: bool,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        match next {
+            Next::Fault(fault) => {
+                if !noticed || !self.deal(fault, fleet, stage, court)? {
+                    // Not now; but once it shall be.
+                    self.first.push(fault);
+                }
+            }
+            Next::Held(..) if !noticed => {
+                return Err(format!("not all answer within {NOTICE:?}").into());
+            }
+            Next::Held(blow, held) => self.deal_held(blow, held, fleet, stage, court)?,
+        }
+        Ok(())
+    }
+
+    /// Strikes whose replicas are held back.
+    ///
+    /// # Errors
+    ///
+    /// When they have got what they should lack.
+    fn deal_held(
+        &mut self,
+        blow: Blow,
+        held: Held,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) -> Result<(), Failure> {
+        if let Replicas::Lag(replicas) = &held.replicas
+            && !stage.lag(replicas)
+        {
+            let what = blow.name();
+            return Err(format!("{what}: the replicas were not held back").into());
+        }
+        if let (Some(before), Some(reign)) = (&self.reign, stage.reign())
+            && !reign.follows(before, 0)
+        {
+            return Err(unasked(before, &reign));
+        }
+        self.held.0 += 1;
+        self.held.1 += held.witnesses;
+        self.strike(blow, Some(held), fleet, stage, court);
+        Ok(())
     }
 
     /// Chooses whom it hits, and strikes; not if all is not well any more.
@@ -255,12 +381,23 @@ impl Upheavals {
         let Some(blow) = Blow::choose(fault, stage, &mut self.chance) else {
             return Ok(false);
         };
-        self.strike(blow, fleet, stage, court);
+        self.strike(blow, None, fleet, stage, court);
         Ok(true)
     }
 
-    fn strike(&mut self, blow: Blow, fleet: &mut Fleet<'_>, stage: &mut Stage, court: &Court) {
+    fn strike(
+        &mut self,
+        blow: Blow,
+        held: Option<Held>,
+        fleet: &mut Fleet<'_>,
+        stage: &mut Stage,
+        court: &Court,
+    ) {
         let from = now();
+        let times = held.as_ref().map(|held| {
+            let (since, quiet) = (held.since, Stamp::MAX);
+            (held.begun, excuse::Held { since, quiet })
+        });
         let mut struck = Struck {
             places: (0..fleet.len()).collect(),
             phase: match blow.falls() {
@@ -270,6 +407,7 @@ impl Upheavals {
             blow,
             from,
             fell: Stamp::MAX,
+            held: times,
             asked: from,
             reign: None,
             served: from,
@@ -280,6 +418,9 @@ impl Upheavals {
         // Before it happens: nothing is judged in between.
         court.excuse(self.number, self.excuses(&struck));
         court.fault(struck.blow.strike(fleet, stage));
+        if let Some(Replicas::Lag(replicas)) = held.map(|held| held.replicas) {
+            stage.let_go_without(replicas);
+        }
         if struck.blow.falls_at_once() {
             struck.fell = now();
             court.excuse(self.number, self.excuses(&struck));
@@ -324,16 +465,30 @@ impl Upheavals {
             self.look = time + nanos(LOOK);
             self.look_at(&mut struck, fleet, stage, court)?;
         }
-        if struck.phase == Phase::Settled && struck.places.is_empty() {
-            court.fault(format!("{} is over", struck.blow.name()));
-            court.excuse(self.number, self.excuses(&struck));
-            self.times
-                .add(struck.blow.name(), struck.served - struck.from);
-            self.next = now() + nanos(Duration::from_millis(self.chance.u64(CALM_MS)));
-        } else {
-            self.state = State::Struck(struck);
+        match struck.phase {
+            _ if !struck.is_made_up_for() => self.state = State::Struck(struck),
+            Phase::Settled if struck.held.is_some() => {
+                court.fault("all has been repeated".to_owned());
+                court.excuse(self.number, self.excuses(&struck));
+                let long = fleet.window() + WATCHED;
+                struck.phase = Phase::Watched(now() + nanos(long));
+                self.state = State::Struck(struck);
+            }
+            Phase::Watched(until) if now() < until => self.state = State::Struck(struck),
+            _ => self.end(struck, court),
         }
         Ok(())
+    }
+
+    fn end(&mut self, mut struck: Struck, court: &Court) {
+        if let Some((_, held)) = &mut struck.held {
+            held.quiet = now();
+        }
+        court.fault(format!("{} is over", struck.blow.name()));
+        court.excuse(self.number, self.excuses(&struck));
+        self.times
+            .add(struck.blow.name(), struck.served - struck.from);
+        self.next = now() + nanos(Duration::from_millis(self.chance.u64(CALM_MS)));
     }
 
     /// `back N SERVED REPEATED`
@@ -435,19 +590,20 @@ impl Upheavals {
 
     /// What may be lost, as far as is known by now (see [`Excuse`]).
     fn excuses(&self, struck: &Struck) -> Vec<Excuse> {
-        let over = struck.phase == Phase::Settled && struck.places.is_empty();
-        let mended = match over {
+        let mended = match struck.is_made_up_for() {
             true => struck.repeated.max(struck.agreed),
             false => Stamp::MAX,
         };
         let mut excuses = Vec::new();
+        let begun = struck.held.map_or(struck.from, |(begun, _)| begun);
         if struck.blow.loses() {
             excuses.push(Excuse {
                 exception: Exception::Lost,
-                since: struck.from.saturating_sub(struck.blow.lag()),
+                since: begun.saturating_sub(struck.blow.lag()),
                 from: struck.from,
                 over: struck.fell,
                 mended,
+                held: struck.held.map(|(_, held)| held),
             });
         }
         let two_from = match struck.blow {
@@ -462,6 +618,7 @@ impl Upheavals {
                 from: two_from,
                 over: struck.agreed,
                 mended,
+                held: None,
             });
         }
         excuses

@@ -12,7 +12,7 @@ use super::recorder::Reads;
 use super::{Failure, Seen, Worker};
 use crate::record::{Held, Level, Read, Tier};
 use crate::stamp::{Stamp, now};
-use crate::world::{ITEMS, KEYS};
+use crate::world::{ITEMS, KEYS, any_key};
 
 /// Of each process, by level. Bounded ones read in bursts.
 const BOUNDED: u32 = 3;
@@ -55,7 +55,7 @@ async fn bounded(worker: &Arc<Worker>, slot: usize, every: Duration) {
         next.tick().await;
         let mut reads = worker.recorder.reads(slot);
         for _ in 0..BURST {
-            let key = fastrand::u8(..KEYS);
+            let key = any_key();
             match fastrand::u16(..1000) {
                 0..2 => get_many(worker, key / ITEMS, &mut reads).await,
                 2..4 => load_many(worker, key / ITEMS, &mut reads).await,
@@ -69,7 +69,7 @@ async fn strict(worker: &Arc<Worker>, slot: usize) {
     while worker.goes_on() {
         tokio::time::sleep(PAUSE.mul_f32(2.0 * fastrand::f32())).await;
         let mut reads = worker.recorder.reads(slot);
-        let key = fastrand::u8(..KEYS);
+        let key = any_key();
         one(worker, key, Level::Strict, None, &mut reads).await;
     }
 }
@@ -78,7 +78,7 @@ async fn strict(worker: &Arc<Worker>, slot: usize) {
 async fn session(worker: &Arc<Worker>, slot: usize) {
     while worker.goes_on() {
         tokio::time::sleep(PAUSE.mul_f32(2.0 * fastrand::f32())).await;
-        let key = fastrand::u8(..KEYS);
+        let key = any_key();
         let Ok(Some(held)) = worker.source.receipt(key).await else {
             continue;
         };
@@ -135,7 +135,8 @@ async fn verb(
         move || async move { worker.source.clone().load(key, &worker.recorder).await }
     };
     match fastrand::u16(..1000) {
-        0..2 => entry.refresh(loader).await.map(Some),
+        // Nobody has a witness loaded again: a value that is too old would not last.
+        0..2 if key < KEYS => entry.refresh(loader).await.map(Some),
         2..60 => Ok(entry.get().await),
         60..100 => Ok(entry.lookup().await.value),
         100..160 => entry.lookup_or_load(loader).await.map(|l| Some(l.value)),

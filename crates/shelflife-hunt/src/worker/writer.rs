@@ -1,6 +1,7 @@
 //! Writers: they change the source, then tell the cache, in every way there is.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shelflife::Receipt;
@@ -28,13 +29,15 @@ async fn write(worker: Arc<Worker>) {
     let mut first = Target::one_of_each(&mut chance);
     while worker.goes_on() {
         tokio::time::sleep(Duration::from_millis(chance.u64(..PAUSE_MS))).await;
-        let target = first.pop().unwrap_or_else(|| Target::any(&mut chance));
+        // Before it looks what may be changed: who wants something spared waits for all who have begun.
+        let _writes = worker.writing.read().await;
+        let spares = worker.spares.load(Ordering::SeqCst);
+        let target = next(&mut first, spares, &mut chance);
         let change = Change {
             target,
             soft: target.may_be_soft() && chance.u8(..100) < 20,
             everywhere: chance.u8(..100) < 15,
         };
-        let _writes = worker.writing.read().await;
         // The source answers always; without it there is nothing to hunt with.
         if let Err(failure) = change.carry_out(&worker).await {
             tracing::error!(%failure, "the source does not answer");
@@ -42,10 +45,24 @@ async fn write(worker: Arc<Worker>) {
     }
 }
 
-struct Change {
-    target: Target,
-    soft: bool,
-    everywhere: bool,
+/// What to change: not everything, if that is spared.
+fn next(first: &mut Vec<Target>, spares: bool, chance: &mut fastrand::Rng) -> Target {
+    let may = |target: &Target| !spares || *target != Target::All;
+    if let Some(at) = first.iter().rposition(may) {
+        return first.remove(at);
+    }
+    loop {
+        let any = Target::any(chance);
+        if may(&any) {
+            return any;
+        }
+    }
+}
+
+pub(crate) struct Change {
+    pub(crate) target: Target,
+    pub(crate) soft: bool,
+    pub(crate) everywhere: bool,
 }
 
 /// How far it has come, and whether the cache has confirmed it.
@@ -56,18 +73,33 @@ struct Carried {
 }
 
 impl Change {
-    async fn carry_out(&self, worker: &Worker) -> Result<(), Failure> {
-        let carried = match self.target {
-            Target::Write(key) => write_through(worker, key).await?,
-            _ => {
-                let named = worker.source.change(&self.target.names()).await?;
-                Carried {
-                    named,
-                    called: now(),
-                    confirmed: self.invalidate(worker).await,
-                }
+    /// Gives whether the cache has confirmed it.
+    pub(crate) async fn carry_out(&self, worker: &Worker) -> Result<bool, Failure> {
+        match self.target {
+            Target::Write(key) => {
+                let carried = write_through(worker, key).await?;
+                self.tell(worker, carried).await
             }
+            _ => self.told(worker, self.invalidate(worker)).await,
+        }
+    }
+
+    /// Changes the source, then has it confirmed like this.
+    pub(crate) async fn told(
+        &self,
+        worker: &Worker,
+        confirmed: impl Future<Output = Result<Receipt, Failure>>,
+    ) -> Result<bool, Failure> {
+        let named = worker.source.change(&self.target.names()).await?;
+        let carried = Carried {
+            named,
+            called: now(),
+            confirmed: confirmed.await,
         };
+        self.tell(worker, carried).await
+    }
+
+    async fn tell(&self, worker: &Worker, carried: Carried) -> Result<bool, Failure> {
         let mut record = Confirmed {
             target: self.target,
             soft: self.soft,
@@ -80,7 +112,7 @@ impl Change {
         };
         let Ok(receipt) = carried.confirmed else {
             worker.recorder.unconfirmed(record);
-            return Ok(());
+            return Ok(false);
         };
         let mut some = record.named.clone();
         fastrand::shuffle(&mut some);
@@ -93,7 +125,8 @@ impl Change {
             given: now(),
         };
         worker.recorder.confirmed(record);
-        worker.source.publish(&some, held).await
+        worker.source.publish(&some, held).await?;
+        Ok(true)
     }
 
     /// Only an invalidation can wait for everyone.
@@ -134,4 +167,19 @@ async fn write_through(worker: &Worker, key: u8) -> Result<Carried, Failure> {
         called,
         confirmed: confirmed.map(|(receipt, _)| receipt).map_err(Into::into),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spared_comes_first_once_it_is_not() {
+        let mut chance = fastrand::Rng::with_seed(7);
+        let mut first = vec![Target::Key(1), Target::All, Target::Tag(1)];
+        let mut drawn = |spares| next(&mut first, spares, &mut chance);
+        assert_eq!([drawn(true), drawn(true)], [Target::Tag(1), Target::Key(1)]);
+        assert!((0..1_000).all(|_| drawn(true) != Target::All));
+        assert_eq!(drawn(false), Target::All);
+    }
 }

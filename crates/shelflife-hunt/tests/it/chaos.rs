@@ -150,6 +150,11 @@ fn survives(topology: &str, blows: &[&str]) {
             "{blow}: {printed}"
         );
     }
+    // What was confirmed while replicas were held back was lost, repeated, and read.
+    for what in ["times", "confirmed", "witnesses", "reads"] {
+        let n = &json["held_back"][what];
+        assert!(n.as_u64().is_some_and(|n| n > 0), "{what}: {printed}");
+    }
 }
 
 #[test]
@@ -236,6 +241,34 @@ fn windows_that_never_close_are_found() {
             "1",
             "--window",
             "300",
+        ],
+    );
+    is_found(&found);
+}
+
+#[test]
+fn what_is_lost_with_a_primary_and_repeated_by_nobody_is_found() {
+    let found = hunt(
+        "depart",
+        &[
+            "--topology",
+            "sentinel",
+            "--minutes",
+            "0.7",
+            "--processes",
+            "3",
+            "--rate",
+            "3000",
+            "--samples",
+            "0",
+            "--faults",
+            "failover",
+            "--sabotage",
+            "depart",
+            "--seed",
+            "1",
+            "--down-after",
+            "1500",
         ],
     );
     is_found(&found);

@@ -12,7 +12,8 @@ fn worker(server: &RedisServer) -> Child {
     let mut child = Child::spawn(
         Command::new(env!("CARGO_BIN_EXE_shelflife-worker"))
             .env("SHELFLIFE_URL", server.url())
-            .env("SHELFLIFE_NAMESPACE", "hunt"),
+            .env("SHELFLIFE_NAMESPACE", "hunt")
+            .env("SHELFLIFE_WINDOW", "60s"),
     );
     child.expect_line("ready redis hunt", SOON);
     child

@@ -14,6 +14,7 @@ use super::Shared;
 use super::connect::Sender;
 use crate::body::ResponseError;
 use crate::deadline::Deadline;
+use crate::figures::Figures;
 use crate::forward;
 
 /// How long a connection may take to be ready again when its response has ended: the rest of a request may still be
@@ -35,7 +36,29 @@ pub(super) struct Lease {
     pub(super) sender: Sender,
     /// How long the origin said that it keeps it.
     pub(super) told: Option<Duration>,
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _place: Place,
+}
+
+/// The right to have the upstream asked one request, until the end of its response.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    figures: Arc<Figures>,
+}
+
+impl Place {
+    pub(super) fn new(permit: OwnedSemaphorePermit, figures: Arc<Figures>) -> Self {
+        figures.upstream.asked.begin();
+        Place {
+            _permit: permit,
+            figures,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.figures.upstream.asked.end();
+    }
 }
 
 impl UpstreamBody {

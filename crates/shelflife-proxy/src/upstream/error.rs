@@ -38,6 +38,18 @@ pub(crate) enum Kind {
 }
 
 impl UpstreamError {
+    /// All that [`proxy_status`](Self::proxy_status) may be.
+    pub(crate) const TYPES: [&'static str; 8] = [
+        "dns_error",
+        "destination_unavailable",
+        "connection_timeout",
+        "connection_limit_reached",
+        "connection_terminated",
+        "http_response_timeout",
+        "http_protocol_error",
+        "http_request_error",
+    ];
+
     pub(crate) fn new(kind: Kind) -> Self {
         UpstreamError { kind, source: None }
     }

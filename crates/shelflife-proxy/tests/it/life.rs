@@ -46,7 +46,9 @@ async fn the_end_lets_requests_finish_and_takes_nothing_new() {
         tokio::task::yield_now().await;
     }
     let mut idle = Raw::connect(proxy.address).await;
-    assert_eq!(idle.ask(REQUEST).await.status(), 200);
+    // Another URL: one that is being asked for is waited for.
+    let other = "GET /idle HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert_eq!(idle.ask(other).await.status(), 200);
     proxy.control.shutdown();
     assert!(idle.is_over().await, "idle connections are closed");
     assert!(!proxy.task.is_finished());
@@ -66,6 +68,7 @@ async fn the_end_lets_requests_finish_and_takes_nothing_new() {
         ),
         ("ok", Some("close"))
     );
+    drop((running, idle));
     ended(&proxy).await;
 }
 

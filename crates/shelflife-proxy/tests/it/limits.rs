@@ -36,8 +36,9 @@ async fn a_head_that_comes_too_slowly_is_refused() {
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
     let origin = Origin::ok().await;
-    let proxy = proxy::before_with(&origin, "[clients]\nidle = \"200ms\"").await;
+    let proxy = proxy::before_with(&origin, "[clients]\nidle = \"1s\"").await;
     let mut client = Raw::connect(proxy.address).await;
+    let began = Instant::now();
     for _ in 0..3 {
         assert_eq!(
             client
@@ -47,9 +48,8 @@ async fn an_idle_connection_is_closed() {
             200
         );
     }
-    let began = Instant::now();
     assert!(client.is_over().await);
-    assert!(began.elapsed() >= Duration::from_millis(150));
+    assert!(began.elapsed() >= Duration::from_millis(700));
 }
 
 #[tokio::test]
@@ -131,10 +131,12 @@ async fn heads_are_bounded_in_size_and_number() {
     // Without an end: no more is read than may be.
     let mut client = Raw::connect(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n").await;
-    while client.try_send("X-More: and more\r\n".repeat(100)).await {
-        if client.stream.try_read(&mut []).is_ok_and(|_| false) {
-            break;
-        }
+    let more = "X-More: and more\r\n".repeat(100);
+    let mut sent = 0;
+    while client.try_send(&more).await {
+        sent += more.len();
+        // What the kernel takes for both sides, and no more.
+        assert!(sent < 64 << 20, "{sent} bytes were taken");
         let ready = client.stream.readable();
         if tokio::time::timeout(Duration::from_millis(1), ready)
             .await

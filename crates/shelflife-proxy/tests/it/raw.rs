@@ -81,11 +81,14 @@ impl Raw {
     }
 
     pub(crate) async fn response_to(&mut self, method: &str) -> Message {
-        let response = read_response(&mut self.stream, &mut self.buffer, method);
-        let response = timeout(PATIENCE, response)
-            .await
-            .expect("no response in time");
+        let response = self.response_if_any(method).await;
         response.expect("the connection ended without a response")
+    }
+
+    pub(crate) async fn response_if_any(&mut self, method: &str) -> Option<Message> {
+        let response = read_response(&mut self.stream, &mut self.buffer, method);
+        let response = timeout(PATIENCE, response).await;
+        response.expect("no response in time")
     }
 
     pub(crate) async fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {

@@ -123,7 +123,10 @@ impl Site {
         }
         match self.options.kind {
             Kind::Sentinel => command.arg("--sentinel"),
-            _ => command.args(["--save", ""]).args(["--appendonly", "no"]),
+            // The default waits 5 s for further replicas before a copy begins.
+            _ => command
+                .args(["--save", "", "--appendonly", "no"])
+                .args(["--repl-diskless-sync-delay", "0"]),
         };
         if self.options.kind == Kind::Node {
             command

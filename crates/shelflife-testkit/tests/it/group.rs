@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use shelflife_testkit::{Access, Certificates, Connection, Credentials, Group, RedisServer, Reply};
+use shelflife_testkit::{
+    Access, Certificates, Connection, Credentials, Group, HeldBack, RedisServer, Reply,
+};
 
 /// What every command needs, and would otherwise wait for.
 const SOON: Duration = Duration::from_secs(10);
@@ -148,4 +150,67 @@ fn a_primary_that_is_cut_off_goes_on_for_the_others_until_it_is_let_in() {
     group.settle();
     assert!(!group.claims(0));
     assert_eq!(get(group.server(0), "k"), "kept");
+}
+
+/// A group that counts on a replica for each write.
+fn careful() -> Group {
+    let conf = ["min-replicas-to-write 1", "min-replicas-max-lag 2"];
+    let access = Access {
+        conf: conf.map(ToOwned::to_owned).to_vec(),
+        ..Access::default()
+    };
+    Group::start_with(2, 3, access)
+}
+
+/// Has the primary write for longer than a replica may be behind, and the replicas carry out nothing of it.
+fn written_while_held(group: &Group, long: Duration) -> HeldBack {
+    group.server(0).cli(&["SET", "k", "old"]);
+    let held = group.hold_back(0);
+    let began = Instant::now();
+    while began.elapsed() < long {
+        group.server(0).cli(&["SET", "k", "new"]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    until("something is behind", || group.lag(&held));
+    for replica in 1..3 {
+        assert_eq!(get(group.server(replica), "k"), "old");
+    }
+    held
+}
+
+#[test]
+fn replicas_that_are_held_back_catch_up_when_they_are_let_go() {
+    let group = careful();
+    let held = written_while_held(&group, Duration::from_millis(300));
+    group.let_go(held);
+    for replica in 1..3 {
+        until("it catches up", || get(group.server(replica), "k") == "new");
+    }
+}
+
+#[test]
+fn what_replicas_were_kept_from_is_lost_with_their_primary() {
+    let mut group = careful();
+    // By itself, the primary would refuse to write by then.
+    let held = written_while_held(&group, Duration::from_millis(2_500));
+    group.kill(0);
+    group.let_go_without(held);
+    let new = group.next_primary(0);
+    assert_eq!(get(group.server(new), "k"), "old");
+    group.restart(0);
+    group.settle();
+    assert_eq!(get(group.server(0), "k"), "old");
+}
+
+#[test]
+fn what_replicas_were_kept_from_is_lost_though_their_primary_wakes_up() {
+    let mut group = careful();
+    let held = written_while_held(&group, Duration::from_millis(300));
+    group.stop(0);
+    group.let_go_without(held);
+    let new = group.next_primary(0);
+    assert_eq!(get(group.server(new), "k"), "old");
+    group.wake(0);
+    group.settle();
+    assert_eq!(get(group.server(0), "k"), "old");
 }

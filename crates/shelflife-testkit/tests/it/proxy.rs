@@ -146,10 +146,14 @@ async fn every_chunk_is_delayed_in_both_directions() {
     expect(&mut client, "+PONG").await;
     assert!(start.elapsed() >= 2 * DELAY, "{:?}", start.elapsed());
     proxy.delay(Duration::ZERO);
-    let start = Instant::now();
-    send(&mut client, "PING").await;
-    expect(&mut client, "+PONG").await;
-    assert!(start.elapsed() < 2 * DELAY, "{:?}", start.elapsed());
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        send(&mut client, "PING").await;
+        expect(&mut client, "+PONG").await;
+        quickest = quickest.min(start.elapsed());
+    }
+    assert!(quickest < 2 * DELAY, "{quickest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,9 @@ use crate::store::{Begun, Body, Entry, Wanted};
 use crate::validity::Meta;
 use crate::value::Live;
 
+/// How long the lease of an entry that has nothing else is kept, in ms, for an owner who comes late.
+const LATE: u64 = 60_000;
+
 /// What an entry costs beside its key, tags and value, in bytes: measured by `make bench`.
 const OVERHEAD: u64 = 512;
 
@@ -25,6 +28,12 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn is_over(&self, now: u64) -> bool {
         now >= self.over
+    }
+
+    /// Whether nobody misses it. A lease that has run out still counts for its owner, until somebody else takes it.
+    pub(super) fn is_done(&self, now: u64) -> bool {
+        let late = self.value.is_none() && self.lease.is_some();
+        self.is_over(now.saturating_sub(if late { LATE } else { 0 }))
     }
 
     fn fill(&self) -> u64 {
@@ -111,22 +120,24 @@ impl Shard {
         }
     }
 
-    pub(super) fn holds(&self, key: &str, token: Token, now: u64) -> bool {
-        self.get(key, now)
-            .and_then(|place| place.lease)
-            .is_some_and(|l| l.token == token)
+    /// Whether the lease is still the one of this token, also when it has run out: a busy machine extends it late, and who is not
+    /// overtaken by then may go on. No time is needed for that to be right: whoever loads, sets, writes or invalidates meanwhile
+    /// replaces or removes the token, and a value counts from the epoch at which its load began.
+    pub(super) fn holds(&self, key: &str, token: Token) -> bool {
+        let lease = self.0.get(key).and_then(|place| place.lease);
+        lease.is_some_and(|l| l.token == token)
     }
 
     pub(super) fn extend(&mut self, key: &str, wanted: Wanted, now: u64) -> bool {
-        let ours = self.holds(key, wanted.token, now);
+        let ours = self.holds(key, wanted.token);
         if ours {
             self.lease_in_place(key, wanted, now);
         }
         ours
     }
 
-    pub(super) fn release(&mut self, key: &str, token: Token, now: u64) {
-        if !self.holds(key, token, now) {
+    pub(super) fn release(&mut self, key: &str, token: Token) {
+        if !self.holds(key, token) {
             return;
         }
         let empty = self.0.get(key).is_some_and(|place| place.value.is_none());
@@ -155,9 +166,9 @@ impl Shard {
         self.0.remove(key);
     }
 
-    /// Marks a value soft and clears the lease; removes a lease that stands alone.
-    pub(super) fn soften(&mut self, key: &str, now: u64) {
-        let has_value = self.get(key, now).map(|place| place.value.is_some());
+    /// Marks a value soft and clears the lease, one that has run out too; removes a lease that stands alone.
+    pub(super) fn soften(&mut self, key: &str) {
+        let has_value = self.0.get(key).map(|place| place.value.is_some());
         match has_value {
             None => {}
             Some(false) => self.remove(key),
@@ -189,5 +200,65 @@ impl Shard {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const KEY: &str = "users:42";
+    const LEASE: u64 = 2_000;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            token: Token::random(),
+            lease: Duration::from_millis(LEASE),
+        }
+    }
+
+    /// A lease that was taken at 0, whose it is, and a time at which it has long run out.
+    fn run_out() -> (Shard, Wanted, u64) {
+        let (mut shard, owner) = (Shard::with_limit(1 << 20), wanted());
+        shard.lease_missing(KEY, owner, 0);
+        (shard, owner, 3 * LEASE)
+    }
+
+    #[test]
+    fn a_lease_that_has_run_out_is_extended_while_nobody_else_has_it() {
+        let (mut shard, owner, now) = run_out();
+        assert!(shard.get(KEY, now).is_none(), "others may take it");
+        shard.keep_if(|_, place| !place.is_done(now));
+        assert!(shard.extend(KEY, owner, now));
+        assert_eq!(shard.begin(KEY, 0, wanted(), now), Begun::Held);
+    }
+
+    #[test]
+    fn it_is_lost_to_whoever_takes_it() {
+        let (mut shard, owner, now) = run_out();
+        assert_eq!(shard.begin(KEY, 0, wanted(), now), Begun::Granted);
+        assert!(!shard.extend(KEY, owner, now));
+        let (mut shard, owner, now) = run_out();
+        shard.steal(KEY, wanted(), now);
+        assert!(!shard.holds(KEY, owner.token));
+    }
+
+    #[test]
+    fn it_is_lost_to_what_invalidates_its_key() {
+        let (mut shard, owner, _) = run_out();
+        shard.soften(KEY);
+        assert!(!shard.holds(KEY, owner.token));
+        let (mut shard, owner, _) = run_out();
+        shard.remove(KEY);
+        assert!(!shard.holds(KEY, owner.token));
+    }
+
+    #[test]
+    fn it_is_not_kept_for_ever() {
+        let (mut shard, ..) = run_out();
+        shard.keep_if(|_, place| !place.is_done(LEASE + LATE));
+        assert_eq!(shard.len(), 0);
     }
 }

@@ -45,18 +45,33 @@ async fn reaches(cache: &Cache, primaries: usize) {
     until(async || store.primaries().await == Some(primaries)).await;
 }
 
-async fn process(cluster: &Cluster) -> Cache {
-    process_with(cluster, Duration::from_secs(60)).await
+/// A cluster in which nobody is killed: a machine that stands still for a second makes no replica take over.
+fn calm() -> Cluster {
+    let cluster = Cluster::start(3);
+    for node in 0..cluster.nodes() {
+        let set = ["CONFIG", "SET", "cluster-node-timeout", "15000"];
+        cluster.node(node).cli(&set);
+    }
+    cluster
 }
 
-async fn process_with(cluster: &Cluster, window: Duration) -> Cache {
+async fn process(cluster: &Cluster) -> Cache {
+    process_with(cluster, Duration::from_secs(60), PATIENT).await
+}
+
+/// One that asks nodes that are away.
+async fn hasty(cluster: &Cluster) -> Cache {
+    process_with(cluster, Duration::from_secs(60), TIMEOUT).await
+}
+
+async fn process_with(cluster: &Cluster, window: Duration, timeout: Duration) -> Cache {
     let cache = Cache::builder()
         .url(cluster.url())
         .namespace("test")
         .jitter(0.0)
         .setting("early", "0")
         .ttl(Duration::from_secs(3600))
-        .setting("timeout", "500ms")
+        .timeout(timeout)
         .window(window);
     let cache = soon(cache.build()).await.unwrap();
     until(async || trusted(&cache)).await;
@@ -82,7 +97,7 @@ fn setting(cache: &Cache) -> JoinHandle<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keys_are_announced_to_sets() {
-    let cluster = Cluster::start(3);
+    let cluster = calm();
     let (a, b) = (process(&cluster).await, process(&cluster).await);
     let called = stop(&a, Point::SetCalled);
     let set = setting(&a);
@@ -100,7 +115,7 @@ async fn keys_are_announced_to_sets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tokens_of_a_set_before_its_look() {
-    let cluster = Cluster::start(3);
+    let cluster = calm();
     let (a, b) = (process(&cluster).await, process(&cluster).await);
     let looked = stop(&a, Point::SetLooked);
     let set = setting(&a);
@@ -140,7 +155,7 @@ async fn primaries_of_entries_are_looked_at_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_scan_passes_no_primary_by() {
     let mut cluster = alone();
-    let b = process(&cluster).await;
+    let b = hasty(&cluster).await;
     let mut nodes = cluster.primaries().unwrap();
     // As they are scanned.
     nodes.sort_by_key(|&node| cluster.node(node).port());
@@ -167,7 +182,7 @@ async fn a_scan_passes_no_primary_by() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_that_comes_back_with_older_data_is_another_one() {
     let mut cluster = alone();
-    let b = process_with(&cluster, Duration::from_secs(1)).await;
+    let b = process_with(&cluster, Duration::from_secs(1), TIMEOUT).await;
     let control = control_node(&cluster);
     let key = key_on(&cluster, |node| node != control);
     let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
@@ -188,7 +203,7 @@ async fn a_primary_that_comes_back_with_older_data_is_another_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_set_fails_for_those_whose_node_is_away_and_for_nobody_else() {
     let mut cluster = alone();
-    let b = process(&cluster).await;
+    let b = hasty(&cluster).await;
     let control = control_node(&cluster);
     let near = key_on(&cluster, |node| node == control);
     let far = key_on(&cluster, |node| node != control);
@@ -215,7 +230,7 @@ async fn a_set_fails_for_those_whose_node_is_away_and_for_nobody_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_set_that_is_not_logged_leaves_no_token() {
     let mut cluster = alone();
-    let b = process(&cluster).await;
+    let b = hasty(&cluster).await;
     let control = control_node(&cluster);
     let key = key_on(&cluster, |node| node != control);
     let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();

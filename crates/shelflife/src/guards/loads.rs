@@ -140,7 +140,11 @@ async fn rejected_is_good_up_to_s() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn lost_is_good_up_to_s() {
     let mut bench = Bench::start();
-    let (a, b) = bench.two().await;
+    let a = soon(bench.builder().timeout(TIMEOUT).build())
+        .await
+        .unwrap();
+    until(async || trusted(&a)).await;
+    let b = bench.process().await;
     let gate = Gate::closed();
     let old = read_with_late_tag(&a, &gate);
     gate.entered().await;

@@ -11,12 +11,14 @@ use shelflife::{Cache, Key, Tier};
 use shelflife_testkit::{Proxy, RedisServer};
 
 use crate::gate::{Gate, soon, until};
+use crate::stores::PATIENT;
 
 const LONG: Duration = Duration::from_secs(60);
 
 async fn behind(proxy: &Proxy) -> Cache {
     let builder = Cache::builder().url(proxy.url()).namespace("test");
-    builder.jitter(0.0).window(LONG).build().await.unwrap()
+    let builder = builder.jitter(0.0).window(LONG).timeout(PATIENT);
+    builder.build().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,7 +70,10 @@ async fn after_everywhere_a_process_that_is_not_waited_for_shares_no_older_load(
     const SHORT: Duration = Duration::from_secs(1);
     let server = RedisServer::start();
     let proxy = Proxy::start(server.address()).await;
-    let build = |url| Cache::builder().url(url).namespace("test").window(SHORT);
+    let build = |url| {
+        let builder = Cache::builder().url(url).namespace("test");
+        builder.window(SHORT).timeout(PATIENT)
+    };
     let cut_off = build(proxy.url()).build().await.unwrap();
     let other = build(server.url()).build().await.unwrap();
     cut_off.set("held", 1_u32).await.unwrap();

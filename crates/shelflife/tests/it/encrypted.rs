@@ -4,6 +4,7 @@ use shelflife::{Cache, Error, ErrorKind};
 use shelflife_testkit::{Access, Certificates, Cluster, Credentials, Group, RedisServer};
 
 use crate::gate::soon;
+use crate::stores::{PATIENT, calm};
 
 async fn opened(url: String) -> Result<Cache, Error> {
     let builder = Cache::builder().url(url).namespace("shop");
@@ -11,10 +12,12 @@ async fn opened(url: String) -> Result<Cache, Error> {
 }
 
 async fn works(url: String) {
-    let (one, other) = (
-        opened(url.clone()).await.unwrap(),
-        opened(url).await.unwrap(),
-    );
+    let open = async || {
+        let builder = Cache::builder().url(&url).namespace("shop");
+        let builder = builder.connect_timeout(PATIENT).timeout(PATIENT);
+        builder.build().await.unwrap()
+    };
+    let (one, other) = (open().await, open().await);
     for n in 0..10_u32 {
         one.set(format!("k{n}"), n).await.unwrap();
         assert_eq!(other.get::<u32>(format!("k{n}")).await, Some(n));
@@ -40,13 +43,15 @@ async fn who_has_no_certificate_or_another_authority_gets_nothing() {
         format!("?{}", stranger.query()),
     ] {
         let cache = opened(format!("rediss://{address}/{query}")).await;
-        let stored = match &cache {
-            Ok(cache) => soon(cache.set("k", 1_u32)).await,
-            Err(_) => continue,
-        };
-        assert!(stored.is_err(), "{query}");
-        assert_eq!(cache.unwrap().get::<u32>("k").await, None, "{query}");
+        match cache {
+            Ok(cache) => {
+                assert!(soon(cache.set("k", 1_u32)).await.is_err(), "{query}");
+                assert_eq!(cache.get::<u32>("k").await, None, "{query}");
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Config, "{query}: {error}"),
+        }
     }
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
 }
 
 /// The right authority, and our certificate is welcome: only the name is another one's.
@@ -105,13 +110,11 @@ async fn sentinels_and_their_servers_have_users_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_speaks_tls_to_us_on_every_node() {
-    let cluster = Cluster::start_with(
-        3,
-        Access {
-            user: Some(Credentials::user("app", "se/cr@et")),
-            tls: Some(Certificates::new()),
-            ..Access::default()
-        },
-    );
+    let access = Access {
+        user: Some(Credentials::user("app", "se/cr@et")),
+        tls: Some(Certificates::new()),
+        ..Access::default()
+    };
+    let cluster = calm(Cluster::start_with(3, access));
     works(cluster.url()).await;
 }

@@ -8,7 +8,7 @@ use shelflife::{Cache, ErrorKind, Event, Invalidation};
 use shelflife_testkit::Proxy;
 
 use crate::gate::{Gate, until};
-use crate::stores::Bench;
+use crate::stores::{Bench, PATIENT};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -243,17 +243,17 @@ async fn more_events_than_may_wait_are_handled_in_their_turn_and_hold_up_nothing
     let bench = Bench::redis();
     let one = bench.cache().await;
     let (other, gate) = slow(&bench).await;
-    let all: Vec<u64> = (0..1500).collect();
+    let all: Vec<u64> = (0..1200).collect();
     for &id in &all {
         one.emit(&UserUpdated { id }).await.unwrap();
     }
     follows(&other.cache, &one).await;
     gate.release();
-    other.has_heard(1500).await;
+    other.has_heard(1200).await;
     assert_eq!(other.seen(), all, "each once, in order");
     assert_eq!(other.cache.stats().events_dropped, 0);
-    one.emit(&UserUpdated { id: 1500 }).await.unwrap();
-    other.has_heard(1501).await;
+    one.emit(&UserUpdated { id: 1200 }).await.unwrap();
+    other.has_heard(1201).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,7 +261,7 @@ async fn events_are_lost_with_the_log_only_and_that_is_counted() {
     let mut bench = Bench::redis();
     let one = bench.cache().await;
     let (other, gate) = slow(&bench).await;
-    for id in 0..1500 {
+    for id in 0..1200 {
         one.emit(&UserUpdated { id }).await.unwrap();
     }
     follows(&other.cache, &one).await;
@@ -269,8 +269,8 @@ async fn events_are_lost_with_the_log_only_and_that_is_counted() {
     bench.server().cli(&trim);
     gate.release();
     until(async || other.cache.stats().events_dropped == 1).await;
-    one.emit(&UserUpdated { id: 1500 }).await.unwrap();
-    until(async || other.seen().last() == Some(&1500)).await;
+    one.emit(&UserUpdated { id: 1200 }).await.unwrap();
+    until(async || other.seen().last() == Some(&1200)).await;
     let seen = other.seen();
     assert!(seen.is_sorted() && seen.len() > 1100, "{}", seen.len());
 }
@@ -278,7 +278,7 @@ async fn events_are_lost_with_the_log_only_and_that_is_counted() {
 /// A listener behind a wire that can be cut.
 async fn behind(wire: &Proxy) -> Listener {
     let builder = Cache::builder().url(wire.url()).namespace("test");
-    Listener::of(builder.build().await.unwrap())
+    Listener::of(builder.timeout(PATIENT).build().await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -336,7 +336,7 @@ async fn a_process_that_missed_more_than_may_wait_handles_all_of_it() {
     one.emit(&UserUpdated { id: 0 }).await.unwrap();
     other.has_seen(&[0]).await;
     // Once it can read on where it was, once it has to begin anew behind the rest.
-    for (from, to, gap) in [(1, 1300, false), (1300, 2600, true)] {
+    for (from, to, gap) in [(1, 1100, false), (1100, 2200, true)] {
         wire.refuse(true).await;
         wire.cut();
         if gap {

@@ -150,8 +150,12 @@ async fn a_window_that_closes_by_itself_is_told_with_how_far_behind_it_may_be() 
     assert!(closed.closings > 0, "{closed:?}");
     assert!(closed.lag.is_some_and(|lag| lag >= window), "{closed:?}");
     bench.server().resume();
-    until(|| async { cache.stats().following.open }).await;
-    let open = cache.stats().following;
+    let mut open = cache.stats().following;
+    until(|| {
+        open = cache.stats().following;
+        std::future::ready(open.open)
+    })
+    .await;
     assert_eq!(open.closed_for, Duration::ZERO);
     assert!(open.closed_total >= closed.closed_total, "{open:?}");
 }

@@ -23,6 +23,7 @@ mod fused;
 mod gate;
 #[cfg(feature = "axum")]
 mod http;
+mod leases;
 mod loads;
 mod metrics;
 mod overload;

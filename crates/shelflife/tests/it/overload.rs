@@ -233,7 +233,7 @@ on_both_stores! {
         let cache = bounded(&bench, 1, 10).await;
         let (gate, busy) = filled(&cache, 1).await;
         let waiting = batch(&cache, 0..5, Duration::from_millis(200));
-        until(async || cache.stats().loads_waiting == 1).await;
+        until(async || cache.stats().loads_waiting == 1 || waiting.is_finished()).await;
         let joined = read(&cache, "k:3", &Gate::open(), 7);
         let refused = soon(waiting).await.unwrap().unwrap_err();
         assert!(matches!(refused, LoadError::TimedOut(_)), "{refused}");

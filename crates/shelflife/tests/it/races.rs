@@ -343,11 +343,13 @@ on_both_stores! {
         } else {
             vec![bench.cache().await]
         };
+        let apart = bench.is_shared() && !bench.has_server();
+        let rounds = if apart { 75 } else { 150 };
         let worker = |seed: u64| {
             let (caches, source) = (caches.clone(), source.clone());
             async move {
                 let mut random = fastrand::Rng::with_seed(seed);
-                for _ in 0..150 {
+                for _ in 0..rounds {
                     let by = &caches[random.usize(..caches.len())];
                     let at_least = source.fetch_add(1, Ordering::SeqCst) + 1;
                     let ways = hard();

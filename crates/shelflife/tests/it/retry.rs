@@ -10,7 +10,9 @@ use shelflife::{Builder, Cache, ErrorKind, Event, Invalidation, ManualClock};
 use shelflife_testkit::{Proxy, RedisServer};
 
 use crate::gate::{soon, until};
+use crate::stores::PATIENT;
 
+/// For who is behind a wire that is frozen.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 fn builder(url: String) -> Builder {
@@ -18,14 +20,15 @@ fn builder(url: String) -> Builder {
         .url(url)
         .namespace("test")
         .jitter(0.0)
-        .timeout(TIMEOUT)
-        .connect_timeout(TIMEOUT)
+        .timeout(PATIENT)
+        .connect_timeout(PATIENT)
 }
 
 /// One process behind a wire with faults, and one with a wire of its own.
 async fn two(server: &RedisServer) -> (Proxy, Cache, Cache) {
     let proxy = Proxy::start(server.address()).await;
-    let behind = builder(proxy.url()).build().await.unwrap();
+    let behind = builder(proxy.url()).timeout(TIMEOUT);
+    let behind = behind.connect_timeout(TIMEOUT).build().await.unwrap();
     let other = builder(server.url()).without_tail().build().await.unwrap();
     (proxy, behind, other)
 }
@@ -98,7 +101,8 @@ async fn what_never_succeeds_holds_up_nothing_else() {
     proxy.freeze(false);
     until(|| async { behind.stats().unconfirmed == 1 }).await;
     assert!(!holds(&other, "users:1").await);
-    until(|| async { *seen.lock().unwrap() == [1] }).await;
+    // Perhaps more than once: what the frozen wire has held is carried out as well.
+    until(|| async { seen.lock().unwrap().first() == Some(&1) }).await;
     server.cli(&["ACL", "SETUSER", "default", "+scan"]);
     until(|| async { behind.stats().unconfirmed == 0 }).await;
 }
@@ -110,11 +114,13 @@ async fn events_keep_their_order_though_the_first_fails_once_more() {
     let emitter = builder(server.url()).chaos(&faults).build().await.unwrap();
     let other = builder(server.url()).build().await.unwrap();
     let seen = seen_by(&other);
-    // Each when it is emitted, and the first when it is tried again.
-    let _held = faults.on(Target::Writes).next(3).error();
+    let held = faults.on(Target::Writes).error();
+    // After it the first fails once more, when it is tried again.
+    let _once = faults.on(Target::Writes).next(1).error();
     for id in [1, 2] {
         soon(emitter.emit(&Happened { id })).await.unwrap_err();
     }
+    drop(held);
     until(|| async { emitter.stats().unconfirmed == 0 }).await;
     until(|| async { seen.lock().unwrap().len() == 2 }).await;
     assert_eq!(*seen.lock().unwrap(), [1, 2]);

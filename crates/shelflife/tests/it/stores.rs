@@ -1,9 +1,13 @@
 //! The stores that the contract runs on.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use shelflife::{Builder, Cache};
 use shelflife_testkit::{Cluster, RedisServer};
+
+/// A busy machine is no store that is away: what is not about timeouts waits so long for an answer.
+pub const PATIENT: Duration = Duration::from_secs(10);
 
 /// A store to test, and what keeps it alive.
 pub struct Bench {
@@ -34,7 +38,7 @@ impl Bench {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let cluster = shared.upgrade().unwrap_or_else(|| {
-            let cluster = Arc::new(Cluster::start(3));
+            let cluster = Arc::new(calm(Cluster::start(3)));
             *shared = Arc::downgrade(&cluster);
             cluster
         });
@@ -66,6 +70,7 @@ impl Bench {
     /// Settings of a cache on this store.
     pub fn builder(&self) -> Builder {
         let builder = Cache::builder().namespace(&self.namespace).jitter(0.0);
+        let builder = builder.timeout(PATIENT);
         match (&self.server, &self.cluster) {
             (Some(server), _) => builder.url(server.url()),
             (None, Some(cluster)) => builder.url(cluster.url()),
@@ -75,13 +80,25 @@ impl Bench {
 
     /// A cache whose window does not close because the machine is busy: for what is said of L1.
     pub async fn long_windowed(&self) -> Cache {
-        let minute = std::time::Duration::from_secs(60);
-        self.builder().window(minute).build().await.unwrap()
+        self.builder()
+            .window(Duration::from_secs(60))
+            .build()
+            .await
+            .unwrap()
     }
 
     pub async fn cache(&self) -> Cache {
         self.builder().build().await.unwrap()
     }
+}
+
+/// A cluster in which nobody is killed: a machine that stands still for a second makes no replica take over.
+pub fn calm(cluster: Cluster) -> Cluster {
+    for node in 0..cluster.nodes() {
+        let set = ["CONFIG", "SET", "cluster-node-timeout", "15000"];
+        cluster.node(node).cli(&set);
+    }
+    cluster
 }
 
 /// Runs the body on the embedded store, on a real Redis and on a cluster, as three tests.

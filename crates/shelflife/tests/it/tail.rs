@@ -81,6 +81,8 @@ async fn what_one_process_sets_the_others_drop_and_itself_keeps() {
         .everywhere()
         .await
         .unwrap();
+    // On a busy machine its window may be closed for a moment.
+    until(async || one.stats().following.open).await;
     assert!(from_l1(&one, "k").await);
 }
 
@@ -90,9 +92,8 @@ async fn l1_is_trusted_for_as_long_as_the_tail_beats() {
     let delta = Duration::from_millis(200);
     let (one, _other) = two(&bench, delta).await;
     one.set("k", 1_u32).await.unwrap();
-    let began = Instant::now();
     let (mut l1, mut all) = (0, 0);
-    while began.elapsed() < delta * 6 {
+    while all < 120 {
         l1 += u32::from(from_l1(&one, "k").await);
         all += 1;
         tokio::time::sleep(delta / 20).await;
@@ -105,12 +106,19 @@ async fn l1_is_trusted_for_as_long_as_the_tail_beats() {
 async fn trust_ends_when_the_store_is_silent_and_comes_back_with_it() {
     let mut bench = Bench::redis();
     let delta = Duration::from_millis(300);
-    let (one, _other) = two(&bench, delta).await;
-    one.set("k", 1_u32).await.unwrap();
+    // The frozen server is asked, too.
+    let builder = bench.builder().timeout(Duration::from_millis(500));
+    let one = builder.window(delta).build().await.unwrap();
+    bench.cache().await.set("k", 1_u32).await.unwrap();
+    until(async || from_l1(&one, "k").await).await;
     bench.server().stop();
     let frozen = Instant::now();
-    while from_l1(&one, "k").await {
-        assert!(frozen.elapsed() < delta * 4, "L1 answers without a beat");
+    loop {
+        let asked = frozen.elapsed();
+        if !from_l1(&one, "k").await {
+            break;
+        }
+        assert!(asked < delta * 4, "L1 answers without a beat");
         tokio::task::yield_now().await;
     }
     bench.server().resume();

@@ -1,7 +1,11 @@
 //! The blows: how a server is lost, and how it comes back.
+//!
+//! Of what a blow loses, as much as replication lags by on a quiet machine is little. So replicas may be held back before it.
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use shelflife_testkit::HeldBack;
 
 use super::super::Fault;
 use super::super::faults::disk::save;
@@ -14,6 +18,14 @@ use crate::stamp::Stamp;
 const STEP: Duration = Duration::from_millis(5);
 /// The sentinel that is named first to all processes.
 const FIRST: usize = 0;
+
+/// Whether a blow can be dealt that takes along what no replica has.
+pub(super) fn may_lose(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Failover | Fault::Stall | Fault::Split | Fault::Silence | Fault::Relapse
+    )
+}
 
 /// What there is in a topology.
 pub(super) fn of(topology: Topology) -> &'static [Fault] {
@@ -37,6 +49,17 @@ pub(super) fn of(topology: Topology) -> &'static [Fault] {
     }
 }
 
+/// What replicas have of what a primary confirms, before it is lost.
+#[derive(Debug)]
+pub(super) enum Replicas {
+    /// All, but for what is on its way.
+    Follow,
+    /// Nothing: they are held back.
+    Lag(HeldBack),
+    /// Nothing: they are down, and the primary has saved what it comes back with.
+    Down,
+}
+
 /// Which of its slots tells who has taken over from a node of a cluster; with sentinels there are none.
 type Slot = Option<u16>;
 
@@ -57,12 +80,11 @@ pub(super) enum Blow {
     Silence { victim: usize },
     /// A slot moves to another primary.
     Move { slot: u16 },
-    /// A primary that has no replica just then saves, goes on for a while, gets SIGKILL, and comes back with what it had saved when all the
-    /// others think it dead.
+    /// A primary that has no replica just then has saved, and gets SIGKILL. It comes back with what it had saved when all the others think it
+    /// dead.
     Relapse {
         victim: usize,
         replicas: Vec<usize>,
-        goes_on: Duration,
         /// What it comes back with, until it has.
         saved: Option<PathBuf>,
     },
@@ -97,7 +119,6 @@ impl Blow {
                     Stage::Cluster { cluster, .. } => cluster.replicas_of(victim),
                     _ => Vec::new(),
                 },
-                goes_on: Duration::from_millis(chance.u64(300..1_200)),
                 saved: None,
             },
             Fault::Move => Self::Move { slot },
@@ -124,6 +145,44 @@ impl Blow {
             Self::Silence { .. } => "silence",
             Self::Move { .. } => "move",
             Self::Relapse { .. } => "relapse",
+        }
+    }
+
+    /// The primary that is lost, if what it confirms before can be kept from its replicas: not where it has to know of its successor.
+    pub(super) fn loses_alone(&self) -> Option<usize> {
+        match self {
+            Self::Failover { victim, .. }
+            | Self::Stall { victim, .. }
+            | Self::Split { victim }
+            | Self::Silence { victim }
+            | Self::Relapse { victim, .. } => Some(*victim),
+            Self::Switch { .. } | Self::Watcher { .. } | Self::Move { .. } => None,
+        }
+    }
+
+    /// From now on, nobody but the primary gets what it confirms.
+    pub(super) fn hold_back(&mut self, stage: &mut Stage) -> Replicas {
+        match (self, stage) {
+            (
+                Self::Relapse {
+                    victim,
+                    replicas,
+                    saved,
+                },
+                Stage::Cluster { cluster, .. },
+            ) => {
+                for replica in replicas {
+                    cluster.kill(*replica);
+                }
+                *saved = save(cluster.node(*victim));
+                Replicas::Down
+            }
+            (blow, stage) => {
+                let held = blow
+                    .loses_alone()
+                    .and_then(|victim| stage.hold_back(victim));
+                held.map_or(Replicas::Follow, Replicas::Lag)
+            }
         }
     }
 
@@ -228,23 +287,9 @@ impl Blow {
                 group.stop(*victim);
                 format!("the primary, server {victim}, frozen, and sentinel {FIRST} before it")
             }
-            (
-                Self::Relapse {
-                    victim,
-                    replicas,
-                    goes_on,
-                    saved,
-                },
-                Stage::Cluster { cluster, .. },
-            ) => {
-                for replica in replicas {
-                    cluster.kill(*replica);
-                }
-                *saved = save(cluster.node(*victim));
-                // What is confirmed meanwhile is lost.
-                std::thread::sleep(*goes_on);
+            (Self::Relapse { victim, .. }, Stage::Cluster { cluster, .. }) => {
                 cluster.kill(*victim);
-                format!("node {victim} saved, {goes_on:?} later killed, its replica before")
+                format!("node {victim} killed, which has saved, its replica before")
             }
             (Self::Move { slot }, Stage::Cluster { cluster, .. }) => {
                 let from = cluster.primary_of(*slot);
@@ -338,7 +383,6 @@ impl Blow {
                     victim,
                     replicas,
                     saved,
-                    ..
                 },
                 Stage::Cluster { cluster, .. },
             ) => {

@@ -12,7 +12,7 @@ use shelflife::{Cache, ManualClock};
 use tower::{Service, ServiceExt as _};
 
 use super::origin::{
-    Origin, get, layer, open, reply, reply_with, request, send, strict_layer, whole,
+    Got, Origin, get, layer, open, reply, reply_with, request, send, strict_layer, whole,
 };
 use crate::gate::{soon, until};
 use crate::on_both_stores;
@@ -244,8 +244,17 @@ where
     B: axum::body::HttpBody<Data = axum::body::Bytes>,
     B::Error: std::fmt::Debug,
 {
+    got(service, target).await.text().to_owned()
+}
+
+async fn got<S, B>(service: &S, target: &str) -> Got
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
+    B: axum::body::HttpBody<Data = axum::body::Bytes>,
+    B::Error: std::fmt::Debug,
+{
     let Ok(response) = soon(service.clone().oneshot(request(&Method::GET, target, &[]))).await;
-    whole(response).await.unwrap().text().to_owned()
+    whole(response).await.unwrap()
 }
 
 #[tokio::test]
@@ -262,6 +271,7 @@ async fn a_router_and_a_route_take_the_layer_and_keep_their_paths() {
                 format!("user {id}")
             );
         }
+        until(|| async { got(&app, "/users/1").await.is_hit() }).await;
     }
 }
 

@@ -100,12 +100,7 @@ async fn what_another_process_could_not_share_is_asked_for_here() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_goes_away_fails_no_request() {
     let mut bench = Bench::redis();
-    let cache = bench
-        .builder()
-        .timeout(Duration::from_millis(100))
-        .build()
-        .await
-        .unwrap();
+    let cache = bench.cache().await;
     let origin = Origin::numbered(MINUTE);
     let app = origin.behind(&layer(&cache));
     get(&app, "/").await;
