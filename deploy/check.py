@@ -32,6 +32,7 @@ def main(shelflife: str, only: str = "") -> int:
         if not only:
             rights.prove(shelflife, scratch / "rights")
             eviction.makes_room(shelflife, scratch / "full")
+            eviction.keeps_its_entries(scratch / "hangs")
             metrics.speak_of_what_there_is(shelflife, scratch / "metrics")
         for file, walk in COMPOSE.items():
             if only not in file:

@@ -1,6 +1,8 @@
 """The compose files as documents: their form, what they refer to, and the rules of the house (pinned, on the loopback, healthy, restarted)."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ def look(path: Path, made: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(text)
     unknown = [key for key in content if key not in TOP and not key.startswith("x-")]
     check(not unknown, "no unknown key at the top", unknown)
+    schema(path)
     before = len(content["services"])
     wrong = [f"{name}: {what}" for name, service in content["services"].items() for what in mistakes(content, service, path.parent)]
     check(not wrong, f"{before} services: form, references, image by tag, ports on 127.0.0.1, health check, restart", wrong)
@@ -38,6 +41,13 @@ def look(path: Path, made: Path) -> dict[str, Any]:
     lost = [name for name, file in files.items() if name not in THEIRS and not (made / "secrets" / file.name).is_file()]
     check(not lost, f"{len(files)} secrets: `passwords init` and `certificates init` make them, or the file says who does", lost)
     return content
+
+
+def schema(path: Path) -> None:
+    """By the compose specification's own schema, which check-jsonschema brings along."""
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", path]
+    done = subprocess.run(words, text=True, capture_output=True, timeout=60, check=False)
+    check(done.returncode == 0, "it keeps to the schema of the compose specification", (done.stdout + done.stderr)[-500:])
 
 
 def mistakes(content: dict[str, Any], service: dict[str, Any], home: Path) -> list[str]:

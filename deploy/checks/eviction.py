@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from shelflife import Cache
 from .product import run
 from .server import Server
 from .told import check, title
+from .topology import until
 
 LIMIT = 4 * 1024 * 1024
 
@@ -42,3 +44,36 @@ async def store(url: str) -> list[str]:
             except Exception as error:
                 wrong.append(str(error))
     return wrong
+
+
+def keeps_its_entries(scratch: Path) -> None:
+    title("redis.conf, with a client that does not read its answers")
+    with ExitStack() as started:
+        server = Server(started, scratch, "--maxmemory", "64mb")
+        asyncio.run(large(server.url()))
+        asks = [b"*3\r\n$4\r\nAUTH\r\n$9\r\nshelflife\r\n" + bulk(server.password("shelflife"))]
+        # 200 MB of answers.
+        asks += [b"*2\r\n$3\r\nGET\r\n" + bulk(f"sl1:default:e:large:{n % 200}") for n in range(2000)]
+        reader = started.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        address = "addr=" + ":".join(map(str, reader.getsockname()[:2])) + " "
+        there = address in str(server.ask("operator", "client", "list"))
+        try:
+            reader.sendall(b"".join(asks))
+        except ConnectionError:
+            pass  # it was quicker
+        gone = until(lambda: address not in str(server.ask("operator", "client", "list")))
+        check(there and gone, "the server closes it")
+        stats = str(server.ask("operator", "info", "stats"))
+        evicted = next(line for line in stats.splitlines() if line.startswith("evicted_keys:"))
+        check(evicted == "evicted_keys:0", "no entry has made room for it", evicted)
+
+
+def bulk(word: str) -> bytes:
+    return f"${len(word)}\r\n{word}\r\n".encode()
+
+
+async def large(url: str) -> None:
+    """20 MB in 200 entries."""
+    async with Cache(url, namespace="default", compression="none", timeout="5s") as cache:
+        for page in range(20):
+            await cache.set_many({f"large:{page * 10 + n}": b"x" * 100_000 for n in range(10)}, ttl="10m")

@@ -216,10 +216,22 @@ def sentinel(started: ExitStack, content: dict[str, Any], scratch: Path, shelfli
         all_.come_back("redis-1")
         check(until(lambda: copies("redis-1"), 40), "  redis-1 asks who it is, not waiting for a sentinel that is frozen, and copies")
     check(primary("sentinel-3") == primary(), "  the sentinels agree", primary("sentinel-3"))
+    restarted_at_once(all_, primary, copies)
     all_.is_used(shelflife, whole=False)
     denied = all_.denied(servers, "6379", "operator") + [one for one in all_.denied(["auditor"], "26379", "auditor") if one[1] not in users]
     check(not denied, "  nothing was denied, sentinels by each other neither", denied)
     sentinel_is_told(all_, primary)
+
+
+def restarted_at_once(all_: Formation, primary: Callable[[str], str], copies: Callable[[str], bool]) -> None:
+    """A primary that is back before anybody has missed it has nothing, and must not be what it was."""
+    asyncio.run(product.some_entries(all_.url()))
+    lost = primary("sentinel-1")
+    all_.lose(lost)
+    all_.come_back(lost)
+    check(primary("sentinel-1") != lost and until(lambda: copies(lost), 40), f"{lost} is restarted at once: another is the primary, and it copies that", primary("sentinel-1"))
+    found = until(lambda: "fresh" in run(all_.shelflife, "get", "k:1", "--redis", all_.url(), "--namespace", "default").stdout, 30)
+    check(found, "  what was stored is there")
 
 
 def cluster(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
@@ -228,6 +240,8 @@ def cluster(started: ExitStack, content: dict[str, Any], scratch: Path, shelflif
     if not all_.up():
         return
     nodes = [f"node-{n}" for n in range(1, 7)]
+    left = [name for name in nodes if (scratch / name / "dump.rdb").exists()]
+    check(not left, "no replica keeps on its disk the copy that it began with", left)
     all_.is_used(shelflife)
     check(all_.serves(), "the application serves from it")
     denied = all_.denied(nodes, "6379", "operator")

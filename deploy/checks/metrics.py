@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 import urllib.request
@@ -14,7 +15,7 @@ from typing import Any
 import yaml
 
 from .server import DEPLOY, Server
-from .told import check, title
+from .told import check, left_out, title
 
 DOCS = DEPLOY.parent / "docs/metrics.md"
 WORDS_OF_PROMETHEUS = {"le", "instance", "job"}
@@ -24,7 +25,9 @@ NOT_HERE = {"shelflife_server_replica_lag_bytes"}
 
 def speak_of_what_there_is(shelflife: str, scratch: Path) -> None:
     title("The dashboard and the alerts, beside a demo")
-    told = _told(shelflife, scratch)
+    text = _exposed(shelflife, scratch)
+    _by_promtool(text)
+    told = _series(text)
     names = {name for name, _ in told} | NOT_HERE
     labels = {label for _, of in told for label in of} | WORDS_OF_PROMETHEUS
     for file, queries in (("grafana/shelflife.json", list(_of_panels())), ("prometheus/alerts.yaml", [rule["expr"] for rule in _rules()])):
@@ -53,7 +56,7 @@ def _alerts(text: str) -> None:
     of = {rule["alert"]: rule for rule in rules}
     high, evicts = of["ShelflifeServerMemoryHigh"]["expr"], of["ShelflifeServerEvicts"]
     where_nothing_goes = r"> [\d.]+ and on \(namespace, instance\) shelflife_server_info\{eviction_policy=\"noeviction\"\}"
-    bounds = [float(bound) for bound in re.findall(r"limit_bytes > ([\d.]+)", re.sub(where_nothing_goes, "", high))]
+    bounds = [float(bound) for bound in re.findall(r"memory_ratio > ([\d.]+)", re.sub(where_nothing_goes, "", high))]
     outrun = re.fullmatch(r"increase\(shelflife_server_evicted_keys_total\[(\w+)\]\) > increase\(shelflife_server_expired_keys_total\[\1\]\)", evicts["expr"])
     calm = bounds and min(bounds) > 1 and outrun and evicts["labels"]["severity"] == "info"
     check(calm, "a cache that is full and well warns nobody", (high, evicts))
@@ -94,8 +97,24 @@ def _labels(query: str) -> Iterator[str]:
     yield from re.findall(r"[{,](\w+)(?:=|!=|=~|!~)\"", query)
 
 
-def _told(shelflife: str, scratch: Path) -> list[tuple[str, list[str]]]:
-    """The series of a demo on a real Redis, with the rights of an application: name and labels of each."""
+def _by_promtool(text: str) -> None:
+    """What Prometheus itself says of the files, and of what a demo tells."""
+    promtool = shutil.which("promtool")
+    if not promtool:
+        left_out("rules, configuration and metrics as Prometheus reads them", "no promtool here: apt-get install prometheus")
+        return
+    files = DEPLOY / "prometheus"
+    for words, given in (
+        (["check", "rules", str(files / "alerts.yaml")], None),
+        (["check", "config", str(files / "prometheus.yaml")], None),
+        (["check", "metrics"], text),
+    ):
+        done = subprocess.run([promtool, *words], input=given, text=True, capture_output=True, timeout=60, check=False)
+        check(done.returncode == 0, f"promtool {' '.join(words[:2])}", (done.stdout + done.stderr)[-1000:])
+
+
+def _exposed(shelflife: str, scratch: Path) -> str:
+    """What a demo on a real Redis tells, with the rights of an application."""
     scratch.mkdir()
     with ExitStack() as started:
         server = Server(started, scratch / "redis", "--maxmemory", "64mb")
@@ -109,5 +128,10 @@ def _told(shelflife: str, scratch: Path) -> list[tuple[str, list[str]]]:
             urllib.request.urlopen(base + path, timeout=15).read()
         text = urllib.request.urlopen(base + "/metrics", timeout=15).read().decode()
         check(not server.denied(), "an application may ask for all of it by its rights", server.denied())
+    return text
+
+
+def _series(text: str) -> list[tuple[str, list[str]]]:
+    """Name and labels of each."""
     series = [line for line in text.splitlines() if not line.startswith("#")]
     return [(re.split(r"[{ ]", line)[0], re.findall(r'(\w+)="', line)) for line in series]

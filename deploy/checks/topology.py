@@ -188,7 +188,7 @@ def to_try(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife
 
 
 def production(started: ExitStack, content: dict[str, Any], scratch: Path, shelflife: str) -> None:
-    title("compose.production.yaml, as processes: TLS, users of the ACL")
+    title("compose.production.yaml, as processes: TLS everywhere, users of the ACL")
     secrets = scratch / "secrets"
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run([*words, "-keyout", secrets / "key.pem", "-out", secrets / "certificate.pem"], check=True, capture_output=True)
@@ -196,6 +196,8 @@ def production(started: ExitStack, content: dict[str, Any], scratch: Path, shelf
     if not all_.up():
         return
     check("ports" not in content["services"]["redis"], "Redis has no port on the host")
+    plain = subprocess.run(["redis-cli", "-p", str(all_.port("redis", "6379")), "ping"], text=True, capture_output=True, timeout=10, check=False)
+    check("PONG" not in plain.stdout, "  and answers nobody without TLS", plain.stdout)
     first, again = (all_.ask("proxy", "8443", "/users/7", scheme="https") for _ in range(2))
     check(again.is_hit and first.body == again.body, "over TLS: the second answer is a hit", (first.said, again.said))
     token = (secrets / "proxy_token").read_text().strip()

@@ -6,6 +6,7 @@
 # Passwords: one a line in $SECRETS/redis_NAME; each line is valid. Only their digests reach the ACL file.
 # TLS=yes: TLS and nothing else; certificates as deploy/certificates makes them.
 # SENTINELS: their addresses, with blanks between: who is the primary is theirs to say. PRIMARY: who it is as long as none of them answers.
+# FAILOVER: for how many seconds a server that they take for the primary waits for them to name another: it was one, and is empty [default: 10].
 # CLUSTER=yes: a node of a cluster.
 # ANNOUNCE: host:port by which the others reach this one; needed with SENTINELS and CLUSTER.
 set -eu
@@ -84,12 +85,23 @@ among_others() {
     # See "Sentinels" in deploy/README.md.
     echo "min-replicas-to-write ${MIN_REPLICAS:-1}"
     echo "min-replicas-max-lag 2"
-    primary=$(primary)
+    primary=$(next_primary)
     [ "$primary" = "$ANNOUNCE" ] || echo "replicaof ${primary%:*} ${primary##*:}"
   fi
 }
 
-# Who the sentinels say it is; one that is frozen is not waited for. A primary that was restarted and has lost everything must not be taken for the one that it was.
+# A primary that was restarted before its sentinels have missed it would be the primary again, without what it had, and its replicas with it. They
+# need down-after-milliseconds (3 s) to miss it, and a moment to agree on another; where there is none, it serves empty.
+next_primary() {
+  tries=${FAILOVER:-10}
+  while told=$(primary) && [ "$told" = "$ANNOUNCE" ] && [ "$tries" -gt 0 ]; do
+    tries=$((tries - 1))
+    sleep 1
+  done
+  echo "${told:-$PRIMARY}"
+}
+
+# Who the sentinels say it is, if one of them answers; one that is frozen is not waited for.
 primary() {
   for sentinel in $SENTINELS; do
     # shellcheck disable=SC2086
@@ -97,7 +109,7 @@ primary() {
       sentinel get-master-addr-by-name mymaster 2>/dev/null | paste -sd :) || continue
     case $told in *:*[0-9]) echo "$told" && return ;; esac
   done
-  echo "$PRIMARY"
+  return 1
 }
 
 case ${1:-} in

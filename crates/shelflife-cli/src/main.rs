@@ -17,6 +17,7 @@ mod explain;
 mod failure;
 mod operate;
 mod output;
+mod page;
 mod proxy;
 mod signals;
 mod top;

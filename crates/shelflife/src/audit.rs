@@ -227,6 +227,7 @@ impl Audit {
         let probe = self.cache.engine.probe(store, key).await?;
         self.summary.looks += 1;
         self.summary.window_closed += u64::from(!probe.window_open);
+        self.summary.other_incarnation += u64::from(health::is_of_another(&probe.examined));
         self.tell(health::of_entry(key, &probe), found);
         self.kept.keep(key, &probe);
         for says in [&probe.l1, &probe.l2].into_iter().flatten() {
@@ -265,6 +266,7 @@ impl Audit {
     ) -> Result<(), Error> {
         let examined = store.examine(name, &[]).await?;
         self.summary.looks += 1;
+        self.summary.other_incarnation += u64::from(health::is_of_another(&examined));
         self.tell(health::of_record(name, &examined), found);
         Ok(())
     }

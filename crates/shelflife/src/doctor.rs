@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::cache::Cache;
 use crate::error::{Error, ErrorKind};
-use crate::redis::{Facts, RedisStore, Survey, Surveyed};
+use crate::redis::{Facts, Heard, RedisStore, Survey, Surveyed};
 use crate::store::Store;
 
 /// How many names one page looks at.
@@ -76,8 +76,10 @@ impl Diagnosis {
         "append_only",
         "bad_entries",
         "bad_tags",
+        "client_buffers",
         "clients",
         "clock_skew",
+        "dead_entries",
         "empty_namespace",
         "encryption",
         "endless_entries",
@@ -99,9 +101,12 @@ impl Diagnosis {
         "maxmemory",
         "members",
         "memory_full",
+        "missing_tags",
         "open_server",
         "other_nodes",
         "replica_lag",
+        "replicas",
+        "replicas_differ",
         "rights",
         "rights_excess",
         "rights_missing",
@@ -112,8 +117,10 @@ impl Diagnosis {
         "split_brain",
         "stored",
         "swapped",
+        "sync_files",
         "too_few_replicas",
         "unknown_names",
+        "version",
         "writes_refused",
     ];
 }
@@ -300,6 +307,12 @@ impl Checkup {
         };
         self.facts.survey = Err(denied);
         Ok(None)
+    }
+
+    /// What a process of this namespace says of itself: the keys that it reads most, each with its share of all reads
+    /// from 0 to 1, and those that take most of its memory, in bytes. No server counts the former but by an LFU policy.
+    pub fn heard(&mut self, hottest: Vec<(String, f64)>, largest: Vec<(String, u64)>) {
+        self.facts.heard = Some(Heard { hottest, largest });
     }
 
     /// What has been found so far, the worst first; but last what shuts out who has no password, for the lines of all

@@ -46,8 +46,9 @@ pub(crate) const HEADER: usize = 128;
 const HAS_VALUE: u8 = 1;
 const KEY_IS_DIGEST: u8 = 2;
 
-/// Where the length of the value stands.
+/// Where the length of the value stands, and the number of its tags.
 const LEN: usize = 120;
+const TAGS: usize = 124;
 
 /// Where the scripts find the parts that change in place.
 pub(crate) mod offset {
@@ -228,6 +229,8 @@ pub(crate) struct Head {
     pub has_value: bool,
     /// How long the value is when decompressed.
     pub len: u32,
+    /// The incarnation of its epoch.
+    pub inc: u64,
 }
 
 /// Reads the first [`HEADER`] bytes of a record.
@@ -244,11 +247,25 @@ pub(crate) fn peek(head: &[u8]) -> Result<Head, Reason> {
         return Err(Reason::WrongVersion);
     }
     let flags = reader.u8()?;
+    reader.at = offset::EPOCH;
+    let inc = reader.u64()?;
     reader.at = LEN;
     Ok(Head {
         has_value: flags & HAS_VALUE != 0,
         len: reader.u32()?,
+        inc,
     })
+}
+
+/// The tags at the beginning of a record; `None` where they don't fit into these bytes.
+pub(crate) fn peek_tags(beginning: &[u8]) -> Option<Vec<Tag>> {
+    let mut reader = Reader {
+        bytes: beginning,
+        at: TAGS,
+    };
+    let count = reader.u16().ok()?;
+    reader.at = HEADER;
+    (0..count).map(|_| reader.tag().ok()).collect()
 }
 
 /// Parses the record of `key`. The payload shares the bytes.
@@ -438,8 +455,12 @@ mod tests {
         let head = Head {
             has_value: true,
             len: 13,
+            inc: example().meta.epoch.inc,
         };
         assert_eq!(peek(&bytes[..HEADER]), Ok(head));
+        let tags = example().meta.tags.to_vec();
+        assert_eq!(peek_tags(&bytes), Some(tags));
+        assert_eq!(peek_tags(&bytes[..HEADER + 4]), None, "cut");
         assert_eq!(peek(&bytes[..HEADER - 8]), Err(Reason::Malformed));
         assert_eq!(peek(b"SLF\x02 and more"), Err(Reason::WrongVersion));
         assert_eq!(peek(b"garbage"), Err(Reason::Malformed));

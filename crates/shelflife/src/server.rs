@@ -12,7 +12,8 @@ use crate::store::{Store, StoreResult};
 /// How the server of a cache is: what is not told, or does not apply, is `None`.
 ///
 /// Figures are of the whole server, whoever uses it, except for the log's. Of a cluster they are of all primaries
-/// together: sums, and of what is no sum the worse; what names a server is the first's.
+/// together: sums, and of what is no sum the worse; what names a server is the first's. A sum of what is counted never
+/// falls: what a primary had counted that was lost stays in it, and who took over adds what it counts from then on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ServerInfo {
@@ -34,6 +35,8 @@ pub struct ServerInfo {
     pub used_memory: Option<u64>,
     /// Bytes that it may use; `None` where there is no limit.
     pub max_memory: Option<u64>,
+    /// The first of these by the second; of several servers, of the fullest one.
+    pub fullness: Option<f64>,
     /// What it does at the limit: shelflife wants `volatile-…` or `noeviction`, see `docs/operate.md`.
     pub eviction_policy: Option<String>,
     /// What the process takes, by what is in use.
@@ -95,10 +98,12 @@ impl ServerInfo {
         (all > 0).then(|| hits as f64 / all as f64)
     }
 
-    /// Memory in use, by what may be used; `None` where there is no limit.
+    /// Memory in use, by what may be used, of the fullest server; `None` where there is no limit.
     pub fn memory_ratio(&self) -> Option<f64> {
-        let most = self.max_memory.filter(|most| *most > 0)?;
-        Some(self.used_memory? as f64 / most as f64)
+        self.fullness.or_else(|| {
+            let most = self.max_memory.filter(|most| *most > 0)?;
+            Some(self.used_memory? as f64 / most as f64)
+        })
     }
 }
 

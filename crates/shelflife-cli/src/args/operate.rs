@@ -231,6 +231,7 @@ Examples:
   shelflife doctor --redis redis://127.0.0.1:6379
   shelflife doctor --fail-on error --ignore snapshots     for CI
   shelflife doctor --names all --rate 2000                every name, gently
+  shelflife doctor --url http://127.0.0.1:8080/_shelflife     and what a process reads most, by its page
   shelflife doctor --json | jq -r '.findings[] | select(.severity == \"warning\").mend[]'
 
 The lines use redis-cli, which takes a password from REDISCLI_AUTH. What CONFIG SET and ACL SETUSER change lasts
@@ -244,6 +245,14 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "CHECK", hide_possible_values = true,
           value_parser = PossibleValuesParser::new(shelflife::Diagnosis::CHECKS))]
     pub(crate) ignore: Vec<String>,
+
+    /// The page of a process, which is asked for what it reads most, and what takes most of its memory.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// A file that holds the token that the page asks for.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) token_file: Option<PathBuf>,
 
     /// How many names to pass at most, or `all`.
     #[arg(long, value_name = "N|all", default_value = "200000", value_parser = most)]

@@ -2,11 +2,13 @@
 //!
 //! Must not: know a rule. What is wrong, and what mends it, is told by the library.
 
+use serde_json::Value;
 use shelflife::{Checkup, CheckupPlan, Diagnosis, Severity};
 
 use crate::args::{DoctorArgs, FailOn};
 use crate::connect;
 use crate::failure::Failure;
+use crate::page::Page;
 use crate::signals;
 
 mod show;
@@ -21,6 +23,9 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         .pings(args.pings);
     let checkup = cache.checkup(plan).await;
     let mut checkup = checkup.map_err(|error| store.cannot_open(&error))?;
+    if let Some(url) = &args.url {
+        hear(&mut checkup, &Page::open(url, args.token_file.as_deref())?).await?;
+    }
     let show = Show::new(args.operator.json);
     let whole = look(&mut checkup, &show).await?;
     let mut findings = checkup.findings();
@@ -30,6 +35,23 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         return Err(Failure::new("interrupted: not every name was looked at"));
     }
     verdict(&findings, args.fail_on)
+}
+
+/// What a process reads most, and what takes most of its memory, by its page.
+async fn hear(checkup: &mut Checkup, page: &Page) -> Result<(), Failure> {
+    let (hot, large) = (page.ask("hot?n=20").await?, page.ask("largest?n=20").await?);
+    let each = |listed: &Value| listed.as_array().cloned().unwrap_or_default();
+    let name = |it: &Value, of: &str| it[of].as_str().map(str::to_owned);
+    let hot = each(&hot["keys"]);
+    let hot = hot
+        .iter()
+        .filter_map(|it| Some((name(it, "name")?, it["share"].as_f64()?)));
+    let large = each(&large["entries"]);
+    let large = large
+        .iter()
+        .filter_map(|it| Some((name(it, "key")?, it["bytes"].as_u64()?)));
+    checkup.heard(hot.collect(), large.collect());
+    Ok(())
 }
 
 /// Looks to the end, or until somebody has had enough: `false` then.

@@ -137,6 +137,19 @@ fn once_looks_at_every_key_and_ends() {
 }
 
 #[test]
+fn what_is_dead_for_want_of_its_clock_is_counted() {
+    let (scratch, server) = (Scratch::new(), RedisServer::start());
+    let url = server.url();
+    drop(filled(&scratch, &url));
+    let words = ["audit", "--once", "--json", "--redis", &url];
+    assert_eq!(run_json(&words).last().unwrap()["other_incarnation"], 0);
+    server.cli(&["DEL", "sl1:{default}:clock"]);
+    let sum = run_json(&words);
+    let dead = sum.last().unwrap()["other_incarnation"].as_u64();
+    assert!(dead >= Some(5), "{sum:?}");
+}
+
+#[test]
 fn a_planted_violation_is_found_once_it_is_older_than_the_window() {
     let (scratch, server) = (Scratch::new(), RedisServer::start());
     let url = server.url();

@@ -101,6 +101,8 @@ pub struct AuditSummary {
     pub foreign: u64,
     /// Answers of which it could not be told, because entries of the log were missed.
     pub untold: u64,
+    /// Looks at values of another incarnation than the clock's: dead, as all are that were stored before it was lost.
+    pub other_incarnation: u64,
     /// Things that are not in order.
     pub faults: u64,
 }

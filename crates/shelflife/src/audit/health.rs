@@ -112,6 +112,11 @@ pub(super) fn of_entry(key: &str, probe: &Probe) -> Vec<Fault> {
     faults
 }
 
+/// Whether it is a value of another incarnation than the clock's.
+pub(super) fn is_of_another(examined: &Examined) -> bool {
+    matches!(&examined.stood, Stood::Value(meta) if meta.epoch.inc != examined.clock.inc)
+}
+
 /// What is wrong with a record, whatever its key is.
 pub(super) fn of_record(name: &str, examined: &Examined) -> Vec<Fault> {
     let mut faults = Vec::new();

@@ -62,6 +62,11 @@ fn memory(all: &mut Families, info: &ServerInfo) {
         number(info.max_memory),
     );
     all.gauge(
+        "shelflife_server_memory_ratio",
+        "Memory that the server uses, by what it may use: of a cluster, of its fullest primary.",
+        info.memory_ratio(),
+    );
+    all.gauge(
         "shelflife_server_memory_fragmentation_ratio",
         "What the server's process takes, by what it uses.",
         info.fragmentation,

@@ -3,7 +3,7 @@
 //! ```text
 //! facts.rs      what was asked and seen: INFO, CONFIG, rights, pings, names
 //! mend.rs       the lines for a shell
-//! memory.rs · disk.rs · replicas.rs · rights.rs · serving.rs · stored.rs     one rule a function
+//! version.rs · memory.rs · disk.rs · replicas.rs · rights.rs · serving.rs · stored.rs     one rule a function
 //! unchecked.rs  what could not be asked
 //! ```
 //!
@@ -20,9 +20,10 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod unchecked;
+mod version;
 
 pub(super) use facts::{Certificates, Hot, Place, Slow};
-pub(crate) use facts::{Facts, Survey};
+pub(crate) use facts::{Facts, Heard, Replica, Survey};
 pub(super) use rights::{Checks, Rights};
 
 use crate::doctor::{Diagnosis, Severity};
@@ -46,8 +47,9 @@ impl Facts {
 
     /// What is to be told of one server. In a cluster its findings say which one it is.
     fn server(&self, beside: &Beside) -> Vec<Diagnosis> {
-        let mend = Mend::of(&self.place, &self.namespace);
+        let mend = Mend::with_replicas(self);
         let mut found = Vec::new();
+        version::rules(self, &mut found);
         for rule in [memory::rules, disk::rules, replicas::rules] {
             rule(self, &mend, &mut found);
         }

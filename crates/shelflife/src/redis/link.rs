@@ -188,8 +188,27 @@ impl Link {
             return Ok(true);
         }
         let nobody = redis::RedisConnectionInfo::default();
-        let client = redis::Client::open(info.set_redis_settings(nobody))
-            .map_err(|e| handshake::refusal(&e))?;
+        let ping = [redis::cmd("PING")];
+        match self.visit(info.set_redis_settings(nobody), &ping).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What another server answers, to whom this one knows by the same name and password: all, or the first error.
+    pub(super) async fn ask_beside(
+        &self,
+        at: At<'_>,
+        address: redis::ConnectionAddr,
+        commands: &[Cmd],
+    ) -> StoreResult<Vec<Value>> {
+        self.visit(self.info(at).set_addr(address), commands).await
+    }
+
+    /// One more connection, for a moment.
+    async fn visit(&self, to: redis::ConnectionInfo, commands: &[Cmd]) -> StoreResult<Vec<Value>> {
+        let client = redis::Client::open(to).map_err(|e| handshake::refusal(&e))?;
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.timeout));
@@ -197,18 +216,16 @@ impl Link {
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
-            connection
-                .req_packed_command(&redis::cmd("PING"))
-                .await
-                .and_then(Value::extract_error)
+            let mut answers = Vec::with_capacity(commands.len());
+            for command in commands {
+                let answer = connection.req_packed_command(command).await;
+                answers.push(answer.and_then(Value::extract_error)?);
+            }
+            Ok(answers)
         };
         let said = tokio::time::timeout(self.connect_timeout, asking).await;
         let said = said.map_err(|_| StoreError::unavailable("connecting took too long"))?;
-        match said.map_err(|error| handshake::refusal(&error)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == ErrorKind::Denied => Ok(false),
-            Err(error) => Err(error),
-        }
+        said.map_err(|error: RedisError| handshake::refusal(&error))
     }
 
     fn info(&self, at: At<'_>) -> redis::ConnectionInfo {

@@ -36,6 +36,7 @@ mod scan;
 mod server;
 mod set;
 mod survey;
+mod tally;
 mod write;
 
 /// How much longer than its entries the record of a tag is kept.
@@ -59,6 +60,8 @@ pub(crate) struct RedisStore {
     address: String,
     /// This process among the members, and in the log: its id, a random part, its Δ in ms.
     member: String,
+    /// What the primaries of a cluster have counted, over their changes. Held for an addition.
+    tally: std::sync::Mutex<tally::Tally>,
     /// How many callers wait, or are about to, until what they invalidate is applied everywhere.
     awaited: Arc<AtomicUsize>,
     #[cfg(feature = "chaos")]
@@ -78,6 +81,7 @@ impl RedisStore {
             address: address.shown(),
             member: member_name(settings.window),
             awaited: Arc::default(),
+            tally: std::sync::Mutex::default(),
             calls: Box::default(),
             link: Link::open(address, settings, &names.clock).await?,
             names,

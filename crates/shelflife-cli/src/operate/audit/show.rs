@@ -126,11 +126,19 @@ impl Show {
                 "not told",
                 format!("{} (entries of the log were missed)", sum.untold),
             ),
+            (
+                "dead",
+                format!(
+                    "{} looks at values from before the clock was lost (shelflife doctor)",
+                    sum.other_incarnation
+                ),
+            ),
             ("faults", sum.faults.to_string()),
         ];
         let shown = rows
             .iter()
-            .filter(|(name, _)| *name != "not told" || sum.untold > 0);
+            .filter(|(name, _)| *name != "not told" || sum.untold > 0)
+            .filter(|(name, _)| *name != "dead" || sum.other_incarnation > 0);
         let rows: Vec<_> = shown
             .map(|(name, text)| vec![(*name).to_owned(), text.clone()])
             .collect();

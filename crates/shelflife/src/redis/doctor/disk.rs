@@ -1,15 +1,20 @@
 //! Persistence: a cache has nothing to keep, and something to lose by keeping it.
+//!
+//! What is on the disk goes with the setting: a server reads its snapshot at the start, whatever `save` says.
 
-use super::mend::Mend;
+use super::mend::{Mend, quoted};
 use super::{Facts, diagnosis};
 use crate::doctor::{Diagnosis, Severity};
 
+/// On a server of their own caches have nothing that a disk has to keep.
+const ALONE: &str = "# if there are only caches on this server:";
 const FORGETS: &str = "started anew from a disk that lags, the server has forgotten invalidations, and serves what they made dead";
 
 pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     found.extend(snapshots(facts, mend));
     found.extend(append_only(facts, mend));
     found.extend(refusing(facts, mend));
+    found.extend(copies(facts, mend));
 }
 
 fn snapshots(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
@@ -23,7 +28,13 @@ fn snapshots(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
         Severity::Warning,
         format!("the server writes snapshots (save {save:?}){fork}"),
         format!("each forks, and may take as much memory again; and {FORGETS}"),
-        vec![mend.set("save", "")],
+        [
+            vec![ALONE.to_owned()],
+            mend.set("save", ""),
+            keep(facts, mend, "--save ''"),
+            removed(facts, mend, &[snapshot(facts)]),
+        ]
+        .concat(),
     ))
 }
 
@@ -34,7 +45,14 @@ fn append_only(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             Severity::Warning,
             "the server writes an append-only file (appendonly yes)",
             format!("every fill is written to a disk, whose delays everybody feels; and, but for appendfsync always, {FORGETS}"),
-            vec![mend.set("appendonly", "no")],
+            [
+                vec![ALONE.to_owned()],
+                mend.set("appendonly", "no"),
+                keep(facts, mend, "--appendonly no"),
+                // With no append-only file to read, the next start reads a snapshot, if there is one of long ago.
+                removed(facts, mend, &[appended(facts), snapshot(facts)]),
+            ]
+            .concat(),
         )
     })
 }
@@ -50,10 +68,129 @@ fn refusing(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             Severity::Error,
             "the last snapshot failed, and the server refuses writes until one succeeds (MISCONF)",
             "nothing is stored, and no invalidation is confirmed",
-            vec![
+            [
                 mend.set("stop-writes-on-bgsave-error", "no"),
+                vec![ALONE.to_owned()],
                 mend.set("save", ""),
-            ],
+                keep(facts, mend, "--save ''"),
+                removed(facts, mend, &[snapshot(facts)]),
+                well_again(facts, mend),
+            ]
+            .concat(),
         )
     })
+}
+
+/// Replicas begin with a copy of their primary, which comes as a snapshot.
+fn copies(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let stay = facts.parameter("rdb-del-sync-files")? == "no";
+    let among_others = mend.has_replicas() || facts.field("role") == Some("slave");
+    // Where something is kept on purpose they stay by intention, and that is another finding.
+    let keeps = facts.field("aof_enabled") == Some("1") || facts.parameter("save") != Some("");
+    (stay && among_others && !keeps).then(|| {
+        diagnosis(
+            "sync_files",
+            Severity::Warning,
+            "replicas keep the copy that they began with on their disks (rdb-del-sync-files no)",
+            format!("one that has become the primary reads it when it is started anew: {FORGETS}"),
+            [
+                mend.set("rdb-del-sync-files", "yes"),
+                keep(facts, mend, "--rdb-del-sync-files yes"),
+                removed(facts, mend, &[snapshot(facts)]),
+            ]
+            .concat(),
+        )
+    })
+}
+
+/// Writes the setting into the server's configuration. Before files go: else the next start would write them again.
+fn keep(facts: &Facts, mend: &Mend, option: &str) -> Vec<String> {
+    match facts.field("config_file") {
+        Some(file) if !file.is_empty() => mend.everywhere(&["CONFIG", "REWRITE"]),
+        _ => vec![format!(
+            "# it was started without a file for its configuration: have it started with {option}"
+        )],
+    }
+}
+
+/// A file in the server's directory, as a word for a shell: `None` where that is not told.
+type File = Option<String>;
+
+fn snapshot(facts: &Facts) -> File {
+    Some(quoted(&format!(
+        "{}/{}",
+        home(facts)?,
+        name(facts, "dbfilename")?
+    )))
+}
+
+/// All parts of the append-only file; before Redis 7 it was one.
+fn appended(facts: &Facts) -> File {
+    let (home, file) = (home(facts)?, name(facts, "appendfilename")?);
+    Some(match name(facts, "appenddirname") {
+        Some(parts) => format!("{}.*", quoted(&format!("{home}/{parts}/{file}"))),
+        None => quoted(&format!("{home}/{file}")),
+    })
+}
+
+fn home(facts: &Facts) -> Option<&str> {
+    let home = facts.parameter("dir")?.trim_end_matches('/');
+    home.starts_with('/').then_some(home)
+}
+
+/// A file's name, and no path: what stands elsewhere is not the server's.
+fn name<'a>(facts: &'a Facts, parameter: &str) -> Option<&'a str> {
+    let name = facts.parameter(parameter)?;
+    let is_plain = !name.is_empty() && !name.contains(['/', '\0', '\n']) && name != "..";
+    is_plain.then_some(name)
+}
+
+/// Removes what the next start would read, when nobody is writing it any more.
+fn removed(facts: &Facts, mend: &Mend, files: &[File]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let told: Vec<&str> = files.iter().flatten().map(String::as_str).collect();
+    if told.len() < files.len() {
+        lines.push("# then remove its snapshot and its append-only file on the server's machine (CONFIG GET dir, dbfilename, appenddirname): the next start reads them".to_owned());
+    } else if facts.place.is_here() {
+        lines.push(until_written(mend));
+        lines.push(
+            "# the next start would read it; if the server is in a container, there:".to_owned(),
+        );
+        lines.push(format!("rm -f {}", told.join(" ")));
+    } else {
+        lines.push(until_written(mend));
+        lines.push(format!(
+            "# on the server's machine, for the next start reads it: rm -f {}",
+            told.join(" ")
+        ));
+    }
+    if mend.has_replicas() {
+        lines.push("# and the same files of each replica".to_owned());
+    }
+    lines
+}
+
+/// Waits for a snapshot, or a new append-only file, that is being written.
+fn until_written(mend: &Mend) -> String {
+    format!(
+        "while {} INFO persistence | grep -Eq '(bgsave|rewrite)_in_progress:1'; do sleep 1; done",
+        mend.cli()
+    )
+}
+
+/// What a failed snapshot has left is an alert that only one that succeeds ends.
+fn well_again(facts: &Facts, mend: &Mend) -> Vec<String> {
+    let why =
+        "one that succeeds ends the alert ShelflifeServerDoesNotSave, and so does a new start";
+    match snapshot(facts).filter(|_| facts.place.is_here()) {
+        Some(file) => vec![
+            format!("# {why}:"),
+            mend.server(["BGSAVE"]),
+            until_written(mend),
+            format!("rm -f {file}"),
+        ],
+        None => vec![format!(
+            "# {why}: BGSAVE, and then remove the file once more"
+        )],
+    }
 }

@@ -10,6 +10,9 @@ use super::Rights;
 use crate::redis::address::Given;
 use crate::store::Member;
 
+/// More replicas of one server than anybody has.
+const REPLICAS: u64 = 64;
+
 /// An answer, or why there is none.
 pub(crate) type Asked<T> = Result<T, String>;
 
@@ -38,6 +41,10 @@ pub(crate) struct Facts {
     /// The server's time in ms, as of the list of members.
     pub(crate) now: u64,
     pub(crate) survey: Asked<Survey>,
+    /// What a process says of itself, if one was asked.
+    pub(crate) heard: Option<Heard>,
+    /// What its replicas say of themselves, by their addresses.
+    pub(crate) replicas_say: Vec<(String, Asked<Replica>)>,
     /// The other primaries of a cluster, each asked about itself alone.
     pub(crate) others: Vec<Facts>,
     /// Those of them that could not be asked, and why not.
@@ -81,6 +88,23 @@ impl Default for Place {
 }
 
 impl Place {
+    /// Another server that is reached as this one is.
+    pub(crate) fn beside(&self, host: String, port: u16) -> ConnectionAddr {
+        match &self.address {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        }
+    }
+
     /// Whether the way there stays on this machine.
     pub(crate) fn is_here(&self) -> bool {
         let host = match &self.address {
@@ -107,6 +131,15 @@ pub(crate) struct Slow {
     pub(crate) command: String,
 }
 
+/// A replica: the next primary, perhaps.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Replica {
+    /// The fields of its `INFO`.
+    pub(crate) info: HashMap<String, String>,
+    /// Its parameters, where they may be asked for.
+    pub(crate) config: HashMap<String, String>,
+}
+
 /// What the names of a database are, as far as a scan came.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
@@ -115,6 +148,8 @@ pub(crate) struct Survey {
     pub(crate) complete: bool,
     /// The namespaces that were met, this one too.
     pub(crate) spaces: BTreeMap<String, Space>,
+    /// Whether there were more than are kept.
+    pub(crate) more_spaces: bool,
     /// Of this namespace: entries, leases without a value, records of tags.
     pub(crate) entries: u64,
     pub(crate) leases: u64,
@@ -124,6 +159,11 @@ pub(crate) struct Survey {
     /// By their names in the server, as all that follow.
     pub(crate) endless_leases: Samples,
     pub(crate) bad_entries: Samples,
+    /// Values of another incarnation than the clock's.
+    pub(crate) dead_entries: Samples,
+    /// Living values, some of each page, whose tags were looked for, and those of them that lack the record of one.
+    pub(crate) tagged: u64,
+    pub(crate) untagged: Samples,
     pub(crate) endless_tags: Samples,
     pub(crate) bad_tags: Samples,
     pub(crate) unknown: Samples,
@@ -137,13 +177,34 @@ pub(crate) struct Survey {
     pub(crate) hot_denied: Option<String>,
 }
 
+/// What a process says of itself: keys, and their part of its reads; keys, and how many bytes of its memory they take.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) hottest: Vec<(String, f64)>,
+    pub(crate) largest: Vec<(String, u64)>,
+}
+
 /// A namespace that was met.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
     /// Entries and records of tags.
     pub(crate) stored: u64,
-    /// Names of its clock, its log, its lists.
+    /// Names of its clock, its log, its lists: nothing else.
     pub(crate) control: Vec<String>,
+}
+
+impl Survey {
+    /// How many namespaces are kept.
+    pub(crate) const SPACES: usize = 1000;
+
+    /// The namespace of that name, unless there are more than are kept.
+    pub(crate) fn space(&mut self, name: &str) -> Option<&mut Space> {
+        if self.spaces.len() >= Self::SPACES && !self.spaces.contains_key(name) {
+            self.more_spaces = true;
+            return None;
+        }
+        Some(self.spaces.entry(name.to_owned()).or_default())
+    }
 }
 
 /// How many there are, and the first of them.
@@ -219,6 +280,22 @@ impl Facts {
         let listed = self.field(&format!("db{}", self.place.db));
         let keys = listed.and_then(|text| text.split(',').find_map(|f| f.strip_prefix("keys=")));
         keys.and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// Host and port of each replica, as the server knows them.
+    pub(crate) fn replicas(&self) -> Vec<(String, u16)> {
+        let nth = |n: u64| self.field(&format!("slave{n}"));
+        let place = |said: &str| {
+            let part = |name| said.split(',').find_map(|part| part.strip_prefix(name));
+            Some((part("ip=")?.to_owned(), part("port=")?.parse().ok()?))
+        };
+        let count = self.number("connected_slaves").unwrap_or(0).min(REPLICAS);
+        (0..count).filter_map(nth).filter_map(place).collect()
+    }
+
+    /// Whether sentinels say who is the primary.
+    pub(crate) fn has_sentinels(&self) -> bool {
+        self.place.given.before.contains("+sentinel")
     }
 
     pub(crate) fn version(&self) -> String {

@@ -15,6 +15,7 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     found.extend(resident(facts, mend));
     found.extend(huge_pages(facts));
     found.extend(lazy(facts, mend));
+    found.extend(client_buffers(facts, mend));
 }
 
 fn limit(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
@@ -32,7 +33,7 @@ fn limit(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
                 size(used)
             ));
         }
-        mends.push(mend.set("maxmemory", &format!("{}mb", limit / MIB)));
+        mends.extend(limited(facts, mend, limit / MIB));
         diagnosis(
             "maxmemory",
             Severity::Warning,
@@ -47,6 +48,15 @@ fn limit(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
 fn ceiling(facts: &Facts) -> Option<u64> {
     let all = facts.number("total_system_memory").filter(|all| *all > 0);
     all.map(|all| all / 4 * 3)
+}
+
+/// Sets the limit, in MiB; where the machine's memory is not told, a person has to know it.
+fn limited(facts: &Facts, mend: &Mend, mib: u64) -> Vec<String> {
+    let lines = mend.set("maxmemory", &format!("{mib}mb"));
+    match ceiling(facts) {
+        Some(_) => lines,
+        None => to_be_judged(lines).collect(),
+    }
 }
 
 fn policy(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
@@ -75,7 +85,7 @@ fn policy(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
         severity,
         format!("maxmemory-policy is {policy}"),
         consequence,
-        vec![mend.set("maxmemory-policy", "volatile-lru")],
+        mend.set("maxmemory-policy", "volatile-lru"),
     ))
 }
 
@@ -88,7 +98,13 @@ fn full(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
     let wanted = used.max(most) * 2;
     let limit = wanted.min(ceiling(facts).unwrap_or(wanted));
     let mends = match limit > most {
-        true => vec![mend.set("maxmemory", &format!("{}mb", limit.div_ceil(MIB)))],
+        true => {
+            let mut mends = vec![
+                "# only if there is as much, with half as much again for the rest: in a container its own limit counts (mem_limit), which the server does not know: beyond that it is killed".to_owned(),
+            ];
+            mends.extend(limited(facts, mend, limit.div_ceil(MIB)));
+            mends
+        }
         false => vec!["# the machine has no more to give: a larger one, or a cluster".to_owned()],
     };
     Some(diagnosis(
@@ -120,10 +136,7 @@ fn resident(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
                 size(used)
             ),
             "the rest is lost between values; maxmemory does not count it, so the machine runs out before the limit is reached",
-            vec![
-                mend.server(["MEMORY", "PURGE"]),
-                mend.set("activedefrag", "yes"),
-            ],
+            purge(mend),
         ));
     }
     (resident < used / 10 * 8).then(|| {
@@ -136,9 +149,41 @@ fn resident(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
                 size(used)
             ),
             "a read of what is swapped out waits for a disk, and everybody waits with it",
-            vec![mend.set("maxmemory", &format!("{}mb", (resident / MIB).max(1)))],
+            is_it_swapped(facts, mend, resident),
         )
     })
+}
+
+fn purge(mend: &Mend) -> Vec<String> {
+    let mut mends = vec![mend.server(["MEMORY", "PURGE"])];
+    mends.push(
+        "# if that was not enough, and the server was built with its own jemalloc (Debian's was not, and refuses):"
+            .to_owned(),
+    );
+    mends.extend(to_be_judged(mend.set("activedefrag", "yes")));
+    mends
+}
+
+/// Memory that was reserved and never touched looks the same, and a limit evicts at once.
+fn is_it_swapped(facts: &Facts, mend: &Mend, resident: u64) -> Vec<String> {
+    let mut mends = vec![
+        "# memory that was reserved and never touched looks the same: on the server's machine, VmSwap says whether it is swapped".to_owned(),
+    ];
+    if let Some(pid) = facts.number("process_id") {
+        mends.push(format!("# grep VmSwap /proc/{pid}/status"));
+    }
+    mends.push(
+        "# if so: more memory for the machine; or less for the server, which evicts the difference at once"
+            .to_owned(),
+    );
+    let limit = format!("{}mb", (resident / MIB).max(1));
+    mends.extend(to_be_judged(mend.set("maxmemory", &limit)));
+    mends
+}
+
+/// Lines that a person has to decide about.
+fn to_be_judged(lines: Vec<String>) -> impl Iterator<Item = String> {
+    lines.into_iter().map(|line| format!("# {line}"))
 }
 
 fn huge_pages(facts: &Facts) -> Option<Diagnosis> {
@@ -173,7 +218,43 @@ fn lazy(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             Severity::Info,
             format!("{} no", off.join(" and ")),
             "values are freed by the thread that answers: a large one holds up everybody for a moment",
-            off.iter().map(|name| mend.set(name, "yes")).collect(),
+            off.iter().flat_map(|name| mend.set(name, "yes")).collect(),
         )
     })
+}
+
+/// What answers take that nobody reads counts against the limit: entries make room for it.
+fn client_buffers(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let most = facts.number("maxmemory").filter(|most| *most > 0)?;
+    let mut words = facts
+        .parameter("client-output-buffer-limit")?
+        .split_whitespace();
+    words.find(|word| *word == "normal")?;
+    let one: u64 = words.next()?.parse().ok()?;
+    // Redis 7.0 and newer: of all clients together.
+    let all = facts.parameter("maxmemory-clients");
+    if all.is_some_and(|all| all != "0") || (1..=most / 2).contains(&one) {
+        return None;
+    }
+    let (severity, found) = match one {
+        0 => (
+            Severity::Warning,
+            "answers that a client does not read may take any memory (client-output-buffer-limit normal 0)".to_owned(),
+        ),
+        one => (
+            Severity::Info,
+            format!("answers that one client does not read may take {} of {}", size(one), size(most)),
+        ),
+    };
+    let mut mends = mend.set("client-output-buffer-limit", "normal 64mb 16mb 30");
+    if all.is_some() {
+        mends.extend(mend.set("maxmemory-clients", "25%"));
+    }
+    Some(diagnosis(
+        "client_buffers",
+        severity,
+        found,
+        "they count against maxmemory: for one process that hangs, the entries of all make room",
+        mends,
+    ))
 }

@@ -2,12 +2,14 @@
 
 use redis::ConnectionAddr;
 
-use super::Place;
+use super::{Facts, Place};
 
 /// How the server and the namespace are named on a command line.
 pub(super) struct Mend {
     cli: String,
-    /// The part of it that names the user.
+    /// The same for each replica: none is told what is set at its primary, and each may be the next one.
+    replicas: Vec<String>,
+    /// The part of these that names the user.
     user: Option<String>,
     url: String,
     namespace: String,
@@ -16,79 +18,43 @@ pub(super) struct Mend {
 
 impl Mend {
     pub(super) fn of(place: &Place, namespace: &str) -> Self {
-        let (at, url) = match &place.address {
-            ConnectionAddr::Tcp(host, port) => (
-                format!("-h {} -p {port}", quoted(host)),
-                format!("redis://{}:{port}", in_url(host)),
-            ),
-            ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure,
-                ..
-            } => (
-                format!("{} -h {} -p {port}", tls(place, *insecure), quoted(host)),
-                format!("rediss://{}:{port}", in_url(host)),
-            ),
-            ConnectionAddr::Unix(path) => {
-                let path = path.to_string_lossy();
-                (format!("-s {}", quoted(&path)), format!("unix://{path}"))
-            }
-            // Kinds that the driver may add.
-            other => (format!("-h {}", quoted(&other.to_string())), String::new()),
-        };
-        let db = match place.db {
-            0 => String::new(),
-            db => format!(" -n {db}"),
-        };
         let user = match (place.has_secret, place.user.as_str()) {
             (true, user) if user != "default" => Some(format!(" --user {}", quoted(user))),
             _ => None,
         };
-        let given = &place.given;
-        let url = match (place.has_secret, place.db, &place.address) {
-            // Nobody's password is printed.
-            (true, ..) => "\"$SHELFLIFE_URL\"".to_owned(),
-            // One server's URL is not that of its cluster.
-            _ if place.of_a_cluster => {
-                let place = given.after.strip_prefix('@').unwrap_or(&given.after);
-                quoted(&format!("{}{place}", given.before))
-            }
-            (_, 0, _) => quoted(&with_files(&url, place)),
-            (_, db, ConnectionAddr::Unix(_)) => quoted(&format!("{url}?db={db}")),
-            (_, db, _) => quoted(&with_files(&format!("{url}/{db}"), place)),
-        };
-        // -c: a name may be another node's.
-        let follows = if place.of_a_cluster { " -c" } else { "" };
         Self {
-            cli: format!(
-                "redis-cli{follows} {at}{db}{}",
-                user.as_deref().unwrap_or_default()
-            ),
+            cli: cli(place, &place.address, user.as_deref()),
+            replicas: Vec::new(),
             user,
-            url,
+            url: url(place),
             namespace: namespace.to_owned(),
             of_a_cluster: place.of_a_cluster,
         }
     }
 
+    /// The lines for a server and for the replicas that it has told of.
+    pub(super) fn with_replicas(facts: &Facts) -> Self {
+        let mut mend = Self::of(&facts.place, &facts.namespace);
+        let replicas = facts.replicas().into_iter().map(|(host, port)| {
+            let address = facts.place.beside(host, port);
+            cli(&facts.place, &address, mend.user.as_deref())
+        });
+        mend.replicas = replicas.collect();
+        mend
+    }
+
+    pub(super) fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
+    }
+
     /// A command for the server.
     pub(super) fn server<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> String {
-        let mut line = self.cli.clone();
-        for word in words {
-            line.push(' ');
-            line.push_str(&quoted(word));
-        }
-        line
+        with_words(self.cli.clone(), words)
     }
 
     /// The same for somebody else, who has more rights.
     pub(super) fn admin<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> String {
-        let line = self.server(words);
-        match &self.user {
-            Some(user) => line.replacen(user.as_str(), "", 1),
-            None => line,
-        }
+        with_words(self.without_user(&self.cli), words)
     }
 
     /// The beginning of such a line, for what has to be written by hand.
@@ -96,9 +62,47 @@ impl Mend {
         &self.cli
     }
 
-    /// One setting of the server.
-    pub(super) fn set(&self, name: &str, value: &str) -> String {
-        self.server(["CONFIG", "SET", name, value])
+    /// The beginning of a line for the server, and for each of its replicas.
+    pub(super) fn clis(&self) -> impl Iterator<Item = &str> {
+        [&self.cli]
+            .into_iter()
+            .chain(&self.replicas)
+            .map(String::as_str)
+    }
+
+    /// The same for somebody else, who has more rights.
+    pub(super) fn admins(&self) -> impl Iterator<Item = String> {
+        self.clis().map(|cli| self.without_user(cli))
+    }
+
+    fn without_user(&self, cli: &str) -> String {
+        match &self.user {
+            Some(user) => cli.replacen(user.as_str(), "", 1),
+            None => cli.to_owned(),
+        }
+    }
+
+    /// A command for the server, and for each of its replicas.
+    pub(super) fn everywhere(&self, words: &[&str]) -> Vec<String> {
+        let line = |cli: &str| with_words(cli.to_owned(), words.iter().copied());
+        self.clis().map(line).collect()
+    }
+
+    /// The same for somebody else, who has more rights.
+    pub(super) fn admin_everywhere(&self, words: &[&str]) -> Vec<String> {
+        let line = |cli| with_words(cli, words.iter().copied());
+        self.admins().map(line).collect()
+    }
+
+    /// One setting of one replica.
+    pub(super) fn set_replica(&self, nth: usize, name: &str, value: &str) -> Option<String> {
+        let cli = self.replicas.get(nth)?.clone();
+        Some(with_words(cli, ["CONFIG", "SET", name, value]))
+    }
+
+    /// One setting, of the server and of its replicas.
+    pub(super) fn set(&self, name: &str, value: &str) -> Vec<String> {
+        self.everywhere(&["CONFIG", "SET", name, value])
     }
 
     /// Invalidation of keys, by the names that `shelflife ls` shows. Nothing for names that no shell can be given.
@@ -157,6 +161,60 @@ impl Mend {
             true => Vec::new(),
             false => vec![self.server(words.iter().copied().chain(plain))],
         }
+    }
+}
+
+fn with_words<'a>(mut line: String, words: impl IntoIterator<Item = &'a str>) -> String {
+    for word in words {
+        line.push(' ');
+        line.push_str(&quoted(word));
+    }
+    line
+}
+
+/// The beginning of a line for the server at this address.
+fn cli(place: &Place, address: &ConnectionAddr, user: Option<&str>) -> String {
+    let at = match address {
+        ConnectionAddr::Tcp(host, port) => format!("-h {} -p {port}", quoted(host)),
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure,
+            ..
+        } => format!("{} -h {} -p {port}", tls(place, *insecure), quoted(host)),
+        ConnectionAddr::Unix(path) => format!("-s {}", quoted(&path.to_string_lossy())),
+        // Kinds that the driver may add.
+        other => format!("-h {}", quoted(&other.to_string())),
+    };
+    let db = match place.db {
+        0 => String::new(),
+        db => format!(" -n {db}"),
+    };
+    // -c: a name may be another node's.
+    let follows = if place.of_a_cluster { " -c" } else { "" };
+    format!("redis-cli{follows} {at}{db}{}", user.unwrap_or_default())
+}
+
+/// The URL for our own commands.
+fn url(place: &Place) -> String {
+    let url = match &place.address {
+        ConnectionAddr::Tcp(host, port) => format!("redis://{}:{port}", in_url(host)),
+        ConnectionAddr::TcpTls { host, port, .. } => format!("rediss://{}:{port}", in_url(host)),
+        ConnectionAddr::Unix(path) => format!("unix://{}", path.to_string_lossy()),
+        _ => String::new(),
+    };
+    let given = &place.given;
+    match (place.has_secret, place.db, &place.address) {
+        // Nobody's password is printed.
+        (true, ..) => "\"$SHELFLIFE_URL\"".to_owned(),
+        // One server's URL is not that of its cluster.
+        _ if place.of_a_cluster => {
+            let place = given.after.strip_prefix('@').unwrap_or(&given.after);
+            quoted(&format!("{}{place}", given.before))
+        }
+        (_, 0, _) => quoted(&with_files(&url, place)),
+        (_, db, ConnectionAddr::Unix(_)) => quoted(&format!("{url}?db={db}")),
+        (_, db, _) => quoted(&with_files(&format!("{url}/{db}"), place)),
     }
 }
 
@@ -238,7 +296,7 @@ mod tests {
         let mend = Mend::of(&tcp, "shop");
         assert_eq!(
             mend.set("save", ""),
-            "redis-cli -h ::1 -p 7000 CONFIG SET save ''"
+            ["redis-cli -h ::1 -p 7000 CONFIG SET save ''"]
         );
         assert_eq!(
             mend.invalidate(&["it's".to_owned(), "a\nb".to_owned()]),

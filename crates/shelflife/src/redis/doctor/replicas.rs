@@ -8,6 +8,82 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     found.extend(split_brain(facts, mend));
     found.extend(too_few(facts, mend));
     found.extend(slow_to_notice(facts, mend));
+    found.extend(differ(facts, mend));
+    found.extend(unasked(facts));
+}
+
+/// What has to be the same wherever the primary may be next: settings that `INFO` tells, and the others.
+const TOLD: [(&str, &str); 2] = [
+    ("maxmemory", "maxmemory"),
+    ("maxmemory_policy", "maxmemory-policy"),
+];
+const ASKED: [&str; 3] = ["save", "appendonly", "min-replicas-to-write"];
+
+fn differ(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let (mut said, mut mends) = (Vec::new(), Vec::new());
+    for (nth, (place, replica)) in facts.replicas_say.iter().enumerate() {
+        let Ok(replica) = replica else { continue };
+        let told = TOLD.iter().map(|(field, parameter)| {
+            let own = replica.info.get(*field).map(String::as_str);
+            (*parameter, facts.field(field), own)
+        });
+        let asked = ASKED.iter().map(|parameter| {
+            let own = replica.config.get(*parameter).map(String::as_str);
+            (*parameter, facts.parameter(parameter), own)
+        });
+        for (parameter, of_primary, own) in told.chain(asked) {
+            let (Some(of_primary), Some(own)) = (of_primary, own) else {
+                continue;
+            };
+            let wanted = match parameter {
+                "save" => "",
+                "appendonly" => "no",
+                "maxmemory-policy" => "volatile-lru",
+                // What the primary lacks is a finding of its own, and nothing to copy.
+                _ if of_primary == "0" => continue,
+                _ => of_primary,
+            };
+            if own == of_primary || own == wanted {
+                continue;
+            }
+            said.push(format!(
+                "{place} has {parameter} {own:?}, and its primary {of_primary:?}"
+            ));
+            mends.extend(mend.set_replica(nth, parameter, wanted));
+            if ["save", "appendonly"].contains(&parameter) {
+                mends.push(
+                    "# and remove what it has on its disk (CONFIG GET dir): its next start reads that"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    (!said.is_empty()).then(|| {
+        diagnosis(
+            "replicas_differ",
+            Severity::Warning,
+            said.join("; "),
+            "each may be the next primary, and serves by its own settings then",
+            mends,
+        )
+    })
+}
+
+fn unasked(facts: &Facts) -> Option<Diagnosis> {
+    let silent = |(place, said): &(String, Result<_, String>)| {
+        let because = said.as_ref().err()?;
+        Some((place.clone(), because.clone()))
+    };
+    let silent: Vec<_> = facts.replicas_say.iter().filter_map(silent).collect();
+    let (_, because) = silent.first()?;
+    let places: Vec<&str> = silent.iter().map(|(place, _)| place.as_str()).collect();
+    Some(diagnosis(
+        "replicas",
+        Severity::Unchecked,
+        format!("not checked: whether {} could be the primary", places.join(", ")),
+        format!("because {because}"),
+        vec!["# the address is the one that it told its primary (replica-announce-ip): ask from where that can be reached".to_owned()],
+    ))
 }
 
 /// How many replicas there are, and how many must be good before a write is taken.
@@ -30,10 +106,11 @@ fn split_brain(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             facts.number("connected_slaves")?
         ),
         "a primary that is cut off goes on taking invalidations that the new one never learns: both answer, without a bound in time",
-        vec![
+        [
             mend.set("min-replicas-to-write", "1"),
             mend.set("min-replicas-max-lag", "10"),
-        ],
+        ]
+        .concat(),
     ))
 }
 
@@ -50,10 +127,11 @@ fn too_few(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             Severity::Error,
             format!("min-replicas-to-write is {wanted}, and {good} replicas are good enough"),
             "the server refuses writes (NOREPLICAS): nothing is stored, and no invalidation is confirmed",
-            vec![
-                "# bring the replicas back, or do without them:".to_owned(),
+            [
+                vec!["# bring the replicas back, or do without them:".to_owned()],
                 mend.set("min-replicas-to-write", &good.to_string()),
-            ],
+            ]
+            .concat(),
         )
     })
 }
@@ -73,7 +151,7 @@ fn slow_to_notice(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             Severity::Warning,
             found,
             "invalidations of the last 60 s are carried out again after a failover: what a cut-off primary has taken for longer than that is lost",
-            vec![mend.set("min-replicas-max-lag", "10")],
+            mend.set("min-replicas-max-lag", "10"),
         )
     })
 }

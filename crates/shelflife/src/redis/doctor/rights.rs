@@ -92,7 +92,8 @@ const DANGEROUS: &[(&str, &[&str])] = &[
 #[derive(Debug)]
 pub(in crate::redis) struct Checks {
     needed: Vec<Need>,
-    patterns: [String; KINDS],
+    /// All keys that are needed.
+    pub(super) patterns: [String; KINDS],
     names: [String; KINDS],
 }
 
@@ -105,8 +106,6 @@ pub(crate) struct Rights {
     pub(crate) missing: Vec<&'static str>,
     /// Patterns of keys that are out of reach.
     pub(crate) unreachable: Vec<String>,
-    /// Patterns of all keys that are needed.
-    pub(crate) patterns: Vec<String>,
     pub(crate) dangerous: Vec<&'static str>,
     /// Whether other keys than shelflife's are in reach.
     pub(crate) reaches_others: bool,
@@ -155,10 +154,7 @@ impl Checks {
     /// What the answers to these say; `None` when they are not as many.
     pub(in crate::redis) fn read(&self, answers: &str) -> Option<Rights> {
         let mut answers = answers.bytes();
-        let mut rights = Rights {
-            patterns: self.patterns.to_vec(),
-            ..Rights::default()
-        };
+        let mut rights = Rights::default();
         let mut out_of_reach = [false; KINDS];
         for (rule, _, kinds) in &self.needed {
             let times = if kinds.is_empty() { 1 } else { KINDS };
@@ -218,17 +214,23 @@ pub(super) struct Beside {
 }
 
 impl Beside {
+    /// How many of them one line names: each is five patterns.
+    const NAMED: usize = 50;
+
     pub(super) fn of(facts: &Facts) -> Self {
         let met = facts.survey.as_ref().ok();
         let others = met.into_iter().flat_map(|survey| survey.spaces.keys());
         let others = others.filter(|name| is_namespace(name) && **name != facts.namespace);
+        let mut namespaces: Vec<String> = [&facts.namespace]
+            .into_iter()
+            .chain(others)
+            .cloned()
+            .collect();
+        let too_many = namespaces.len() > Self::NAMED;
+        namespaces.truncate(Self::NAMED);
         Self {
-            namespaces: [&facts.namespace]
-                .into_iter()
-                .chain(others)
-                .cloned()
-                .collect(),
-            all: met.is_some_and(|survey| survey.complete),
+            namespaces,
+            all: met.is_some_and(|survey| survey.complete && !survey.more_spaces) && !too_many,
         }
     }
 
@@ -239,11 +241,11 @@ impl Beside {
 }
 
 impl Rights {
-    /// The rules that give a user what is needed, and no more.
-    fn rules(&self) -> Vec<String> {
-        let mut rules = vec!["resetchannels".to_owned(), "resetkeys".to_owned()];
-        rules.extend(self.patterns.iter().cloned());
-        rules.push("-@all".to_owned());
+    /// The rules that give a user what is needed. A new one has nothing else; one that was made for another namespace,
+    /// or another database, keeps what it has.
+    fn rules(&self, beside: &Beside) -> Vec<String> {
+        let mut rules = vec!["resetchannels".to_owned()];
+        rules.extend(beside.patterns());
         rules.extend(self.needed.iter().map(|rule| format!("+{rule}")));
         rules
     }
@@ -254,7 +256,7 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, beside: &Beside, found: &mut Vec
         found.extend(missing(facts, rights, mend));
         found.extend(too_many(facts, rights, mend, beside));
     }
-    found.extend(open(facts, mend));
+    found.extend(open(facts, mend, beside));
 }
 
 fn missing(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
@@ -274,7 +276,7 @@ fn missing(facts: &Facts, rights: &Rights, mend: &Mend) -> Option<Diagnosis> {
         Severity::Error,
         format!("the user {user} lacks {}", lacks.join(" ")),
         "what needs them is denied: nothing is stored, or no invalidation is confirmed, or no process can follow the log",
-        vec![ADMIN.to_owned(), mend.admin(words)],
+        [vec![ADMIN.to_owned()], mend.admin_everywhere(&words)].concat(),
     ))
 }
 
@@ -293,7 +295,7 @@ fn too_many(facts: &Facts, rights: &Rights, mend: &Mend, beside: &Beside) -> Opt
         may.push("touch keys that are not shelflife's".to_owned());
     }
     let mends = match user {
-        "default" => own_user(facts, rights, mend),
+        "default" => own_user(facts, rights, mend, beside),
         user => less(user, rights, mend, beside),
     };
     Some(diagnosis(
@@ -322,13 +324,14 @@ fn less(user: &str, rights: &Rights, mend: &Mend, beside: &Beside) -> Vec<String
     }
     rules.extend(rights.dangerous.iter().map(|rule| format!("-{rule}")));
     let words = ["ACL", "SETUSER", user].into_iter();
-    lines.push(mend.admin(words.chain(rules.iter().map(String::as_str))));
+    let words: Vec<&str> = words.chain(rules.iter().map(String::as_str)).collect();
+    lines.extend(mend.admin_everywhere(&words));
     lines
 }
 
-/// Makes a user of shelflife's own, and tells its URL: the same place, another user.
-fn own_user(facts: &Facts, rights: &Rights, mend: &Mend) -> Vec<String> {
-    let rules = rights.rules();
+/// Makes a user of shelflife's own, and tells its URL: the same place, another user. Replicas have users of their own.
+fn own_user(facts: &Facts, rights: &Rights, mend: &Mend, beside: &Beside) -> Vec<String> {
+    let rules = rights.rules(beside);
     let rules: Vec<String> = rules.iter().map(|rule| quoted(rule)).collect();
     let given = &facts.place.given;
     let part = |text: &str| match text {
@@ -341,18 +344,25 @@ fn own_user(facts: &Facts, rights: &Rights, mend: &Mend) -> Vec<String> {
             "own_password=${{own_password:-$({} ACL GENPASS)}}",
             mend.cli()
         ),
-        format!(
-            "{} ACL SETUSER shelflife on \">$own_password\" {}",
-            mend.cli(),
-            rules.join(" ")
-        ),
-        format!(
-            "echo SHELFLIFE_URL={}shelflife{}\"$own_password\"{}",
-            part(&given.before),
-            part(given.between),
-            part(&given.after)
-        ),
     ];
+    lines.extend(mend.clis().map(|cli| {
+        format!(
+            "{cli} ACL SETUSER shelflife on \">$own_password\" {}",
+            rules.join(" ")
+        )
+    }));
+    if facts.has_sentinels() && !mend.has_replicas() {
+        lines.push(
+            "# and on each server that sentinels may make the primary: nobody tells it of users"
+                .to_owned(),
+        );
+    }
+    lines.push(format!(
+        "echo SHELFLIFE_URL={}shelflife{}\"$own_password\"{}",
+        part(&given.before),
+        part(given.between),
+        part(&given.after)
+    ));
     if given.told_sentinels {
         lines.push("# with sentinel_user and sentinel_password as they are".to_owned());
     }
@@ -360,37 +370,61 @@ fn own_user(facts: &Facts, rights: &Rights, mend: &Mend) -> Vec<String> {
 }
 
 /// Gives the user `default` a password. It is not switched off: often nobody else may change users, or settings.
-fn password(mend: &Mend) -> Vec<String> {
-    let set = mend.admin(["ACL", "SETUSER", "default", "resetpass"]);
-    vec![
+///
+/// Replicas come to their primary as `default`, too, and have to be told before. Sentinels count a server that refuses
+/// them as down: how they are to be told only those know who have set them up.
+fn password(facts: &Facts, mend: &Mend) -> Vec<String> {
+    if facts.has_sentinels() {
+        return vec![
+            "# sentinels take a server that refuses them for one that is down: before the user default has a password, they need auth-user and auth-pass, and each server masteruser and masterauth".to_owned(),
+            "# deploy/compose.sentinel.yaml has all of it; then, on each server: ACL SETUSER default resetpass".to_owned(),
+        ];
+    }
+    let mut lines = vec![
         "# from here on who has no password is refused: have the applications use theirs before"
             .to_owned(),
         format!(
             "admin_password=${{admin_password:-$({})}}",
             mend.admin(["ACL", "GENPASS"])
         ),
-        format!("{set} \">$admin_password\""),
-        "export REDISCLI_AUTH=\"$admin_password\"".to_owned(),
-        "echo REDISCLI_AUTH=\"$admin_password\"".to_owned(),
-    ]
+    ];
+    if mend.has_replicas() {
+        lines.push("# sentinels that watch these servers need auth-pass before".to_owned());
+        for cli in mend.admins() {
+            lines.push(format!("{cli} CONFIG SET masteruser default"));
+            lines.push(format!("{cli} CONFIG SET masterauth \"$admin_password\""));
+        }
+    }
+    lines.extend(
+        mend.admins()
+            .map(|cli| format!("{cli} ACL SETUSER default resetpass \">$admin_password\"")),
+    );
+    lines.push("export REDISCLI_AUTH=\"$admin_password\"".to_owned());
+    lines.push("echo REDISCLI_AUTH=\"$admin_password\"".to_owned());
+    lines
 }
 
-fn open(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+fn open(facts: &Facts, mend: &Mend, beside: &Beside) -> Option<Diagnosis> {
     if facts.open != Ok(true) {
         return None;
     }
-    let bound = facts.parameter("bind").unwrap_or("127.0.0.1");
     let is_loopback = |host: &str| {
         let host = host.trim_start_matches('-');
         host.starts_with("127.") || host == "::1"
     };
-    let protected = facts.parameter("protected-mode") != Some("no");
-    let contained =
-        facts.place.is_here() && (protected || bound.split_whitespace().all(is_loopback));
+    // What is not told counts as open.
+    let bound = facts.parameter("bind").filter(|bound| !bound.is_empty());
+    let bound_here = bound.is_some_and(|bound| bound.split_whitespace().all(is_loopback));
+    let protected = facts.parameter("protected-mode") == Some("yes");
+    let contained = facts.place.is_here() && (protected || bound_here);
     let mends = match (facts.place.has_secret, &facts.rights) {
-        (true, _) => [vec![ADMIN.to_owned()], password(mend)].concat(),
+        (true, _) => [vec![ADMIN.to_owned()], password(facts, mend)].concat(),
         (false, Ok(rights)) if !rights.needed.is_empty() => {
-            [own_user(facts, rights, mend), password(mend)].concat()
+            [
+                own_user(facts, rights, mend, beside),
+                password(facts, mend),
+            ]
+            .concat()
         }
         // Who is shut out then could not be given another way in.
         _ => vec![

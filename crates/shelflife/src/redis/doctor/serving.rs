@@ -140,7 +140,7 @@ fn idle_timeout(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
         Severity::Warning,
         format!("the server closes connections that are idle for {seconds} s (timeout)"),
         "after a quiet spell the first calls fail, until the connection is back: reads load, invalidations are tried again",
-        vec![mend.set("timeout", "0")],
+        mend.set("timeout", "0"),
     ))
 }
 
@@ -151,7 +151,7 @@ fn keepalive(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             Severity::Warning,
             "the server does not ask whether its clients are there (tcp-keepalive 0)",
             "connections of processes that are gone stay, and count against maxclients",
-            vec![mend.set("tcp-keepalive", "60")],
+            mend.set("tcp-keepalive", "60"),
         )
     })
 }
@@ -181,7 +181,7 @@ fn clients(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             "{connected} of {most} connections are taken, {rejected} were refused since the server started"
         ),
         "a process that is refused serves without the store: every read loads. Each needs three connections, twice over while it is replaced",
-        vec![more, mend.server(["CONFIG", "RESETSTAT"])],
+        [more, vec![mend.server(["CONFIG", "RESETSTAT"])]].concat(),
     ))
 }
 
@@ -194,10 +194,11 @@ fn events(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
         Severity::Info,
         format!("notify-keyspace-events is {events:?}"),
         "shelflife has a log of its own and listens to none of them; each write costs more for it",
-        vec![
-            "# if nobody else listens:".to_owned(),
+        [
+            vec!["# if nobody else listens:".to_owned()],
             mend.set("notify-keyspace-events", ""),
-        ],
+        ]
+        .concat(),
     ))
 }
 

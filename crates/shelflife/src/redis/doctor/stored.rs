@@ -14,18 +14,25 @@ const TAGS_MATTER: u64 = 10_000;
 const SILENT: u64 = 10;
 /// The logarithmic counter of a key that is read a million times.
 const HOT: u64 = 200;
+/// A key that has such a part of all reads of a process.
+const HOT_SHARE: f64 = 0.2;
+/// What takes so much of a process's memory.
+const LARGE: u64 = 1 << 20;
 /// How many namespaces that nobody uses are told, and mended, at once.
 const ABANDONED: usize = 8;
 
 pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     if let Ok(survey) = &facts.survey {
         entries(survey, mend, found);
+        found.extend(dead(survey, mend));
+        found.extend(missing_tags(facts, survey, mend));
         tags(facts, survey, mend, found);
         found.extend(unknown(survey, mend));
         found.extend(hot(facts, survey, mend));
         found.extend(empty(facts, survey, mend));
         found.extend(abandoned(facts, survey, mend));
     }
+    found.extend(heard(facts, mend));
     found.extend(log(facts, mend));
     found.extend(silent(facts, mend));
 }
@@ -86,6 +93,65 @@ fn entries(survey: &Survey, mend: &Mend, found: &mut Vec<Diagnosis>) {
             mends,
         ));
     }
+}
+
+/// What was stored before the clock was lost, or by another life of this server: never served again.
+fn dead(survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
+    let dead = &survey.dead_entries;
+    let values = survey.entries.saturating_sub(survey.leases);
+    (dead.count > 0).then(|| {
+        let mut mends = vec![
+            "# they are replaced when they are read, and go when they expire; but who removes the clock? (eviction_policy, or a DEL of what nobody knew)".to_owned(),
+        ];
+        mends.extend(mend.unlink(&dead.names));
+        mends.extend(dead.rest());
+        diagnosis(
+            "dead_entries",
+            match dead.count * 2 > values {
+                true => Severity::Warning,
+                false => Severity::Info,
+            },
+            format!(
+                "{} of {values}",
+                dead.told(
+                    "value is of another incarnation than the clock",
+                    "values are of another incarnation than the clock"
+                )
+            ),
+            "every read of them is a miss: the clock was lost since, and they only take memory",
+            mends,
+        )
+    })
+}
+
+/// A value is dead without the record of each of its tags: nobody knows whether that was invalidated.
+fn missing_tags(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
+    let lack = &survey.untagged;
+    (lack.count > 0).then(|| {
+        let mut mends = vec![
+            "# they are replaced when they are read; records of tags go before their entries where memory is short, or where somebody removes them:".to_owned(),
+            mend.shelflife("stats", &facts.namespace),
+        ];
+        mends.extend(mend.unlink(&lack.names));
+        mends.extend(lack.rest());
+        diagnosis(
+            "missing_tags",
+            match lack.count * 2 > survey.tagged {
+                true => Severity::Warning,
+                false => Severity::Info,
+            },
+            format!(
+                "of {} values that were looked at closely, {}",
+                survey.tagged,
+                lack.told(
+                    "lacks the record of one of its tags",
+                    "lack the record of one of their tags"
+                )
+            ),
+            "every read of them is a miss, and they only take memory",
+            mends,
+        )
+    })
 }
 
 fn tags(facts: &Facts, survey: &Survey, mend: &Mend, found: &mut Vec<Diagnosis>) {
@@ -173,9 +239,57 @@ fn hot(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     })
 }
 
+/// What a process says of itself.
+fn heard(facts: &Facts, mend: &Mend) -> Vec<Diagnosis> {
+    let Some(heard) = &facts.heard else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let hot = heard
+        .hottest
+        .iter()
+        .filter(|(_, share)| *share >= HOT_SHARE);
+    let hot: Vec<_> = hot
+        .map(|(key, share)| format!("{key} ({:.0} %)", share * 100.0))
+        .collect();
+    if !hot.is_empty() {
+        found.push(diagnosis(
+            "hot_keys",
+            Severity::Info,
+            format!("read most in the process that was asked, of all its reads: {}", hot.join(", ")),
+            "its memory answers them; but when such a one ends, everybody waits for one load: let it be served stale meanwhile",
+            vec![
+                "# where it is stored, or for all:".to_owned(),
+                "export SHELFLIFE_STALE=1m".to_owned(),
+            ],
+        ));
+    }
+    let mut huge = Samples::default();
+    for (key, _) in heard.largest.iter().filter(|(_, bytes)| *bytes >= LARGE) {
+        huge.add(key);
+    }
+    if huge.count > 0 {
+        found.push(diagnosis(
+            "huge_entries",
+            Severity::Warning,
+            format!(
+                "in the memory of the process that was asked {}",
+                huge.told("entry takes 1 MiB or more", "entries take 1 MiB or more")
+            ),
+            "each takes the place of thousands that are read as often; and where one comes from the store it holds up the connection that all callers share",
+            [
+                vec!["# they come back unless max_entry is smaller (SHELFLIFE_MAX_ENTRY=1MiB), or what is loaded is:".to_owned()],
+                mend.invalidate(&huge.names),
+            ]
+            .concat(),
+        ));
+    }
+    found
+}
+
 fn empty(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     let own = survey.spaces.get(&facts.namespace);
-    if own.is_some() || !survey.complete {
+    if own.is_some() || !survey.complete || survey.more_spaces {
         return None;
     }
     let others: Vec<_> = survey.spaces.keys().take(8).map(String::as_str).collect();
@@ -210,7 +324,11 @@ fn abandoned(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
         .spaces
         .iter()
         .filter(|(name, space)| **name != facts.namespace && space.stored == 0)
-        .filter(|(_, space)| !space.control.iter().any(|name| name.contains("}:members:")))
+        .filter(|(_, space)| {
+            let has = |end: &str| space.control.iter().any(|name| name.ends_with(end));
+            let is_followed = space.control.iter().any(|name| name.contains("}:members:"));
+            (has("}:clock") || has("}:log")) && !is_followed
+        })
         .collect();
     let told = &left[..left.len().min(ABANDONED)];
     let names: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
@@ -230,7 +348,7 @@ fn abandoned(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
             "abandoned_namespaces",
             Severity::Info,
             format!(
-                "{} namespaces have a clock and a log, and nothing stored: {}",
+                "{} namespaces have a clock or a log, and nothing stored: {}",
                 left.len(),
                 names.join(", ")
             ),
@@ -266,14 +384,16 @@ fn silent(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
         .map(|it| it.name.clone())
         .collect();
     (!names.is_empty()).then(|| {
-        let list = |kind: &str| format!("sl1:{{{}}}:members:{kind}", facts.namespace);
-        let lists = [list("applied"), list("beats")];
+        // Nobody is taken off the list by hand: one that thaws meanwhile would not be waited for.
         diagnosis(
             "silent_members",
             Severity::Info,
             format!("{} of {} processes have not been heard of for {SILENT} windows or more: {}", names.len(), members.len(), names.join(", ")),
             "they were killed, frozen or cut off; nobody waits for them, and they leave the list by themselves after 60 windows",
-            lists.iter().flat_map(|list| mend.all(&["ZREM", list], &names)).collect(),
+            vec![
+                "# end those that hang; whether they are gone from the list:".to_owned(),
+                mend.shelflife("members", &facts.namespace),
+            ],
         )
     })
 }

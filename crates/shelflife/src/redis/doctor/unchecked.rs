@@ -70,10 +70,34 @@ pub(super) fn of_a_namespace(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnos
         ),
     ];
     tell(&kinds, facts, mend, found);
+    found.extend(nobody_counts(facts, mend));
     found.extend(incomplete(facts, mend));
 }
 
-/// Why it is not told which keys are hot, where the server counts. By another policy no server does.
+/// By another policy than an LFU one no server counts reads.
+fn nobody_counts(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let policy = facts.field("maxmemory_policy").unwrap_or("unknown");
+    let is_asked = facts.survey.is_ok() && facts.heard.is_none();
+    (is_asked && !policy.ends_with("-lfu")).then(|| {
+        diagnosis(
+            "hot_keys",
+            Severity::Unchecked,
+            "not checked: which keys are read most in the store",
+            format!(
+                "because the server counts that by an LFU policy alone, and its policy is {policy}"
+            ),
+            vec![
+                "# a process counts its own reads, on the page that it serves:".to_owned(),
+                format!(
+                    "# {} --url http://127.0.0.1:8080/_shelflife",
+                    mend.shelflife("doctor", &facts.namespace)
+                ),
+            ],
+        )
+    })
+}
+
+/// Why it is not told which keys are hot, where the server counts.
 fn uncounted(facts: &Facts) -> Option<&String> {
     let counts = facts.field("maxmemory_policy")?.ends_with("-lfu");
     let survey = facts.survey.as_ref().ok().filter(|_| counts)?;

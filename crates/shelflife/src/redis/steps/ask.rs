@@ -8,28 +8,38 @@ use redis::Value;
 
 use super::RedisStore;
 use crate::error::ErrorKind;
-use crate::redis::doctor::{Checks, Facts, Rights, Slow, Survey};
+use crate::redis::doctor::{Checks, Facts, Replica, Rights, Slow, Survey};
 use crate::redis::link::At;
 use crate::redis::{reply, scripts, watch};
 use crate::store::{StoreError, StoreResult};
 
 /// The parameters that matter.
 const PARAMETERS: &[&str] = &[
+    "appenddirname",
+    "appendfilename",
+    "appendonly",
     "bind",
+    "client-output-buffer-limit",
+    "dbfilename",
+    "dir",
     "disable-thp",
     "lazyfree-lazy-eviction",
     "lazyfree-lazy-expire",
     "maxclients",
+    "maxmemory-clients",
     "min-replicas-max-lag",
     "min-replicas-to-write",
     "notify-keyspace-events",
     "protected-mode",
+    "rdb-del-sync-files",
     "save",
     "stop-writes-on-bgsave-error",
     "tcp-keepalive",
     "timeout",
     "tls-port",
 ];
+/// How many replicas of each primary are asked.
+const REPLICAS: usize = 8;
 /// How many slow commands are looked at.
 const SLOW: u32 = 128;
 /// How often the time is asked for: the answer that came soonest is the best.
@@ -81,7 +91,7 @@ impl RedisStore {
         let rights = asked(self.rights(at).await)?;
         let pings = self.pings(at, pings).await?;
         let slow = asked(self.slow_commands(at).await)?;
-        Ok(Facts {
+        let mut facts = Facts {
             place: self.link.place(at),
             namespace: self.names.namespace().to_owned(),
             patience: self.link.timeout(),
@@ -96,22 +106,41 @@ impl RedisStore {
             members: Ok(Vec::new()),
             now: 0,
             survey: Ok(Survey::default()),
+            heard: None,
+            replicas_say: Vec::new(),
             others: Vec::new(),
             unasked: Vec::new(),
+        };
+        for (host, port) in facts.replicas().into_iter().take(REPLICAS) {
+            let shown = format!("{host}:{port}");
+            let said = self.ask_replica(at, facts.place.beside(host, port)).await;
+            // Whatever it is: the primary answers, and is what counts.
+            facts
+                .replicas_say
+                .push((shown, said.map_err(|error| error.message)));
+        }
+        Ok(facts)
+    }
+
+    async fn ask_replica(
+        &self,
+        at: At<'_>,
+        address: redis::ConnectionAddr,
+    ) -> StoreResult<Replica> {
+        let info = [redis::cmd("INFO")];
+        let got = self.link.ask_beside(at, address.clone(), &info).await?;
+        let info = got.into_iter().next().map(word).unwrap_or_default();
+        let config = self.link.ask_beside(at, address, &[parameters()]).await;
+        // Who may not ask for them is told so by the primary.
+        let config = config.ok().and_then(|got| got.into_iter().next());
+        Ok(Replica {
+            info: fields(&info),
+            config: config.map(pairs).transpose()?.unwrap_or_default(),
         })
     }
 
     async fn parameters(&self, at: At<'_>) -> StoreResult<HashMap<String, String>> {
-        let mut cmd = redis::cmd("CONFIG");
-        cmd.arg("GET").arg(PARAMETERS);
-        let got = self.link.call(at, &cmd).await?;
-        let pairs: Vec<Value> = match got {
-            Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
-            other => reply::array("CONFIG GET", other)?,
-        };
-        let words: Vec<String> = pairs.into_iter().map(word).collect();
-        let pairs = words.chunks_exact(2);
-        Ok(pairs.map(|p| (p[0].clone(), p[1].clone())).collect())
+        pairs(self.link.call(at, &parameters()).await?)
     }
 
     async fn rights(&self, at: At<'_>) -> StoreResult<Rights> {
@@ -218,6 +247,20 @@ pub(super) fn asked<T>(got: StoreResult<T>) -> StoreResult<Result<T, String>> {
         Err(error) if error.kind == ErrorKind::Unavailable => Err(error),
         Err(error) => Ok(Err(error.message)),
     }
+}
+
+fn parameters() -> redis::Cmd {
+    redis::cmd("CONFIG").arg("GET").arg(PARAMETERS).take()
+}
+
+fn pairs(got: Value) -> StoreResult<HashMap<String, String>> {
+    let pairs: Vec<Value> = match got {
+        Value::Map(pairs) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
+        other => reply::array("CONFIG GET", other)?,
+    };
+    let words: Vec<String> = pairs.into_iter().map(word).collect();
+    let pairs = words.chunks_exact(2);
+    Ok(pairs.map(|p| (p[0].clone(), p[1].clone())).collect())
 }
 
 fn fields(info: &str) -> HashMap<String, String> {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use redis::Value;
 
 use super::RedisStore;
+use super::run_id;
+use super::tally::counted;
 use crate::epoch::Epoch;
 use crate::redis::link::At;
 use crate::server::{Persistence, ServerInfo};
@@ -31,14 +33,27 @@ impl RedisStore {
 impl RedisStore {
     /// What the server says of itself; of a cluster, all of its primaries together.
     pub(super) async fn server_says(&self) -> StoreResult<ServerInfo> {
-        let mut all = self.infos().await?.into_iter().map(|text| parse(&text));
-        let first = all.next().unwrap_or_default();
-        Ok(all.fold(first, together))
+        let texts = self.infos().await?;
+        let life = |text: &str| run_id(text).unwrap_or_default().to_owned();
+        let all: Vec<_> = texts.iter().map(|text| (life(text), parse(text))).collect();
+        let sums = self.link.is_apart().then(|| {
+            let tally = self.tally.lock();
+            tally
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .add(&all)
+        });
+        let mut each = all.into_iter().map(|(_, info)| info);
+        let first = each.next().unwrap_or_default();
+        let whole = each.fold(first, together);
+        Ok(match sums {
+            Some(sums) => counted(whole, sums),
+            None => whole,
+        })
     }
 }
 
 /// Of two servers that serve as one: sums, and of what is no sum the worse. What names a server, as its version,
-/// is the first's.
+/// is the first's. What only grows is [`Tally`](super::tally::Tally)'s: sums of it would fall at a failover.
 fn together(one: ServerInfo, other: ServerInfo) -> ServerInfo {
     let most = |a: Option<u64>, b: Option<u64>| a.max(b);
     ServerInfo {
@@ -51,6 +66,12 @@ fn together(one: ServerInfo, other: ServerInfo) -> ServerInfo {
         uptime: known(one.uptime, other.uptime, u64::min),
         used_memory: sum(one.used_memory, other.used_memory),
         max_memory: sum(one.max_memory, other.max_memory),
+        fullness: known(one.fullness, other.fullness, f64::max),
+        eviction_policy: match other.eviction_policy.as_deref() {
+            // One that makes no room is enough: what goes to it has no other place.
+            Some("noeviction") => other.eviction_policy,
+            _ => one.eviction_policy.or(other.eviction_policy),
+        },
         fragmentation: known(one.fragmentation, other.fragmentation, f64::max),
         evicted_keys: sum(one.evicted_keys, other.evicted_keys),
         expired_keys: sum(one.expired_keys, other.expired_keys),
@@ -134,6 +155,9 @@ impl<'a> Info<'a> {
 fn parse(text: &str) -> ServerInfo {
     let info = Info(text);
     let valkey = info.text("valkey_version");
+    let used_memory = info.number("used_memory");
+    let max_memory = info.number("maxmemory").filter(|most| *most > 0);
+    let fullness = |used: u64, most: u64| used as f64 / most as f64;
     ServerInfo {
         nodes: 1,
         product: if valkey.is_some() { "valkey" } else { "redis" },
@@ -142,8 +166,9 @@ fn parse(text: &str) -> ServerInfo {
         mode: info.owned("redis_mode").or(info.owned("server_mode")),
         role: info.owned("role"),
         uptime: info.number("uptime_in_seconds"),
-        used_memory: info.number("used_memory"),
-        max_memory: info.number("maxmemory").filter(|most| *most > 0),
+        used_memory,
+        max_memory,
+        fullness: used_memory.zip(max_memory).map(|(u, m)| fullness(u, m)),
         eviction_policy: info.owned("maxmemory_policy"),
         fragmentation: info
             .number("mem_fragmentation_ratio")
@@ -221,10 +246,23 @@ mod tests {
             (None, Some(1.5)),
             "one has no limit"
         );
+        assert_eq!(both.memory_ratio(), Some(0.1), "of the one that has");
         assert_eq!(
             (both.replicas, both.role.as_deref()),
             (None, Some("master"))
         );
+    }
+
+    #[test]
+    fn one_primary_that_is_full_is_enough_to_say_so() {
+        let full = "used_memory:100\nmaxmemory:100\nmaxmemory_policy:noeviction";
+        let empty = "used_memory:1\nmaxmemory:100\nmaxmemory_policy:volatile-lru";
+        for all in [[full, empty, empty], [empty, empty, full]] {
+            let all = all.into_iter().map(parse).reduce(together).unwrap();
+            assert_eq!(all.memory_ratio(), Some(1.0));
+            assert_eq!(all.eviction_policy.as_deref(), Some("noeviction"));
+            assert_eq!((all.used_memory, all.max_memory), (Some(102), Some(300)));
+        }
     }
 
     #[test]
