@@ -1,4 +1,6 @@
 //! Building a cache: settings in code, by URL query and by environment, then connect.
+//!
+//! What code says wins over the URL, whose query wins over the environment.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -71,7 +73,7 @@ impl Builder {
     }
 
     /// The server: `redis://`, `rediss://`, `valkey://`, `valkeys://` or `unix://`, or with `+sentinel` or `+cluster` and several hosts, with user, password
-    /// and db; settings may ride in its query. `memory://` is the embedded store.
+    /// and db; settings may ride in its query: what is said in code wins over them. `memory://` is the embedded store.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.settings.url = Some(url.into());
         self
@@ -82,6 +84,7 @@ impl Builder {
         if let Err(error) = self.settings.apply(name, name, value) {
             self.error.get_or_insert(error);
         }
+        self.settings.say(name);
         self
     }
 
@@ -94,54 +97,63 @@ impl Builder {
     /// The default policy, as a whole.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = policy;
+        self.settings.say("policy");
         self
     }
 
     /// The default [`ttl`](Policy::ttl).
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.policy.ttl = ttl.min(LONGEST);
+        self.settings.say("ttl");
         self
     }
 
     /// The default [`stale`](Policy::stale) window.
     pub fn stale(mut self, stale: Duration) -> Self {
         self.settings.policy.stale = stale.min(LONGEST);
+        self.settings.say("stale");
         self
     }
 
     /// The default [`jitter`](Policy::jitter).
     pub fn jitter(mut self, fraction: f64) -> Self {
         self.settings.policy = self.settings.policy.jitter(fraction);
+        self.settings.say("jitter");
         self
     }
 
     /// How many bytes entries in this process may take. Default 64 MiB.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.settings.memory = bytes;
+        self.settings.say("memory");
         self
     }
 
     /// Δ: for how long L1 is trusted without asking the store. Default 1 s, at most 1 h.
     pub fn window(mut self, delta: Duration) -> Self {
         self.settings.window = delta.min(LONGEST_WINDOW);
+        self.settings.say("window");
         self
     }
 
     /// How long to wait for an answer of the store. Default 500 ms.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout.min(LONGEST);
+        self.settings.say("timeout");
         self
     }
 
     /// How long to wait for a connection. Default 2 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout.min(LONGEST);
+        self.settings.say("connect_timeout");
         self
     }
 
     /// How many connections to keep; each serves any number of callers at once. Default 1.
     pub fn connections(mut self, connections: usize) -> Self {
         self.settings.connections = connections.clamp(1, 64);
+        self.settings.say("connections");
         self
     }
 
@@ -157,12 +169,14 @@ impl Builder {
     /// [`loads_waiting`](Self::loads_waiting), or fails as overloaded.
     pub fn loads(mut self, most: usize) -> Self {
         self.settings.loads = most.clamp(1, MOST_LOADS);
+        self.settings.say("loads");
         self
     }
 
     /// How many loads may wait until others have ended. Default 16,384; with 0 none does.
     pub fn loads_waiting(mut self, most: usize) -> Self {
         self.settings.loads_waiting = most.min(MOST_LOADS);
+        self.settings.say("loads_waiting");
         self
     }
 
@@ -199,8 +213,7 @@ impl Builder {
     async fn connect(mut self, url: &str) -> Result<Cache, Error> {
         if let Some(query) = url.strip_prefix("memory:") {
             for (name, value) in memory_query(query) {
-                self.settings
-                    .apply(name, &format!("{name} (in the URL)"), value)?;
+                self.settings.apply_from_url(name, value)?;
             }
             return Ok(self.embedded());
         }

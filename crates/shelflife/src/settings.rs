@@ -21,6 +21,8 @@ pub(crate) const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 /// Everything that a cache can be told.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// What was said in code, by name, and `policy` for all of it: a URL does not change that.
+    said: Vec<String>,
     pub(crate) url: Option<String>,
     pub(crate) namespace: String,
     pub(crate) policy: Policy,
@@ -48,6 +50,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            said: Vec::new(),
             url: None,
             namespace: "default".to_owned(),
             policy: Policy::default(),
@@ -315,6 +318,25 @@ impl Settings {
         (setting.apply)(self, value).ok_or_else(|| Error::setting(shown, value, setting.valid))
     }
 
+    /// Notes that code has said this, or all of the `policy`.
+    pub(crate) fn say(&mut self, name: &str) {
+        self.said.push(name.to_owned());
+    }
+
+    /// Applies one setting of a URL's query, which must be right, though code may have said otherwise.
+    pub(crate) fn apply_from_url(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let mut told = self.clone();
+        told.apply(name, &format!("{name} (in the URL)"), value)?;
+        let said = |name| self.said.iter().any(|it| it == name);
+        if said("policy") {
+            told.policy = self.policy.clone();
+        }
+        if !said(name) {
+            *self = told;
+        }
+        Ok(())
+    }
+
     /// Reads the URL and every `SHELFLIFE_*` from an environment.
     pub(crate) fn read_environment(
         &mut self,
@@ -433,6 +455,26 @@ mod tests {
                 assert!(message.contains(part), "{message} should contain {part}");
             }
         }
+    }
+
+    #[test]
+    fn code_wins_over_the_url_and_that_over_the_environment() {
+        let mut s = read(&[("SHELFLIFE_TTL", "1s"), ("SHELFLIFE_STALE", "1s")]).unwrap();
+        s.apply("namespace", "namespace", "in-code").unwrap();
+        s.say("namespace");
+        s.apply_from_url("namespace", "by-url").unwrap();
+        s.apply_from_url("ttl", "2s").unwrap();
+        assert_eq!(s.namespace, "in-code");
+        assert_eq!(
+            (s.policy.ttl, s.policy.stale),
+            (Duration::from_secs(2), Duration::from_secs(1))
+        );
+        let wrong = s.apply_from_url("namespace", "a/b").unwrap_err();
+        assert!(wrong.to_string().contains("(in the URL)"), "{wrong}");
+        s.say("policy");
+        s.apply_from_url("ttl", "3s").unwrap();
+        s.apply_from_url("memory", "1KiB").unwrap();
+        assert_eq!((s.policy.ttl, s.memory), (Duration::from_secs(2), 1 << 10));
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl Address {
                 "db" | "user" | "pass" if scheme == "unix" => {
                     kept.push((name.into_owned(), value.into_owned()));
                 }
-                _ => settings.apply(&name, &format!("{name} (in the URL)"), &value)?,
+                _ => settings.apply_from_url(&name, &value)?,
             }
         }
         url.set_query(None);

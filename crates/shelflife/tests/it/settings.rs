@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use shelflife::{Builder, Cache, Error, ErrorKind};
+use shelflife::{Builder, Cache, Error, ErrorKind, Policy};
 use shelflife_testkit::RedisServer;
 
 use crate::gate::{Gate, until};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn refusal(builder: Builder) -> Error {
     let error = builder.build().await.expect_err("it should be refused");
@@ -94,12 +96,7 @@ async fn settings_of_a_url_are_applied() {
         "{}/?ttl=5s&namespace=by-url&jitter=0&timeout=2s",
         server.url()
     );
-    let cache = Cache::builder()
-        .url(url)
-        .namespace("in-code")
-        .build()
-        .await
-        .unwrap();
+    let cache = Cache::builder().url(url).build().await.unwrap();
     assert_eq!(cache.namespace(), "by-url");
     cache.set("k", 1_u32).await.unwrap();
     let left = cache.ttl("k").await.unwrap();
@@ -113,6 +110,29 @@ async fn settings_of_a_url_are_applied() {
     embedded.set("k", 1_u32).await.unwrap();
     assert!(embedded.ttl("k").await.unwrap() <= Duration::from_secs(7));
     assert!(embedded.redis().is_none());
+}
+
+#[tokio::test]
+async fn what_code_says_wins_over_the_url() {
+    let server = RedisServer::start();
+    for url in [server.url(), "memory://".to_owned()] {
+        let url = format!("{url}?ttl=5s&stale=5s&namespace=by-url&jitter=0");
+        let before = Cache::builder().namespace("in-code").ttl(DAY).url(&url);
+        let behind = Cache::builder().url(&url).namespace("in-code").ttl(DAY);
+        let whole = Policy::default().ttl(DAY);
+        let whole = Cache::builder()
+            .setting("namespace", "in-code")
+            .policy(whole)
+            .url(&url);
+        for builder in [before, behind, whole] {
+            let cache = builder.build().await.unwrap();
+            assert_eq!(cache.namespace(), "in-code");
+            cache.set("k", 1_u32).await.unwrap();
+            assert!(cache.ttl("k").await.unwrap() > DAY / 2);
+        }
+    }
+    assert_eq!(server.cli(&["EXISTS", "sl1:in-code:e:k"]), "1");
+    assert_eq!(server.cli(&["KEYS", "sl1:*by-url*"]), "");
 }
 
 #[tokio::test]
