@@ -158,8 +158,8 @@ impl Embedded {
         })
     }
 
-    pub(crate) fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
-        keys.iter().map(|key| self.read(key, &[], None)).collect()
+    pub(crate) fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<StoreResult<Snapshot>>> {
+        Ok(keys.iter().map(|key| self.read(key, &[], None)).collect())
     }
 
     pub(crate) fn begin(&self, key: &str, seen: u64, wanted: Wanted) -> StoreResult<Begun> {

@@ -187,7 +187,10 @@ impl Store {
     }
 
     /// The slots of several keys, in one round trip.
-    pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
+    pub(crate) async fn read_many(
+        &self,
+        keys: &[Arc<str>],
+    ) -> StoreResult<Vec<StoreResult<Snapshot>>> {
         each_noted!(self, Step::ReadMany, s => s.read_many(keys))
     }
 

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, ErrorKind as RedisKind, Pipeline, RedisError, Value};
-
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -50,6 +50,9 @@ struct Proved {
     run: String,
     way: Way,
 }
+
+/// The run of a server, and its life as a primary.
+pub(super) type Led = (String, String);
 
 struct Shared {
     place: Place,
@@ -112,19 +115,25 @@ impl Node {
             &Handle::current(),
         );
         let shared = &node.shared;
-        for at in 0..shared.lanes.len() {
-            match shared.connect(Some(patience.answer)).await {
+        // Side by side: where nobody answers, each takes as long as may be.
+        let connecting = (0..shared.lanes.len()).map(|_| shared.connect(Some(patience.answer)));
+        let mut away = None;
+        for (at, got) in join_all(connecting).await.into_iter().enumerate() {
+            match got {
                 Ok(proved) => {
                     if !shared.take_up(at, proved) {
                         shared.reconnect(at);
                     }
                 }
                 Err(error) if error.kind == ErrorKind::Unavailable => {
-                    tracing::warn!(server = %shared.place, %error, "not reachable yet");
+                    away = Some(error);
                     shared.reconnect(at);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(error) = away {
+            tracing::warn!(server = %shared.place, %error, "not reachable yet");
         }
         shared.follow();
         Ok(node)
@@ -174,9 +183,11 @@ impl Node {
         self.shared.pick().map(|(_, _, connection)| connection)
     }
 
-    /// A connection of its own, without a response timeout, on the runtime of the caller.
-    pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
-        Ok(self.shared.connect(None).await?.connection)
+    /// A connection of its own, without a response timeout, on the runtime of the caller; and to which run and which life of a
+    /// server it leads.
+    pub(super) async fn dedicated(&self) -> StoreResult<(MultiplexedConnection, Led)> {
+        let proved = self.shared.connect(None).await?;
+        Ok((proved.connection, (proved.run, proved.replid)))
     }
 
     /// One command; `asking` for one that a slot which moves has been asked about elsewhere.
@@ -195,14 +206,24 @@ impl Node {
     }
 
     /// Sends several commands on one connection, in order; a server error of one is a value among the
-    /// answers.
+    /// answers. `asking` as of [`ask`](Self::ask).
     pub(super) async fn ask_all(
         &self,
         pipeline: &Pipeline,
         count: usize,
+        asking: bool,
     ) -> Result<Vec<Value>, Refused> {
         let (at, generation, mut connection) = self.up().map_err(Refused::Failed)?;
-        let got = connection.req_packed_commands(pipeline, 0, count).await;
+        let got = if asking {
+            let mut each = redis::pipe();
+            for cmd in pipeline.cmd_iter() {
+                each.cmd("ASKING").add_command(cmd.clone());
+            }
+            let got = connection.req_packed_commands(&each, 0, 2 * count).await;
+            got.map(|values| values.into_iter().skip(1).step_by(2).collect())
+        } else {
+            connection.req_packed_commands(pipeline, 0, count).await
+        };
         // A replica that was the primary, or a primary that has lost its replicas, of which one may have
         // taken over: whatever else it said is not to be believed.
         let got = got.and_then(|values| {
