@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::counters::{Step, StepStats};
+use crate::counters::{NodeStats, Step, StepStats};
 use crate::embedded::Embedded;
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
@@ -102,6 +102,15 @@ impl Store {
             Self::Embedded(_) => BTreeMap::new(),
             #[cfg(feature = "redis")]
             Self::Redis(store) => store.calls.read(),
+        }
+    }
+
+    /// How the nodes of a shared store are doing, as this process is connected to them.
+    pub(crate) fn nodes(&self) -> Vec<NodeStats> {
+        match self {
+            Self::Embedded(_) => Vec::new(),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.nodes(),
         }
     }
 

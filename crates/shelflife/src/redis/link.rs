@@ -21,6 +21,7 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 
 use super::address::{Address, Given, Topology};
 use super::doctor::{Certificates, Place as Seat};
+use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult};
@@ -167,6 +168,14 @@ impl Link {
         match &self.nodes {
             Nodes::One(node) => node.dedicated().await,
             Nodes::Many(cluster) => cluster.dedicated().await,
+        }
+    }
+
+    /// How the nodes that are known are doing.
+    pub(super) fn stats(&self) -> Vec<NodeStats> {
+        match &self.nodes {
+            Nodes::One(node) => vec![node.stats()],
+            Nodes::Many(cluster) => cluster.stats(),
         }
     }
 

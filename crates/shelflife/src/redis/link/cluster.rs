@@ -30,6 +30,7 @@ use super::map::slot_of;
 use super::node::{Led, Node, Patience};
 use super::refused::Refused;
 use super::{At, Layout};
+use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::store::{StoreError, StoreResult};
 
@@ -218,6 +219,12 @@ impl Cluster {
 
     pub(super) fn primaries(&self) -> usize {
         self.shared.map().nodes.len()
+    }
+
+    /// How the primaries are doing.
+    pub(super) fn stats(&self) -> Vec<NodeStats> {
+        let map = self.shared.map();
+        map.nodes.iter().map(|(_, node)| node.stats()).collect()
     }
 
     /// Of the primaries that have what is called so, or of all, where they are and which lives they have.
