@@ -37,7 +37,7 @@ pub(crate) use histogram::Tap;
 pub(crate) use histogram::bounds;
 pub(crate) use histogram::{Timer, Timing};
 pub(crate) use opening::Opening;
-pub use stats::{Following, Stats, Timings};
+pub use stats::{Following, NodeStats, Stats, Timings};
 pub(crate) use stripes::{Stripes, Turn, stands_for};
 
 /// What happens in the engine. Each counter only grows; none guards anything.
@@ -201,6 +201,7 @@ impl Counters {
                 log_delay: self.log_delay.read(),
                 store: Default::default(),
             },
+            nodes: Vec::new(),
         }
     }
 }

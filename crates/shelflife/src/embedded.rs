@@ -32,7 +32,7 @@ mod told;
 
 use shard::{Place, Shard};
 use told::Log;
-pub(crate) use told::Told;
+pub(crate) use told::{Seen, Told};
 
 const SHARDS: usize = 16;
 /// How many names a set that is under way is compared with; of more, it counts as overtaken.
@@ -159,8 +159,8 @@ impl Embedded {
         })
     }
 
-    pub(crate) fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
-        keys.iter().map(|key| self.read(key, &[], None)).collect()
+    pub(crate) fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<StoreResult<Snapshot>>> {
+        Ok(keys.iter().map(|key| self.read(key, &[], None)).collect())
     }
 
     pub(crate) fn begin(&self, key: &str, seen: u64, wanted: Wanted) -> StoreResult<Begun> {
@@ -344,7 +344,7 @@ impl Embedded {
     }
 
     /// What was invalidated in the last `since`, and what is from now on.
-    pub(crate) fn watch(&self, since: Duration) -> (Vec<Told>, broadcast::Receiver<Told>) {
+    pub(crate) fn watch(&self, since: Duration) -> (Vec<Told>, broadcast::Receiver<Seen>) {
         let from = match u64::try_from(since.as_micros()).unwrap_or(u64::MAX) {
             // What is of this very millisecond is late, too.
             0 => u64::MAX,
@@ -413,7 +413,7 @@ impl Control {
             epoch,
             prev,
             what: what.clone(),
-            event: event.cloned(),
+            event: event.cloned().map(Arc::new),
         });
         epoch
     }

@@ -206,6 +206,7 @@ impl Engine {
         stats.loads_running = self.bulkhead.running() as u64;
         stats.loads_waiting = self.bulkhead.waiting() as u64;
         stats.timings.store = self.store.calls();
+        stats.nodes = self.store.nodes();
         stats
     }
 

@@ -133,7 +133,7 @@ pub use builder::Builder;
 pub use cache::{Cache, Invalidate};
 pub use clock::ManualClock;
 pub use codec::{Codec, Compression};
-pub use counters::{Following, Histogram, Stats, Step, StepStats, Timings};
+pub use counters::{Following, Histogram, NodeStats, Stats, Step, StepStats, Timings};
 #[cfg(feature = "redis")]
 pub use doctor::{Checkup, CheckupPlan, CheckupProgress, Diagnosis, Severity, Vitals};
 pub use duration::duration;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::counters::{Step, StepStats};
+use crate::counters::{NodeStats, Step, StepStats};
 use crate::embedded::Embedded;
 use crate::epoch::Epoch;
 use crate::invalidation::Invalidation;
@@ -105,6 +105,15 @@ impl Store {
         }
     }
 
+    /// How the nodes of a shared store are doing, as this process is connected to them.
+    pub(crate) fn nodes(&self) -> Vec<NodeStats> {
+        match self {
+            Self::Embedded(_) => Vec::new(),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.nodes(),
+        }
+    }
+
     /// The faults that it was built with.
     #[cfg(feature = "chaos")]
     fn faults(&self) -> &crate::chaos::Installed {
@@ -187,7 +196,10 @@ impl Store {
     }
 
     /// The slots of several keys, in one round trip.
-    pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
+    pub(crate) async fn read_many(
+        &self,
+        keys: &[Arc<str>],
+    ) -> StoreResult<Vec<StoreResult<Snapshot>>> {
         each_noted!(self, Step::ReadMany, s => s.read_many(keys))
     }
 

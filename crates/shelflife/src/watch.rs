@@ -177,7 +177,7 @@ impl Cache {
     /// Watches the log of the namespace: what was written in the last `since`, then what is written,
     /// as it is written, until it is dropped. It takes no part: it is no member, and writes nothing.
     ///
-    /// The embedded store tells what this process invalidates, and goes back some 256 invalidations at most.
+    /// The embedded store tells what this process invalidates, and goes back some 256 invalidations and 1 MiB at most.
     ///
     /// ```no_run
     /// # async fn watch(cache: shelflife::Cache) -> Result<(), shelflife::Error> {
@@ -220,8 +220,8 @@ mod inside {
     use super::Watched;
     use crate::embedded::{Embedded, Told};
 
-    /// How much may be seen ahead of who watches.
-    const AHEAD: usize = 256;
+    /// How much may be seen ahead of who watches: the store keeps the backlog.
+    const AHEAD: usize = 1;
 
     pub(super) fn start(store: &Embedded, since: Duration) -> mpsc::Receiver<Watched> {
         let (late, mut told) = store.watch(since);
@@ -239,8 +239,8 @@ mod inside {
                     next = told.recv() => next,
                 };
                 let seen = match next {
-                    Ok(told) => entry(&told),
-                    Err(RecvError::Lagged(_)) => Watched::Gap,
+                    Ok(Some(told)) => entry(&told),
+                    Ok(None) | Err(RecvError::Lagged(_)) => Watched::Gap,
                     Err(RecvError::Closed) => return,
                 };
                 if tell.send(seen).await.is_err() {

@@ -87,6 +87,24 @@ pub struct Stats {
     pub following: Following,
     /// How long things took.
     pub timings: Timings,
+    /// How the nodes of a shared store are doing: the server, or each primary of a cluster; nothing with the embedded store.
+    pub nodes: Vec<NodeStats>,
+}
+
+/// How a node of a shared store is doing, as this process is connected to it: its circuit breaker is open while no connection is up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NodeStats {
+    /// Where it is, without user and password.
+    pub address: String,
+    /// How many connections there are to be; the tail's are not counted.
+    pub connections: u64,
+    /// How many of them are up.
+    pub connections_up: u64,
+    /// How often the last one that was up went down: from then on nobody waits for the node, until one is up again.
+    pub times_down: u64,
+    /// Requests that wait for its answer now.
+    pub waiting: u64,
 }
 
 /// How a process follows the log, and whether its L1 answers. Where there is no other process, it always

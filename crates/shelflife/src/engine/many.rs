@@ -49,32 +49,33 @@ impl Engine {
         let missing: Vec<usize> = (0..asks.len())
             .filter(|&at| answers[at].is_none())
             .collect();
-        match self.look_many(asks, &missing).await {
-            Ok(found) => {
-                for (at, answer) in missing.into_iter().zip(found) {
-                    answers[at] = answer;
-                }
-            }
-            Err(error) => {
-                bump(&self.counters.store_errors);
-                self.counters.because(Reason::StoreUnavailable);
-                tracing::debug!(%error, "read without the store");
+        let found = self.look_many(asks, &missing).await;
+        let mut why = vec![Reason::StoreUnavailable; asks.len()];
+        let mut failed = found.as_ref().err().cloned();
+        for (&at, found) in missing.iter().zip(found.unwrap_or_default()) {
+            match found {
+                Ok(Ok(answer)) => answers[at] = Some(answer),
+                Ok(Err(reason)) => why[at] = reason,
+                Err(error) => failed = Some(error),
             }
         }
-        for (ask, answer) in asks.iter().zip(&answers) {
-            let status = answer
-                .as_ref()
-                .map_or(Status::miss(Reason::Absent), |a| a.status);
+        if let Some(error) = failed {
+            bump(&self.counters.store_errors);
+            tracing::debug!(%error, "read without the store");
+        }
+        for ((ask, answer), why) in asks.iter().zip(&answers).zip(why) {
+            let status = answer.as_ref().map_or(Status::miss(why), |a| a.status);
             self.answered(&ask.key, &ask.tags, &status);
         }
         answers
     }
 
+    /// What the store has, or why not, of each; of some it may fail to answer.
     async fn look_many(
         self: &Arc<Self>,
         asks: &[Ask],
         wanted: &[usize],
-    ) -> StoreResult<Vec<Option<Answer>>> {
+    ) -> StoreResult<Vec<StoreResult<Result<Answer, Reason>>>> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -82,20 +83,30 @@ impl Engine {
         let snapshots = self.store.read_many(&keys).await?;
         let mut found = Vec::with_capacity(wanted.len());
         for (&at, snapshot) in wanted.iter().zip(snapshots) {
+            let snapshot = match snapshot {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    found.push(Err(error));
+                    continue;
+                }
+            };
             self.belong_to(snapshot.clock).await?;
             let ask = &asks[at];
-            found.push(match self.judge(ask, &snapshot) {
-                Judged::Dead(_) => None,
+            found.push(Ok(match self.judge(ask, &snapshot) {
+                Judged::Dead(reason) => Err(reason),
                 Judged::Usable(candidate, stale) => {
                     let result = self.offer_from_store(&candidate, stale, &snapshot);
                     let good =
                         self.good_for_read(&ask.key, &result, Due::of_primary(snapshot.sent));
-                    (good == Touched::No).then(|| {
-                        self.keep(ask, &candidate, &snapshot);
-                        answer_of(&result)
-                    })
+                    match good {
+                        Touched::No => {
+                            self.keep(ask, &candidate, &snapshot);
+                            Ok(answer_of(&result))
+                        }
+                        Touched::Soft | Touched::Hard => Err(Reason::Touched),
+                    }
                 }
-            });
+            }));
         }
         Ok(found)
     }

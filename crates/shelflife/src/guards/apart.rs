@@ -157,6 +157,35 @@ async fn primaries_of_entries_are_looked_at_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_set_during_which_another_primary_takes_over_is_owed() {
+    let cluster = Cluster::start(3);
+    let b = process(&cluster).await;
+    b.set(KEY, 1_u32).await.unwrap();
+    let primary = cluster.primary_of(slot_of(ENTRY.as_bytes())).unwrap();
+    let Reply::Bulk(saved) = cluster.node(primary).command(&[b"DUMP", ENTRY.as_bytes()]) else {
+        panic!("it is not there");
+    };
+    let looked = stop(&b, Point::SetLooked);
+    let set = {
+        let b = b.clone();
+        tokio::spawn(async move { soon(b.set(KEY, 2_u32)).await })
+    };
+    looked.reached().await;
+    // A replica takes over that had not heard of the token, and has the old value.
+    let restore: [&[u8]; 5] = [b"RESTORE", ENTRY.as_bytes(), b"0", &saved, b"REPLACE"];
+    cluster.node(primary).command(&restore);
+    let replica = cluster.replicas_of(primary)[0];
+    cluster.promote(replica);
+    until(async || cluster.primary_of(slot_of(ENTRY.as_bytes())) == Some(replica)).await;
+    let old = || cluster.node(primary).cli(&["INFO", "replication"]);
+    until(async || old().contains("role:slave")).await;
+    looked.go();
+    assert!(set.await.unwrap().is_err());
+    // It is owed as invalidated.
+    until(async || cluster.node(replica).cli(&["EXISTS", ENTRY]) == "0").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_scan_passes_no_primary_by() {
     let mut cluster = alone();
     let b = hasty(&cluster).await;

@@ -91,6 +91,7 @@ impl Address {
     ///
     /// Of kind `Config`, naming what can't be used. Never shows a password.
     pub(crate) fn parse(text: &str, settings: &mut Settings) -> Result<Self, Error> {
+        keeps_secrets_apart(text)?;
         let given = Given::of(text);
         if let Some((scheme, rest)) = text.split_once("+sentinel://") {
             return Self::with_sentinels(scheme, rest, settings).map(|it| Self { given, ..it });
@@ -205,12 +206,6 @@ impl<'a> Parts<'a> {
     fn of(rest: &'a str) -> Result<Self, Error> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if path.contains('@') {
-            // What seems to be a host is part of a secret, and so is what seems to be a path.
-            return Err(bad(
-                "an @ behind the first /: in a user or password write / as %2F",
-            ));
-        }
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         Ok(Self {
             user,
@@ -240,10 +235,32 @@ impl<'a> Parts<'a> {
             let name = name.trim_start_matches('[').trim_end_matches(']');
             (url.path().len() <= 1).then(|| (name.to_owned(), url.port().unwrap_or(port)))
         };
+        let no_host = |host: &str| match host.rsplit_once(':') {
+            // It may be a password that no host follows.
+            Some((_, port)) if port.parse::<u16>().is_err() => {
+                bad("what stands behind the : of a host is no port")
+            }
+            _ => bad(&format!("{host:?} is no host")),
+        };
         let hosts = self.hosts.split(',');
         hosts
-            .map(|host| place(host).ok_or_else(|| bad(&format!("{host:?} is no host"))))
+            .map(|host| place(host).ok_or_else(|| no_host(host)))
             .collect()
+    }
+}
+
+/// Refuses a URL whose user or password would be cut: what seems to be a host is part of a secret then, and so is what seems to be a
+/// path or a setting. The URL of a unix socket has no place for these but the query.
+fn keeps_secrets_apart(text: &str) -> Result<(), Error> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Ok(());
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[end..].contains('@') && !scheme.contains("unix") {
+        false => Ok(()),
+        true => Err(bad(
+            "an @ behind the first /, ? or #: in a user or password write these as %2F, %3F and %23, elsewhere @ as %40",
+        )),
     }
 }
 
@@ -391,6 +408,15 @@ mod tests {
             "",
             "redis://u:secret@h/notanumber",
             "redis://u:secret@h?nope=1",
+            "redis://ada:12?secret@h",
+            "redis://ada:12#secret@h",
+            "redis://ada:12/secret@h",
+            "redis+cluster://ada:12?secret@h1/0",
+            "redis+cluster://ada:12#secret@h1",
+            "redis+cluster://ada:secret",
+            "redis+cluster://h1,ada:secret",
+            "redis+sentinel://ada:12?secret@h1/shop",
+            "redis+sentinel://ada:secret/shop",
         ] {
             let message = parse(url).unwrap_err().to_string();
             assert!(message.contains("expected"), "{message}");

@@ -21,6 +21,7 @@ use redis::{Cmd, Pipeline, RedisError, Value};
 
 use super::address::{Address, Given, Topology};
 use super::doctor::{Certificates, Place as Seat};
+use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult};
@@ -38,7 +39,7 @@ mod tests;
 mod tls;
 
 use cluster::Cluster;
-use node::{Node, Patience};
+use node::{Led, Node, Patience};
 use place::Place;
 use refused::Refused;
 use sentinels::Sentinels;
@@ -148,9 +149,33 @@ impl Link {
 
     /// A connection of its own to who has the log, without a response timeout, on the runtime of the caller.
     pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
+        Ok(self.led().await?.0)
+    }
+
+    /// Two of them, which lead to the same run of the same server, in the same life as a primary.
+    pub(super) async fn dedicated_pair(&self) -> StoreResult<[MultiplexedConnection; 2]> {
+        let (one, led) = self.led().await?;
+        let (other, then) = self.led().await?;
+        if led != then {
+            return Err(StoreError::unavailable(
+                "another primary took over while it was connected to",
+            ));
+        }
+        Ok([one, other])
+    }
+
+    async fn led(&self) -> StoreResult<(MultiplexedConnection, Led)> {
         match &self.nodes {
             Nodes::One(node) => node.dedicated().await,
             Nodes::Many(cluster) => cluster.dedicated().await,
+        }
+    }
+
+    /// How the nodes that are known are doing.
+    pub(super) fn stats(&self) -> Vec<NodeStats> {
+        match &self.nodes {
+            Nodes::One(node) => vec![node.stats()],
+            Nodes::Many(cluster) => cluster.stats(),
         }
     }
 
@@ -260,8 +285,23 @@ impl Link {
         count: usize,
     ) -> StoreResult<Vec<Value>> {
         let got = match &self.nodes {
-            Nodes::One(node) => node.ask_all(pipeline, count).await,
+            Nodes::One(node) => node.ask_all(pipeline, count, false).await,
             Nodes::Many(cluster) => cluster.ask_all(at, pipeline, count).await,
+        };
+        Ok(got?)
+    }
+
+    /// The same of keys of one slot, all answered by one node: where a write stands behind a read, to prove who answers, and the
+    /// slot went elsewhere between the two, the read is asked for there, too.
+    pub(super) async fn call_as_one(
+        &self,
+        at: At<'_>,
+        pipeline: &Pipeline,
+        count: usize,
+    ) -> StoreResult<Vec<Value>> {
+        let got = match &self.nodes {
+            Nodes::One(node) => node.ask_all(pipeline, count, false).await,
+            Nodes::Many(cluster) => cluster.ask_as_one(at, pipeline, count).await,
         };
         Ok(got?)
     }
@@ -303,6 +343,14 @@ impl Link {
                 Some(asked) => asked.await,
                 None => false,
             }
+        }
+    }
+
+    /// Has the map of a cluster made anew: who has taken over is known then.
+    pub(super) async fn look(&self) -> StoreResult<()> {
+        match &self.nodes {
+            Nodes::One(_) => Ok(()),
+            Nodes::Many(cluster) => cluster.look().await,
         }
     }
 

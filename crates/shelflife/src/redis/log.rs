@@ -44,9 +44,11 @@ pub(crate) struct LogLine {
 impl RedisStore {
     /// Opens a follower's connections, on the runtime of the caller.
     pub(crate) async fn open_log(&self) -> StoreResult<LogLine> {
+        // One that is read from and one that is beaten on: what a beat says of the clock goes for what is read.
+        let [reading, beating] = self.link.dedicated_pair().await?;
         Ok(LogLine {
-            reading: self.link.dedicated().await?,
-            beating: self.link.dedicated().await?,
+            reading,
+            beating,
             names: self.names.clone(),
             member: self.member().to_owned(),
             patience: self.link.timeout(),

@@ -16,7 +16,7 @@ use super::names::Names;
 use super::reply::{self, Answer};
 use super::scripts::{self, Script};
 use crate::clock::{Clock, Moment};
-use crate::counters::Calls;
+use crate::counters::{Calls, NodeStats};
 use crate::epoch::Epoch;
 use crate::error::ErrorKind;
 use crate::key::Tag;
@@ -111,6 +111,11 @@ impl RedisStore {
     /// How many callers wait until what they invalidate is applied everywhere.
     pub(crate) fn awaited(&self) -> &Arc<AtomicUsize> {
         &self.awaited
+    }
+
+    /// How the nodes are doing, as this process is connected to them.
+    pub(crate) fn nodes(&self) -> Vec<NodeStats> {
+        self.link.stats()
     }
 
     /// How many primaries there are, if each is within reach.

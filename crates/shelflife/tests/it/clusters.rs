@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use shelflife::chaos::{Faults, Target};
-use shelflife::{Cache, ErrorKind, Event, Invalidation};
+use shelflife::{Cache, ErrorKind, Event, Invalidation, Reason};
 use shelflife_testkit::{Access, Cluster, RedisServer, slot_of};
 
-use crate::gate::{soon, until};
+use crate::gate::{Gate, soon, until};
 use crate::readers::{Readers, stores_again};
 use crate::stores::{Bench, PATIENT, calm};
 
@@ -447,4 +447,82 @@ async fn the_map_is_asked_for_ever_less_while_a_node_is_down() {
     }
     let asked = asked() - before;
     assert!(asked < 45, "{asked} times in 3 s");
+}
+
+/// A process that has nothing in L1, and waits for as long as it takes.
+async fn fresh(cluster: &Cluster) -> Cache {
+    let builder = Cache::builder().url(cluster.url()).namespace("shop");
+    builder.setting("timeout", "10s").build().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_takes_no_writes_serves_what_it_has() {
+    let cluster = Cluster::start(3);
+    let cache = fresh(&cluster).await;
+    let key = elsewhere(&cluster);
+    cache.set(key.clone(), 1_u32).await.unwrap();
+    let node = cluster.primary_of(slot_of_entry(&key)).unwrap();
+    cluster.node(node).cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let gate = Gate::open();
+    let other = fresh(&cluster).await;
+    let found = other.entry(&*key).get_or_load(gate.loader(2_u32)).await;
+    assert_eq!(found.unwrap(), 1);
+    let third = fresh(&cluster).await;
+    let strict = third.entry(&*key).strict();
+    assert_eq!(strict.get_or_load(gate.loader(2_u32)).await.unwrap(), 1);
+    assert_eq!(gate.loads(), 0);
+    let errors = other.stats().store_errors + third.stats().store_errors;
+    assert_eq!(errors, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_another_type_is_replaced() {
+    let cluster = Cluster::start(3);
+    let key = elsewhere(&cluster);
+    let node = cluster.primary_of(slot_of_entry(&key)).unwrap();
+    let name = format!("sl1:shop:e:{key}");
+    cluster.node(node).cli(&["LPUSH", &name, "no string"]);
+    let gate = Gate::open();
+    for _ in 0..2 {
+        let cache = fresh(&cluster).await;
+        let found = cache.entry(&*key).get_or_load(gate.loader(1_u32)).await;
+        assert_eq!(found.unwrap(), 1);
+        assert_eq!(cache.stats().store_errors, 0);
+    }
+    assert_eq!(gate.loads(), 1, "it was stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_misses_only_what_lies_on_a_node_that_is_away() {
+    let conf = [
+        "cluster-replica-no-failover yes",
+        "cluster-require-full-coverage no",
+    ];
+    let access = Access {
+        conf: conf.map(str::to_owned).to_vec(),
+        ..Access::default()
+    };
+    let mut cluster = Cluster::start_with(3, access);
+    let cache = cache_of(&cluster).await;
+    let keys: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
+    for key in &keys {
+        cache.set(key.clone(), 1_u32).await.unwrap();
+    }
+    let down = cluster.primary_of(slot_of_entry(&elsewhere(&cluster)));
+    let there: Vec<Option<u32>> = keys
+        .iter()
+        .map(|key| (cluster.primary_of(slot_of_entry(key)) != down).then_some(1))
+        .collect();
+    cluster.kill(down.unwrap());
+    let other = cache_of(&cluster).await;
+    until(|| async {
+        other
+            .get_many::<u32, _>(keys.iter().map(String::as_str))
+            .await
+            == there
+    })
+    .await;
+    let missing = there.iter().filter(|it| it.is_none()).count() as u64;
+    assert!(0 < missing && missing < 30, "{missing}");
+    assert!(other.stats().reasons[&Reason::StoreUnavailable] >= missing);
 }

@@ -329,3 +329,36 @@ async fn a_load_begun_without_the_store_is_not_shared_after_an_invalidation() {
     assert_eq!(got.unwrap(), 2);
     old.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_circuit_breaker_of_a_node_and_what_waits_for_it_are_seen() {
+    let mut server = RedisServer::start();
+    let cache = builder(server.url())
+        .connections(2)
+        .timeout(Duration::from_secs(30))
+        .build()
+        .await
+        .unwrap();
+    let node = || cache.stats().nodes.remove(0);
+    until(|| async { node().connections_up == 2 }).await;
+    let seen = node();
+    assert_eq!(seen.address, server.address().to_string());
+    assert_eq!(seen.connections, 2);
+    assert_eq!((seen.times_down, seen.waiting), (0, 0));
+    server.stop();
+    let reading = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.entry("k").strict().get::<u32>().await })
+    };
+    until(|| async { node().waiting == 1 }).await;
+    server.resume();
+    assert_eq!(soon(reading).await.unwrap(), None);
+    until(|| async { node().waiting == 0 }).await;
+    server.kill();
+    until(|| async { cache.ping().await.is_err() && node().connections_up == 0 }).await;
+    assert_eq!(node().times_down, 1, "two connections, one node");
+    server.restart();
+    until(|| async { node().connections_up == 2 }).await;
+    assert_eq!(node().times_down, 1);
+    assert!(Cache::memory().stats().nodes.is_empty());
+}

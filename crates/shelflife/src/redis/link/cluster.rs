@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ConnectionInfo, Pipeline, RedisError, ServerError, ServerErrorKind, Value};
 use tokio::time::Instant;
@@ -28,9 +28,10 @@ use tokio::time::Instant;
 use self::refresh::Shared;
 use super::handshake;
 use super::map::slot_of;
-use super::node::{Node, Patience};
+use super::node::{Led, Node, Patience};
 use super::refused::Refused;
 use super::{At, Layout};
+use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::store::{StoreError, StoreResult};
 
@@ -59,9 +60,8 @@ impl Cluster {
         changes: &Arc<AtomicU64>,
     ) -> StoreResult<Self> {
         let shared = Shared::open(seeds, template, patience, control, changes).await?;
-        for (_, node) in &shared.map().nodes {
-            node.comes_up().await;
-        }
+        let map = shared.map();
+        join_all(map.nodes.iter().map(|(_, node)| node.comes_up())).await;
         Ok(Self { shared })
     }
 
@@ -88,48 +88,87 @@ impl Cluster {
     }
 
     pub(super) async fn ask(&self, at: At<'_>, cmd: &Cmd) -> Result<Value, Refused> {
-        let until = Instant::now() + self.shared.patience.answer;
-        let mut node = self.node(at).map_err(Refused::Failed)?;
-        let (mut asking, mut hops) = (false, 0);
+        let mut way = self.way(at)?;
         loop {
-            let refused = match node.ask(cmd, asking).await {
+            match way.node.ask(cmd, way.asking).await {
                 Ok(value) => return Ok(value),
-                Err(refused) => refused,
-            };
-            match refused {
-                Refused::Elsewhere { host, port, once } if hops < HOPS => {
-                    hops += 1;
-                    let host = match &*host {
-                        // It may not know its own name, or not that of the other.
-                        "" | "?" => self.shared.map().host_of(&node),
-                        _ => host,
-                    };
-                    node = self
-                        .shared
-                        .node_at((host, port))
-                        .await
-                        .map_err(Refused::Failed)?;
-                    asking = once;
-                    if !once {
-                        self.shared.stirred.notify_one();
-                    }
-                }
-                Refused::Moving if Instant::now() < until => {
-                    tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
-                    node = self.node(at).map_err(Refused::Failed)?;
-                    asking = false;
-                }
-                refused => {
-                    if matches!(&refused, Refused::Failed(e) if e.kind == ErrorKind::Unavailable) {
-                        self.shared.stirred.notify_one();
-                    }
-                    return Err(refused);
-                }
+                Err(refused) => self.go_on(&mut way, at, refused).await?,
             }
         }
     }
 
-    /// Several commands on one connection; what has moved meanwhile is asked for singly.
+    /// Several commands for keys of one slot. Of those that one node answered nothing is believed once it says of another that
+    /// it is for somebody else: all are asked for there.
+    pub(super) async fn ask_as_one(
+        &self,
+        at: At<'_>,
+        pipeline: &Pipeline,
+        count: usize,
+    ) -> Result<Vec<Value>, Refused> {
+        let mut way = self.way(at)?;
+        loop {
+            let got = way.node.ask_all(pipeline, count, way.asking).await;
+            let refused = match got {
+                Ok(mut got) => match got.iter().position(is_for_another) {
+                    None => return Ok(got),
+                    Some(which) => match got.swap_remove(which).extract_error() {
+                        Ok(_) => return Err(Refused::Moving),
+                        Err(error) => Refused::of(error),
+                    },
+                },
+                Err(refused) => refused,
+            };
+            self.go_on(&mut way, at, refused).await?;
+        }
+    }
+
+    fn way(&self, at: At<'_>) -> Result<Way, Refused> {
+        Ok(Way {
+            node: self.node(at).map_err(Refused::Failed)?,
+            asking: false,
+            hops: 0,
+            until: Instant::now() + self.shared.patience.answer,
+        })
+    }
+
+    /// Where to ask again what was refused there.
+    ///
+    /// # Errors
+    ///
+    /// What was refused, where nothing comes of asking again.
+    async fn go_on(&self, way: &mut Way, at: At<'_>, refused: Refused) -> Result<(), Refused> {
+        match refused {
+            Refused::Elsewhere { host, port, once } if way.hops < HOPS => {
+                way.hops += 1;
+                let host = match &*host {
+                    // It may not know its own name, or not that of the other.
+                    "" | "?" => self.shared.map().host_of(&way.node),
+                    _ => host,
+                };
+                let node = self.shared.node_at((host, port)).await;
+                way.node = node.map_err(Refused::Failed)?;
+                way.asking = once;
+                if !once {
+                    self.shared.stirred.notify_one();
+                }
+                Ok(())
+            }
+            Refused::Moving if Instant::now() < way.until => {
+                tokio::time::sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+                way.node = self.node(at).map_err(Refused::Failed)?;
+                way.asking = false;
+                Ok(())
+            }
+            refused => {
+                if matches!(&refused, Refused::Failed(e) if e.kind == ErrorKind::Unavailable) {
+                    self.shared.stirred.notify_one();
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    /// Several commands on one connection, each for itself; what has moved meanwhile is asked for singly.
     pub(super) async fn ask_all(
         &self,
         at: At<'_>,
@@ -137,7 +176,7 @@ impl Cluster {
         count: usize,
     ) -> Result<Vec<Value>, Refused> {
         let node = self.node(at).map_err(Refused::Failed)?;
-        let mut got = match node.ask_all(pipeline, count).await {
+        let mut got = match node.ask_all(pipeline, count, false).await {
             Ok(got) => got,
             Err(refused) => {
                 self.shared.stirred.notify_one();
@@ -145,11 +184,7 @@ impl Cluster {
             }
         };
         for (value, cmd) in got.iter_mut().zip(pipeline.cmd_iter()) {
-            let Value::ServerError(error) = value else {
-                continue;
-            };
-            use ServerErrorKind::{Ask, Moved, TryAgain};
-            if matches!(error.kind(), Some(Ask | Moved | TryAgain)) {
+            if is_for_another(value) {
                 match self.ask(at, cmd).await {
                     Ok(got) => *value = got,
                     // What is said of this command is its answer, like those of the others.
@@ -161,8 +196,8 @@ impl Cluster {
         Ok(got)
     }
 
-    /// A connection of its own to who has the log, after a look at the map.
-    pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
+    /// A connection of its own to who has the log, and where it leads, after a look at the map.
+    pub(super) async fn dedicated(&self) -> StoreResult<(MultiplexedConnection, Led)> {
         // A map that can't be had now is the one that there was.
         let _ = self.shared.refresh().await;
         let got = self.node(At::Control)?.dedicated().await;
@@ -170,6 +205,11 @@ impl Cluster {
             self.shared.stirred.notify_one();
         }
         got
+    }
+
+    /// Has the map made anew.
+    pub(super) async fn look(&self) -> StoreResult<()> {
+        self.shared.refresh().await
     }
 
     /// How one of the primaries is connected to.
@@ -180,6 +220,12 @@ impl Cluster {
 
     pub(super) fn primaries(&self) -> usize {
         self.shared.map().nodes.len()
+    }
+
+    /// How the primaries are doing.
+    pub(super) fn stats(&self) -> Vec<NodeStats> {
+        let map = self.shared.map();
+        map.nodes.iter().map(|(_, node)| node.stats()).collect()
     }
 
     /// Of the primaries that have what is called so, or of all, where they are and which lives they have.
@@ -281,6 +327,21 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Where something is asked now, and how often that was elsewhere.
+struct Way {
+    node: Arc<Node>,
+    /// Whether it is asked for a slot that is only on its way there.
+    asking: bool,
+    hops: usize,
+    until: Instant,
+}
+
+/// Whether a node says that it is not the one to ask, or not now.
+fn is_for_another(value: &Value) -> bool {
+    use ServerErrorKind::{Ask, Moved, TryAgain};
+    matches!(value, Value::ServerError(error) if matches!(error.kind(), Some(Ask | Moved | TryAgain)))
 }
 
 /// A server's error as a value among answers.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind as RedisKind, FromRedisValue as _, RedisError, ServerErrorKind};
 
 use super::node::Patience;
 use crate::error::ErrorKind;
@@ -47,14 +47,19 @@ pub(super) async fn connect(
 
 /// Checks the version, and whether it is a node of a cluster as it should be, or not; gives the role.
 async fn verify(connection: &mut MultiplexedConnection, of_a_cluster: bool) -> StoreResult<Role> {
-    let info = redis::cmd("INFO").arg("server").arg("replication").take();
-    let value = connection
-        .req_packed_command(&info)
-        .await
-        .and_then(Value::extract_error)
-        .map_err(|e| refusal(&e))?;
-    let text = String::from_redis_value(value)
-        .map_err(|e| StoreError::unavailable(format!("INFO gave no text: {e}")))?;
+    let text = match info(connection, &["server", "replication"]).await {
+        // Two sections at once came with Redis 7.0: one that is older is to be told of as such.
+        Err(error) if error.code() == Some("ERR") => {
+            let server = info(connection, &["server"])
+                .await
+                .map_err(|e| refusal(&e))?;
+            check_version(&server)?;
+            let replication = info(connection, &["replication"]).await;
+            replication.map(|replication| server + &replication)
+        }
+        got => got,
+    };
+    let text = text.map_err(|e| refusal(&e))?;
     check_version(&text)?;
     check_mode(&text, of_a_cluster)?;
     Ok(match field(&text, "role") {
@@ -67,6 +72,15 @@ async fn verify(connection: &mut MultiplexedConnection, of_a_cluster: bool) -> S
         }
         Some(role) => Role::Other(role.to_owned()),
     })
+}
+
+async fn info(
+    connection: &mut MultiplexedConnection,
+    sections: &[&str],
+) -> Result<String, RedisError> {
+    let asked = redis::cmd("INFO").arg(sections).take();
+    let value = connection.req_packed_command(&asked).await;
+    Ok(String::from_redis_value(value?.extract_error()?)?)
 }
 
 pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {

@@ -47,11 +47,17 @@ impl Lane {
         Some((self.generation.load(Ordering::SeqCst), connection))
     }
 
-    pub(super) fn take_up(&self, connection: MultiplexedConnection, run: String) {
+    pub(super) fn is_up(&self) -> bool {
+        let slot = self.connection.read();
+        slot.unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether it was down before.
+    pub(super) fn take_up(&self, connection: MultiplexedConnection, run: String) -> bool {
         let mut slot = self.write();
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.timeouts.store(0, Ordering::SeqCst);
-        *slot = Some(Up { connection, run });
+        slot.replace(Up { connection, run }).is_none()
     }
 
     /// Takes the lane down, whatever it is. Who takes lanes up sees to it that it stays so.

@@ -49,7 +49,7 @@ const TABLE: [u16; 256] = {
 pub(super) struct Known {
     /// Host and port.
     pub(super) place: (String, u16),
-    /// The same by its IP, where the place has a name: redirections may tell it so.
+    /// The same by its IP, or by its name, where it has one: redirections may tell it so.
     pub(super) also: Option<(String, u16)>,
     /// Whether it is a primary that lives, as far as is known.
     pub(super) is_primary: bool,
@@ -78,20 +78,18 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
     let (address, names) = address.split_once(',').unwrap_or((address, ""));
     let (host, port) = address.split('@').next()?.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
-    let name = names
-        .split(',')
-        .next()
-        .filter(|name| by_name && !name.is_empty());
-    let host = match host {
+    let name = names.split(',').next().filter(|name| !name.is_empty());
+    let ip = match host {
         "" | "?" => asked,
         host => host.trim_start_matches('[').trim_end_matches(']'),
     };
-    let also = name.map(|_| (host.to_owned(), port));
-    let host = match name {
-        None => host,
-        Some("?") => asked,
-        Some(name) => name,
+    let name = name.map(|name| if name == "?" { asked } else { name });
+    let (host, also) = match name {
+        None => (ip, None),
+        Some(name) if by_name => (name, Some(ip)),
+        Some(name) => (ip, Some(name)),
     };
+    let also = also.map(|also| (also.to_owned(), port));
     let has = |flag: &str| flags.split(',').any(|f| f == flag);
     if has("noaddr") || has("handshake") {
         return None;
@@ -121,6 +119,12 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
         is_moving,
         epoch,
     })
+}
+
+/// How many slots somebody has, be it one that has failed.
+pub(super) fn given_out(told: &[Known]) -> usize {
+    let all = told.iter().flat_map(|known| &known.slots);
+    all.map(|&(from, to)| usize::from(to - from) + 1).sum()
 }
 
 pub(super) fn epoch(told: &[Known]) -> u64 {
@@ -220,7 +224,8 @@ nonsense
         assert_eq!(all[0].also, Some(("127.0.0.1".to_owned(), 30_004)));
         assert_eq!(all[1].also, None);
         let by_ip = &parse(text, "asked", false)[0];
-        assert_eq!((&*by_ip.place.0, &by_ip.also), ("127.0.0.1", &None));
+        let also = Some(("n4.example".to_owned(), 30_004));
+        assert_eq!((&*by_ip.place.0, &by_ip.also), ("127.0.0.1", &also));
         for broken in [
             "",
             "a",

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{Cmd, ErrorKind as RedisKind, Pipeline, RedisError, Value};
-
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -25,6 +25,7 @@ use super::handshake::{self, Role};
 use super::lane::Lane;
 use super::place::{Place, Way};
 use super::refused::Refused;
+use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::settings::Settings;
 use crate::store::{StoreError, StoreResult};
@@ -36,8 +37,17 @@ const BACKOFF_MOST: Duration = Duration::from_secs(2);
 /// Between two looks at whether a connection has been made.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What the life of a primary is called that proved itself last at a place; another one is counted.
-pub(super) type Life = Arc<Mutex<Option<String>>>;
+/// What is known of a place, though the node may have been given up and begun anew.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// What the life of a primary is called that proved itself last; another one is counted. Held to compare, and to take
+    /// lanes up or down by it.
+    life: Mutex<Option<String>>,
+    /// How often its last lane went down.
+    downs: AtomicU64,
+}
+
+pub(super) type Life = Arc<Past>;
 
 pub(super) struct Node {
     shared: Arc<Shared>,
@@ -51,14 +61,36 @@ struct Proved {
     way: Way,
 }
 
+/// The run of a server, and its life as a primary.
+pub(super) type Led = (String, String);
+
+/// A request that waits for its answer, for as long as somebody wants that.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn on(shared: &'a Shared) -> Self {
+        shared.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(&shared.waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct Shared {
     place: Place,
     patience: Patience,
     lanes: Box<[Lane]>,
     next: AtomicUsize,
     closed: AtomicBool,
-    /// Held to compare, and to take lanes up or down by it.
     life: Life,
+    /// How many lanes are up.
+    up: AtomicUsize,
+    /// How many requests wait for their answers.
+    waiting: AtomicUsize,
     changes: Arc<AtomicU64>,
     runtime: Handle,
 }
@@ -112,19 +144,25 @@ impl Node {
             &Handle::current(),
         );
         let shared = &node.shared;
-        for at in 0..shared.lanes.len() {
-            match shared.connect(Some(patience.answer)).await {
+        // Side by side: where nobody answers, each takes as long as may be.
+        let connecting = (0..shared.lanes.len()).map(|_| shared.connect(Some(patience.answer)));
+        let mut away = None;
+        for (at, got) in join_all(connecting).await.into_iter().enumerate() {
+            match got {
                 Ok(proved) => {
                     if !shared.take_up(at, proved) {
                         shared.reconnect(at);
                     }
                 }
                 Err(error) if error.kind == ErrorKind::Unavailable => {
-                    tracing::warn!(server = %shared.place, %error, "not reachable yet");
+                    away = Some(error);
                     shared.reconnect(at);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(error) = away {
+            tracing::warn!(server = %shared.place, %error, "not reachable yet");
         }
         shared.follow();
         Ok(node)
@@ -146,6 +184,8 @@ impl Node {
                 next: AtomicUsize::new(0),
                 closed: AtomicBool::new(false),
                 life,
+                up: AtomicUsize::new(0),
+                waiting: AtomicUsize::new(0),
                 changes: changes.clone(),
                 runtime: runtime.clone(),
             }),
@@ -174,14 +214,30 @@ impl Node {
         self.shared.pick().map(|(_, _, connection)| connection)
     }
 
-    /// A connection of its own, without a response timeout, on the runtime of the caller.
-    pub(super) async fn dedicated(&self) -> StoreResult<MultiplexedConnection> {
-        Ok(self.shared.connect(None).await?.connection)
+    /// A connection of its own, without a response timeout, on the runtime of the caller; and to which run and which life of a
+    /// server it leads.
+    pub(super) async fn dedicated(&self) -> StoreResult<(MultiplexedConnection, Led)> {
+        let proved = self.shared.connect(None).await?;
+        Ok((proved.connection, (proved.run, proved.replid)))
+    }
+
+    /// How it is doing.
+    pub(super) fn stats(&self) -> NodeStats {
+        let shared = &self.shared;
+        let is_up = |lane: &&Lane| lane.is_up();
+        NodeStats {
+            address: shared.place.to_string(),
+            connections: shared.lanes.len() as u64,
+            connections_up: shared.lanes.iter().filter(is_up).count() as u64,
+            times_down: shared.life.downs.load(Ordering::Relaxed),
+            waiting: shared.waiting.load(Ordering::Relaxed) as u64,
+        }
     }
 
     /// One command; `asking` for one that a slot which moves has been asked about elsewhere.
     pub(super) async fn ask(&self, cmd: &Cmd, asking: bool) -> Result<Value, Refused> {
         let (at, generation, mut connection) = self.up().map_err(Refused::Failed)?;
+        let _waiting = Waiting::on(&self.shared);
         let got = if asking {
             let mut pipeline = redis::pipe();
             pipeline.cmd("ASKING").add_command(cmd.clone());
@@ -195,14 +251,25 @@ impl Node {
     }
 
     /// Sends several commands on one connection, in order; a server error of one is a value among the
-    /// answers.
+    /// answers. `asking` as of [`ask`](Self::ask).
     pub(super) async fn ask_all(
         &self,
         pipeline: &Pipeline,
         count: usize,
+        asking: bool,
     ) -> Result<Vec<Value>, Refused> {
         let (at, generation, mut connection) = self.up().map_err(Refused::Failed)?;
-        let got = connection.req_packed_commands(pipeline, 0, count).await;
+        let _waiting = Waiting::on(&self.shared);
+        let got = if asking {
+            let mut each = redis::pipe();
+            for cmd in pipeline.cmd_iter() {
+                each.cmd("ASKING").add_command(cmd.clone());
+            }
+            let got = connection.req_packed_commands(&each, 0, 2 * count).await;
+            got.map(|values| values.into_iter().skip(1).step_by(2).collect())
+        } else {
+            connection.req_packed_commands(pipeline, 0, count).await
+        };
         // A replica that was the primary, or a primary that has lost its replicas, of which one may have
         // taken over: whatever else it said is not to be believed.
         let got = got.and_then(|values| {
@@ -255,7 +322,8 @@ impl Shared {
     }
 
     fn life(&self) -> MutexGuard<'_, Option<String>> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        let life = self.life.life.lock();
+        life.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection that has proved itself. Who finds another primary, or a replica, the tail perhaps, has found it for
@@ -313,7 +381,11 @@ impl Shared {
         }
         // The mark first: a failure of the new connection must be able to start over.
         self.lanes[at].reconnecting.store(false, Ordering::SeqCst);
-        self.lanes[at].take_up(proved.connection, proved.run);
+        // Counted before: it may go down at once.
+        self.up.fetch_add(1, Ordering::SeqCst);
+        if !self.lanes[at].take_up(proved.connection, proved.run) {
+            self.up.fetch_sub(1, Ordering::SeqCst);
+        }
         if self.closed.load(Ordering::SeqCst) {
             // It was closed while this connected, and found nothing to take down here.
             self.lanes[at].close();
@@ -362,6 +434,7 @@ impl Shared {
     fn take_down_if(self: &Arc<Self>, role: &str, is_one: impl Fn(&str) -> bool) {
         for (at, lane) in self.lanes.iter().enumerate() {
             if lane.take_down_if(&is_one) {
+                self.went_down();
                 tracing::warn!(server = %self.place, role, "is not the primary any more");
                 self.reconnect(at);
             }
@@ -386,6 +459,7 @@ impl Shared {
         if error.is_timeout() {
             let in_a_row = lane.timeouts.fetch_add(1, Ordering::Relaxed) + 1;
             if in_a_row >= TIMEOUTS && lane.take_down(generation).is_some() {
+                self.went_down();
                 tracing::warn!(server = %self.place, in_a_row, "does not answer");
                 self.reconnect(at);
             }
@@ -398,6 +472,7 @@ impl Shared {
         let is_replica = error.code() == Some("READONLY");
         if gone || is_replica {
             if let Some(run) = lane.take_down(generation) {
+                self.went_down();
                 tracing::warn!(server = %self.place, %error, "connection lost");
                 self.reconnect(at);
                 if is_replica {
@@ -408,6 +483,13 @@ impl Shared {
             return Err(Refused::Failed(StoreError::unavailable(error.to_string())));
         }
         Err(Refused::of(error))
+    }
+
+    /// A lane did: of the last one it is counted.
+    fn went_down(&self) {
+        if self.up.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.life.downs.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Reconnects a lane in the background, with jittered, growing pauses.

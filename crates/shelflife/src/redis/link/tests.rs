@@ -170,3 +170,69 @@ async fn a_server_that_takes_another_id_counts_as_another_primary_and_keeps_its_
     assert_eq!(who(&node).await.unwrap(), "it");
     assert_eq!(changes.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_to_where_nobody_answers_are_tried_side_by_side() {
+    // It takes connections, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let place = Place::fixed(url.into_connection_info().unwrap(), false).unwrap();
+    let patience = Patience {
+        connect: Duration::from_secs(1),
+        ..patience(32)
+    };
+    let changes = Arc::default();
+    let opening = Node::open(place, patience, &changes);
+    let node = tokio::time::timeout(Duration::from_secs(16), opening).await;
+    assert!(!node.expect("half as long as one by one").unwrap().is_up());
+}
+
+/// A node of a cluster of two, which answers reads with its name. It has all slots, as long as nobody is told otherwise.
+async fn fake(listener: TcpListener, name: &'static str, map: String, has_moved_to: Option<u16>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let map = map.clone();
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            while let Some(words) = command(&mut stream).await {
+                let text = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+                let info = "redis_version:7.0.0\r\nredis_mode:cluster\r\nrole:master\r\n";
+                let reply = match (&*words[0].to_uppercase(), has_moved_to) {
+                    ("INFO", _) => text(&format!("{info}run_id:{name}\r\nmaster_replid:{name}")),
+                    ("CLUSTER", _) => text(&map),
+                    ("GET", _) => text(name),
+                    ("SETRANGE", Some(port)) => format!("-MOVED 0 127.0.0.1:{port}\r\n"),
+                    _ => "+OK\r\n".to_owned(),
+                };
+                if stream.get_mut().write_all(reply.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_is_asked_for_again_where_the_write_behind_it_is_sent() {
+    let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (old, new) = (listen().await, listen().await);
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let (from, to) = (port(&old), port(&new));
+    let map = format!(
+        "a 127.0.0.1:{from}@0 myself,master - 0 0 1 connected 0-16383\n\
+         b 127.0.0.1:{to}@0 master - 0 0 2 connected\n"
+    );
+    // The old one has just lost the slot, between the read and the write.
+    tokio::spawn(fake(old, "old", map.clone(), Some(to)));
+    tokio::spawn(fake(new, "new", map, None));
+    let template = "redis://anywhere".into_connection_info().unwrap();
+    let seeds = vec![("127.0.0.1".to_owned(), from)];
+    let changes = Arc::default();
+    let cluster = Cluster::open(seeds, template, patience(1), "clock", &changes);
+    let cluster = cluster.await.unwrap();
+    let mut read = redis::pipe();
+    read.cmd("GET").arg("k");
+    read.cmd("SETRANGE").arg("k").arg(0).arg("");
+    let got = cluster.ask_as_one(At::Name("k"), &read, 2).await;
+    let got = got.map_err(StoreError::from).unwrap();
+    assert_eq!(got[0], Value::BulkString(b"new".to_vec()));
+}

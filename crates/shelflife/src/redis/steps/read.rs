@@ -66,7 +66,7 @@ impl RedisStore {
         pipeline.add_command(read.clone()).add_command(write);
         let got = self
             .link
-            .call_all(At::Control, &pipeline, 2)
+            .call_as_one(At::Control, &pipeline, 2)
             .await?
             .into_iter()
             .next();
@@ -194,12 +194,16 @@ impl RedisStore {
         })))
     }
 
-    pub(crate) async fn read_many(&self, keys: &[Arc<str>]) -> StoreResult<Vec<Snapshot>> {
+    /// In a cluster some may fail, and others not.
+    pub(crate) async fn read_many(
+        &self,
+        keys: &[Arc<str>],
+    ) -> StoreResult<Vec<StoreResult<Snapshot>>> {
         let mut all = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
             all.extend(match self.link.is_apart() {
                 true => self.read_batch_apart(batch).await?,
-                false => self.read_batch(batch).await?,
+                false => self.read_batch(batch).await?.into_iter().map(Ok).collect(),
             });
         }
         Ok(all)

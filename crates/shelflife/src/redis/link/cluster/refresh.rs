@@ -26,7 +26,7 @@ use super::Address;
 use crate::error::ErrorKind;
 use crate::redis::link::handshake;
 use crate::redis::link::map::{
-    Known, SLOTS, epoch, has_slots, parse, remember_slots, slot_of, someone_took_over,
+    Known, SLOTS, epoch, given_out, has_slots, parse, remember_slots, slot_of, someone_took_over,
 };
 use crate::redis::link::node::{Life, Node, Patience};
 use crate::redis::link::place::Place;
@@ -103,7 +103,7 @@ impl Map {
         found.map(|((host, _), _)| host.clone()).unwrap_or_default()
     }
 
-    /// By the name under which the map has it, where a node is told of by its IP.
+    /// As the map has it, by name or IP, where a node is told of by the other.
     fn named(&self, address: Address) -> Address {
         let is_it = |known: &&Known| known.also.as_ref() == Some(&address);
         match self.told.iter().find(is_it) {
@@ -293,8 +293,12 @@ impl Shared {
         let mut told_less = false;
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = map.nodes.len();
-        for i in 0..count {
-            let ((host, _), node) = &map.nodes[(first + i) % count];
+        let in_turn = (0..count).map(|i| (first + i) % count);
+        // One that has no slots may have joined only now, and not have heard of all.
+        let (with, without): (Vec<_>, Vec<_>) =
+            in_turn.partition(|&at| u16::try_from(at).is_ok_and(|at| map.owner.contains(&at)));
+        for at in with.into_iter().chain(without) {
+            let ((host, _), node) = &map.nodes[at];
             if !node.is_up() {
                 continue;
             }
@@ -324,11 +328,13 @@ impl Shared {
         ))
     }
 
-    /// Whether an answer knows as much as is known. When nobody has for a while, the cluster was made anew, and its epochs
-    /// began anew, too. A node that is in no cluster knows of no slots.
+    /// Whether an answer knows as much as is known: of no earlier epoch, and of as many slots. Who has just joined hears of the
+    /// nodes one by one, and may hear of the latest first. When nobody has known as much for a while, slots were given up, or the
+    /// cluster was made anew, and its epochs began anew, too. A node that is in no cluster knows of no slots.
     fn is_believed(&self, told: &[Known], map: &Map) -> bool {
-        has_slots(told)
-            && (epoch(told) >= epoch(&map.told) || self.doubts.load(Ordering::Relaxed) > DOUBTS)
+        let knows_as_much =
+            || epoch(told) >= epoch(&map.told) && given_out(told) >= given_out(&map.told);
+        has_slots(told) && (knows_as_much() || self.doubts.load(Ordering::Relaxed) > DOUBTS)
     }
 
     /// Makes the map of what was told. Nodes that are known stay as they are.
@@ -478,8 +484,38 @@ mod tests {
         shared.take(told(&format!("{down}{B}"))).unwrap();
         shared.take(told(&format!("{A}{B}"))).unwrap();
         assert!(Arc::ptr_eq(&first, &life(&shared).unwrap()));
-        shared.take(told(B)).unwrap();
+        shared.take(told(&B.replace("100-199", "0-199"))).unwrap();
         assert!(life(&shared).is_none(), "it has been forgotten");
+    }
+
+    #[tokio::test]
+    async fn who_has_not_heard_of_all_slots_is_not_believed() {
+        let shared = shared();
+        shared.take(told(&format!("{A}{B}"))).unwrap();
+        // It has just joined: it has heard of the latest epoch, and of nothing that A has.
+        let joined = "c 127.0.0.1:3@0,c.example master - 0 0 3 connected\n";
+        for heard in [
+            format!("{B}{joined}"),
+            format!("{}{B}{joined}", A.replace(" 0-99", "")),
+        ] {
+            shared.take(told(&heard)).unwrap();
+            assert!(shared.map().owner_of(50).is_some(), "{heard}");
+        }
+        // They have been given up, if nobody knows of them for long.
+        shared.doubts.store(DOUBTS + 1, Ordering::Relaxed);
+        shared.take(told(&format!("{B}{joined}"))).unwrap();
+        assert!(shared.map().owner_of(50).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_is_sent_to_a_name_comes_to_the_node_of_that_ip() {
+        let shared = shared();
+        let by_ip = parse(&format!("{A}{B}"), "asked", false);
+        shared.take(by_ip).unwrap();
+        let by_ip = &shared.map().nodes[1];
+        let by_name = shared.node_at(("b.example".to_owned(), 2)).await.unwrap();
+        assert!(Arc::ptr_eq(&by_name, &by_ip.1));
+        assert!(shared.map().beside.is_empty());
     }
 
     #[tokio::test]

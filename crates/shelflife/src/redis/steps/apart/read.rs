@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::{Cmd, Value};
 
 use super::super::examine::{Examined, Stood, stood};
@@ -29,16 +29,10 @@ impl RedisStore {
         let (clock, hinted) = self.clock_and(hints).await?;
         let known = |tag: &Option<TagRecord>| tag.is_some_and(|tag| tag.inc == clock.inc);
         let tags_known = hinted.iter().all(known);
-        let stored = match wanted {
-            None => self.entry_of_primary(&name).await?,
-            Some(wanted) => {
-                let mut set = redis::cmd("SET");
-                set.arg(&name).arg(self.lease_record(key, wanted)).arg("NX");
-                set.arg("GET").arg("PX").arg(millis(wanted.lease));
-                self.link.call(At::Name(&name), &set).await?
-            }
+        let (stored, granted) = match wanted {
+            None => (self.entry_of_primary(&name).await?, false),
+            Some(wanted) => self.entry_or_lease(&name, key, wanted).await?,
         };
-        let granted = wanted.is_some() && stored == Value::Nil;
         // What was known of the tags before the entry says nothing of it: they are asked for now.
         let slot = self.slot(key, stored, &[], Vec::new()).await?;
         Ok(Snapshot {
@@ -53,20 +47,26 @@ impl RedisStore {
     pub(in crate::redis::steps) async fn read_batch_apart(
         &self,
         keys: &[Arc<str>],
-    ) -> StoreResult<Vec<Snapshot>> {
+    ) -> StoreResult<Vec<StoreResult<Snapshot>>> {
         let sent = self.clock.now();
         let (clock, _) = self.clock_and(&[]).await?;
         let names: Vec<String> = keys.iter().map(|key| self.names.entry(key)).collect();
-        let stored = try_join_all(names.iter().map(|name| self.entry_of_primary(name))).await?;
+        let stored = join_all(names.iter().map(|name| self.entry_of_primary(name))).await;
         // Without their tags at first; then with all of them, asked for in one.
-        let first: Vec<Slot> = keys
+        let first: Vec<StoreResult<Slot>> = keys
             .iter()
-            .zip(&stored)
-            .map(|(key, value)| slot_with(key, value.clone(), |_| Vec::new()))
+            .zip(stored)
+            .map(|(key, value)| Ok(slot_with(key, value?, |_| Vec::new())))
             .collect();
+        // One node that is away takes nothing from what lies on the others.
+        if let Some(Err(error)) = first.first()
+            && first.iter().all(Result::is_err)
+        {
+            return Err(error.clone());
+        }
         let mut tags = HashMap::new();
         for slot in &first {
-            if let Slot::Value(held) = slot {
+            if let Ok(Slot::Value(held)) = slot {
                 tags.extend(held.meta.tags.iter().map(|tag| (tag.clone(), None)));
             }
         }
@@ -88,7 +88,7 @@ impl RedisStore {
             granted: false,
             tags_known: false,
         };
-        Ok(first.into_iter().map(snapshot).collect())
+        Ok(first.into_iter().map(|slot| slot.map(snapshot)).collect())
     }
 
     pub(in crate::redis::steps) async fn examine_apart(
@@ -150,13 +150,27 @@ impl RedisStore {
         let mut pipeline = redis::pipe();
         pipeline.cmd("GET").arg(name);
         pipeline.cmd("SETRANGE").arg(name).arg(0).arg("");
-        let got = self.link.call_all(At::Name(name), &pipeline, 2).await?;
-        match got.into_iter().next().unwrap_or(Value::Nil).extract_error() {
-            Ok(value) => Ok(value),
-            // What is no string is no entry: that is for a reader to say.
-            Err(error) if error.code() == Some("WRONGTYPE") => Ok(Value::Int(0)),
-            Err(error) => Err(refused(&error)),
-        }
+        let got = self.link.call_as_one(At::Name(name), &pipeline, 2).await?;
+        read_of(got.into_iter().next())
+    }
+
+    /// The entry, and behind it our lease if there is nothing; whether that was placed. A server that takes no writes, for want of
+    /// memory say, is read all the same.
+    async fn entry_or_lease(
+        &self,
+        name: &str,
+        key: &str,
+        wanted: Wanted,
+    ) -> StoreResult<(Value, bool)> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("GET").arg(name);
+        let set = pipeline.cmd("SET").arg(name);
+        set.arg(self.lease_record(key, wanted)).arg("NX");
+        set.arg("PX").arg(millis(wanted.lease));
+        let got = self.link.call_as_one(At::Name(name), &pipeline, 2).await?;
+        let mut got = got.into_iter();
+        let stored = read_of(got.next())?;
+        Ok((stored, got.next() == Some(Value::Okay)))
     }
 
     /// Fills in the records of tags.
@@ -170,5 +184,15 @@ impl RedisStore {
         let got = reply::array("MGET", self.ask_primary(&mget).await?)?;
         tags.extend(wanted.into_iter().zip(got.iter().map(reply::tag)));
         Ok(())
+    }
+}
+
+/// What a `GET` of an entry gave.
+fn read_of(got: Option<Value>) -> StoreResult<Value> {
+    match got.unwrap_or(Value::Nil).extract_error() {
+        Ok(value) => Ok(value),
+        // What is no string is no entry: that is for a reader to say.
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Value::Int(0)),
+        Err(error) => Err(refused(&error)),
     }
 }

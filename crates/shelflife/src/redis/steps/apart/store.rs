@@ -1,5 +1,6 @@
 //! Fills, writes and sets, where keys lie apart.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -88,6 +89,8 @@ impl RedisStore {
     ) -> StoreResult<Put> {
         #[cfg(test)]
         self.probes.pause(crate::probe::Point::SetCalled).await;
+        let takeovers = || self.link.changes().load(Ordering::SeqCst);
+        let before = takeovers();
         let wanted = || Wanted {
             token: Token::random(),
             lease: SETTING,
@@ -116,6 +119,11 @@ impl RedisStore {
             self.put_entry(entry, wanted.token, "set").await
         }))
         .await;
+        // A token may be gone with the primary that had it. Then what stood there before the call may stand there again, and
+        // nobody has noted yet that this is to be repeated after a takeover.
+        if put.iter().any(|put| matches!(put, Ok(false))) {
+            self.link.look().await?;
+        }
         let stored = put.iter().map(|put| *put.as_ref().unwrap_or(&false));
         let stored: Vec<bool> = stored.collect();
         // One that failed may stand: it is not told of as set, but owed as invalidated.
@@ -129,9 +137,14 @@ impl RedisStore {
             return Err(error.clone());
         }
         let logged = self.log_keys("s", told.into_iter()).await?;
-        let before = logged.word.as_deref().and_then(|tick| tick.parse().ok());
+        if takeovers() != before {
+            return Err(StoreError::unavailable(
+                "another primary took over while it was set",
+            ));
+        }
+        let tick = logged.word.as_deref().and_then(|tick| tick.parse().ok());
         // Not told: then nothing is known of what came before.
-        let before = Epoch::new(logged.clock.inc, before.unwrap_or(logged.clock.tick));
+        let before = Epoch::new(logged.clock.inc, tick.unwrap_or(logged.clock.tick));
         Ok(Put {
             before,
             epoch: logged.clock,
