@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from .server import DEPLOY, Server
+from .server import DEPLOY, Server, free_port, until_it_listens
 from .told import check, left_out, title
 
 DOCS = DEPLOY.parent / "docs/metrics.md"
@@ -114,7 +114,7 @@ def _by_promtool(text: str) -> None:
 
 
 def _exposed(shelflife: str, scratch: Path) -> str:
-    """What a demo on a real Redis tells, with the rights of an application."""
+    """What a demo on a real Redis tells, with the rights of an application, and behind it what a proxy tells of itself."""
     scratch.mkdir()
     with ExitStack() as started:
         server = Server(started, scratch / "redis", "--maxmemory", "64mb")
@@ -127,6 +127,17 @@ def _exposed(shelflife: str, scratch: Path) -> str:
         for path in ("/users/1", "/users/1", "/users?page=1"):
             urllib.request.urlopen(base + path, timeout=15).read()
         text = urllib.request.urlopen(base + "/metrics", timeout=15).read().decode()
+        own, of_the_proxy = free_port(), free_port()
+        config = scratch / "proxy.toml"
+        config.write_text(
+            f'listen = "127.0.0.1:{own}"\n[upstream]\nurl = "{base}"\n[admin]\nlisten = "127.0.0.1:0"\n'
+            f'token = "0123456789abcdef"\nmetrics = "127.0.0.1:{of_the_proxy}"\n'
+        )
+        proxy = started.enter_context(subprocess.Popen([shelflife, "proxy", "--config", str(config)], stdout=subprocess.DEVNULL))
+        started.callback(proxy.terminate)
+        until_it_listens(proxy, of_the_proxy)
+        told = urllib.request.urlopen(f"http://127.0.0.1:{of_the_proxy}/metrics", timeout=15).read().decode()
+        text += told[told.index("# HELP shelflife_proxy_") :]
         check(not server.denied(), "an application may ask for all of it by its rights", server.denied())
     return text
 

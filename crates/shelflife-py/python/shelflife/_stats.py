@@ -54,6 +54,21 @@ class Following(TypedDict):
     resyncs: int
 
 
+class NodeStats(TypedDict):
+    """How a node of a shared store is doing, as this process is connected to it: its circuit breaker is open while no connection is up."""
+
+    #: Where it is, without user and password.
+    address: str
+    #: How many connections there are to be; the tail's are not counted.
+    connections: int
+    #: How many of them are up.
+    connections_up: int
+    #: How often the last one that was up went down: from then on nobody waits for the node, until one is up again.
+    times_down: int
+    #: Requests that wait for its answer now.
+    waiting: int
+
+
 class Timings(TypedDict):
     """How long things took."""
 
@@ -144,6 +159,8 @@ class Stats(TypedDict):
     following: Following
     #: How long things took.
     timings: Timings
+    #: How each node of a shared store is doing; empty with the embedded store.
+    nodes: list[NodeStats]
 
 
 def nothing_yet() -> Stats:
@@ -156,4 +173,5 @@ def nothing_yet() -> Stats:
         leases_held=0, leases_awaited=0, reasons={},
         following=Following(open=False, closed_for=0.0, closed_total=0.0, closings=0, lag=None, applied=0, resyncs=0),
         timings=Timings(loads=never, fills=never, invalidations=never, lease_waits=never, log_delay=never, store={}),
+        nodes=[],
     )  # fmt: skip

@@ -122,7 +122,7 @@ impl Engine {
     }
 }
 
-/// What the store is being asked for. Dropped before it [`is_over`](UnderWay::is_over) (the runtime is gone, or it
+/// What the store is being asked for. Dropped before its [`end`](UnderWay::end) (the runtime is gone, or it
 /// panicked), it is owed.
 pub(super) struct UnderWay {
     engine: Arc<Engine>,

@@ -207,6 +207,12 @@ async fn a_scan_passes_no_primary_by() {
     scanned.reached().await;
     cluster.wake(nodes[0]);
     reaches(&b, 3).await;
+    // Whoever is asked has to know that it is back.
+    let whole = |node: &usize| {
+        let info = cluster.node(*node).cli(&["CLUSTER", "INFO"]);
+        info.contains("cluster_slots_ok:16384")
+    };
+    until(async || nodes.iter().all(whole)).await;
     scanned.go();
     invalidated.await.unwrap();
     assert_eq!(cluster.node(nodes[1]).cli(&["EXISTS", &entry(&key)]), "0");

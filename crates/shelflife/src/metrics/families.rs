@@ -4,7 +4,7 @@
 //! and the namespace, never keys or tags: how many series there are does not depend on what is cached.
 
 use super::server;
-use crate::counters::{Histogram, Stats};
+use crate::counters::{Histogram, NodeStats, Stats};
 use crate::server::Seen;
 
 /// What kind of figure a metric is.
@@ -110,6 +110,7 @@ pub(super) fn families(stats: &Stats, seen: &Seen) -> Vec<Family> {
     l1(&mut all, stats);
     following(&mut all, stats);
     store(&mut all, stats);
+    nodes(&mut all, stats);
     server::server(&mut all, seen);
     let version = labels([("version", env!("CARGO_PKG_VERSION"))]);
     all.labelled("shelflife_build_info", "Which version this is; 1.", version);
@@ -344,5 +345,41 @@ fn store(all: &mut Families, stats: &Stats) {
         "shelflife_store_errors_total",
         "Reads, fills and loads that went on without the store because it failed.",
         stats.store_errors,
+    );
+}
+
+/// Each node of the store, as this process is connected to it: as many samples as there are nodes.
+fn nodes(all: &mut Families, stats: &Stats) {
+    let of_each = |figure: fn(&NodeStats) -> u64| {
+        let nodes = stats.nodes.iter();
+        let samples = nodes.map(|node| (labels([("node", &node.address)]), figure(node)));
+        samples.collect::<Vec<_>>()
+    };
+    let gauges = |samples: Vec<(Labels, u64)>| {
+        let samples = samples.into_iter();
+        samples.map(|(labels, number)| (labels, Value::Number(number as f64)))
+    };
+    all.family(
+        "shelflife_node_connections",
+        Kind::Gauge,
+        "Connections that there are to be to a node of the store.",
+        gauges(of_each(|node| node.connections)).collect(),
+    );
+    all.family(
+        "shelflife_node_connections_up",
+        Kind::Gauge,
+        "Of those, how many are up; with none the node's circuit breaker is open.",
+        gauges(of_each(|node| node.connections_up)).collect(),
+    );
+    all.counts(
+        "shelflife_node_times_down_total",
+        "How often the circuit breaker of a node has opened.",
+        of_each(|node| node.times_down),
+    );
+    all.family(
+        "shelflife_node_requests_waiting",
+        Kind::Gauge,
+        "Requests that wait for a node's answer now.",
+        gauges(of_each(|node| node.waiting)).collect(),
     );
 }

@@ -346,11 +346,11 @@ impl Link {
         }
     }
 
-    /// Has the map of a cluster made anew: who has taken over is known then.
-    pub(super) async fn look(&self) -> StoreResult<()> {
+    /// Where, by what is known here, the primaries are that have what is called so.
+    pub(super) fn owners_of(&self, names: &[String]) -> Vec<String> {
         match &self.nodes {
-            Nodes::One(_) => Ok(()),
-            Nodes::Many(cluster) => cluster.look().await,
+            Nodes::One(_) => Vec::new(),
+            Nodes::Many(cluster) => cluster.owners_of(names),
         }
     }
 

@@ -98,7 +98,8 @@ async fn what_never_succeeds_holds_up_nothing_else() {
     let dead = Invalidation::new().tag("t");
     soon(behind.invalidate(dead)).await.unwrap_err();
     // Names come before scans, and events after them.
-    let seen = seen_by(&other);
+    let hears = builder(server.url()).build().await.unwrap();
+    let seen = seen_by(&hears);
     soon(behind.emit(&Happened { id: 1 })).await.unwrap_err();
     assert_eq!(behind.stats().unconfirmed, 3);
     proxy.freeze(false);

@@ -207,11 +207,6 @@ impl Cluster {
         got
     }
 
-    /// Has the map made anew.
-    pub(super) async fn look(&self) -> StoreResult<()> {
-        self.shared.refresh().await
-    }
-
     /// How one of the primaries is connected to.
     pub(super) fn info(&self, at: At<'_>) -> ConnectionInfo {
         self.node(at)
@@ -263,6 +258,15 @@ impl Cluster {
             self.shared.come_up().await;
         }
         Ok(all)
+    }
+
+    /// Where, by the map, the primaries are that have what is called so.
+    pub(super) fn owners_of(&self, names: &[String]) -> Vec<String> {
+        let map = self.shared.map();
+        let owners = names.iter().filter_map(|name| map.owner_of(slot_of(name)));
+        owners
+            .map(|((host, port), _)| format!("{host}:{port}"))
+            .collect()
     }
 
     /// Which of these are on one node, by number.

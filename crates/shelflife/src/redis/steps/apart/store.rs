@@ -91,6 +91,11 @@ impl RedisStore {
         self.probes.pause(crate::probe::Point::SetCalled).await;
         let takeovers = || self.link.changes().load(Ordering::SeqCst);
         let before = takeovers();
+        let names: Vec<String> = entries
+            .iter()
+            .map(|entry| self.names.entry(&entry.key))
+            .collect();
+        let owners = self.link.owners_of(&names);
         let wanted = || Wanted {
             token: Token::random(),
             lease: SETTING,
@@ -121,9 +126,15 @@ impl RedisStore {
         .await;
         // A token may be gone with the primary that had it. Then what stood there before the call may stand there again, and
         // nobody has noted yet that this is to be repeated after a takeover.
-        if put.iter().any(|put| matches!(put, Ok(false))) {
-            self.link.look().await?;
-        }
+        let gone = names.into_iter().zip(&put);
+        let gone: Vec<String> = gone
+            .filter_map(|(name, put)| matches!(put, Ok(false)).then_some(name))
+            .collect();
+        let now = self.link.primaries_of(Some(&gone)).await?;
+        let is_another = |(address, life): &(String, String)| {
+            !life.starts_with("master ") || !owners.contains(address)
+        };
+        let took_over = now.iter().any(is_another);
         let stored = put.iter().map(|put| *put.as_ref().unwrap_or(&false));
         let stored: Vec<bool> = stored.collect();
         // One that failed may stand: it is not told of as set, but owed as invalidated.
@@ -137,7 +148,7 @@ impl RedisStore {
             return Err(error.clone());
         }
         let logged = self.log_keys("s", told.into_iter()).await?;
-        if takeovers() != before {
+        if took_over || takeovers() != before {
             return Err(StoreError::unavailable(
                 "another primary took over while it was set",
             ));
