@@ -213,9 +213,10 @@ fn sample(family: &str, kind: &str, line: &str) -> Sample {
         .unwrap_or_else(|| panic!("no value: {line}"));
     let value = number(value);
     assert!(kind == "gauge" || value >= 0.0, "below zero: {line}");
-    let (name, labels) = series
-        .split_once('{')
-        .unwrap_or_else(|| panic!("no labels: {line}"));
+    let (name, labels) = match series.split_once('{') {
+        Some((name, text)) => (name, pairs(text, line)),
+        None => (series, Labels::new()),
+    };
     let suffix = name
         .strip_prefix(family)
         .unwrap_or_else(|| panic!("among {family}: {line}"));
@@ -226,7 +227,7 @@ fn sample(family: &str, kind: &str, line: &str) -> Sample {
     assert!(allowed.contains(&suffix), "among {family}: {line}");
     Sample {
         suffix: suffix.to_owned(),
-        labels: pairs(labels, line),
+        labels,
         value,
     }
 }

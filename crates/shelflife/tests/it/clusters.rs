@@ -241,7 +241,8 @@ async fn the_slot_of_the_clock_can_move_under_load() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn globs_are_scanned_on_every_node() {
-    let cache = Bench::cluster().cache().await;
+    let bench = Bench::cluster();
+    let cache = bench.cache().await;
     for n in 0..300_u32 {
         cache.set(format!("user:{n}:name"), n).await.unwrap();
     }
