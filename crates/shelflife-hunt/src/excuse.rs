@@ -11,6 +11,8 @@
 //! Where the replicas were held back before, it is known what was lost, too: all that was confirmed meanwhile. Who reads that when it has
 //! been repeated shows that it was ([`Excuse::shows`]).
 //!
+//! Of a cluster's node that has neither clock nor tags, only its own keys are excused.
+//!
 //! Must not: excuse a read for an invalidation that was confirmed at any other time, or one that sees less than what is not excused.
 
 use serde::Serialize;
@@ -18,6 +20,7 @@ use serde::Serialize;
 use crate::checker::{Floor, Promise};
 use crate::record::Read;
 use crate::stamp::Stamp;
+use crate::world::ALL_KEYS;
 
 /// Redis replicates after it has answered. A replica that is further behind than this when its primary is well is not what a hunt makes.
 pub const LAG: Stamp = 1_000_000_000;
@@ -45,6 +48,27 @@ impl Exception {
     }
 }
 
+/// Some of the hunt's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys(u128);
+
+const _: () = assert!(ALL_KEYS as u32 <= u128::BITS, "a bit for each key");
+
+impl Keys {
+    /// All of them.
+    pub const ALL: Self = Self(u128::MAX);
+
+    fn has(self, key: u8) -> bool {
+        self.0 & (1 << key) != 0
+    }
+}
+
+impl FromIterator<u8> for Keys {
+    fn from_iter<I: IntoIterator<Item = u8>>(keys: I) -> Self {
+        Self(keys.into_iter().fold(0, |all, key| all | 1 << key))
+    }
+}
+
 /// One time in which an exception holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excuse {
@@ -58,6 +82,8 @@ pub struct Excuse {
     pub over: Stamp,
     /// When every process had repeated what it had confirmed. The end of time, as long as one has not.
     pub mended: Stamp,
+    /// For which keys: in a cluster a node that is lost takes nothing along of what is on others.
+    pub keys: Keys,
     /// How the replicas were held back, if they were.
     pub held: Option<Held>,
 }
@@ -94,7 +120,7 @@ impl Excuse {
         read: &Read,
         delta: Stamp,
     ) -> bool {
-        if promise == Promise::RightKey {
+        if promise == Promise::RightKey || !self.keys.has(read.key) {
             return false;
         }
         // Who had asked before and was confirmed long after was confirmed by the successor.

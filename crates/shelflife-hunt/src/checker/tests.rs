@@ -1,7 +1,7 @@
 //! Histories with a planted violation, and their neighbours that are none.
 
 use super::*;
-use crate::excuse::{Held as HeldBack, LAG};
+use crate::excuse::{Held as HeldBack, Keys, LAG};
 use crate::record::Tier;
 use crate::world::{ITEMS, Target};
 
@@ -251,6 +251,7 @@ fn lost(from: Stamp, mended: Stamp) -> Vec<Excuse> {
         from,
         over: from,
         mended,
+        keys: Keys::ALL,
         held: None,
     }]
 }
@@ -317,6 +318,19 @@ fn what_was_confirmed_long_before_or_after_the_loss_is_not_excused() {
     assert!(kept.is_ok(), "its answer may have been late");
     let kept = judged(excuses(T - DELTA - LAG - 1), &[long], read(at, 6));
     assert_eq!(kept, Err(Promise::Bound));
+}
+
+#[test]
+fn what_is_on_a_node_that_was_not_lost_is_not_excused() {
+    let history = [confirmed(Target::Key(KEY))];
+    let of = |keys: Keys| {
+        let excuses = lost(T + 1, Stamp::MAX).into_iter();
+        let excuses = excuses.map(|excuse| Excuse { keys, ..excuse }).collect();
+        judged(excuses, &history, read(T + 2 * DELTA, 6))
+    };
+    assert!(of([KEY].into_iter().collect()).is_ok());
+    let others = (0..ALL_KEYS).filter(|key| *key != KEY).collect();
+    assert_eq!(of(others), Err(Promise::Bound));
 }
 
 #[test]

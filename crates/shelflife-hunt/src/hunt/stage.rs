@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use shelflife_testkit::{Access, Cluster, Credentials, Group, HeldBack, RedisServer, slot_of};
 
+use crate::excuse::Keys;
 use crate::worker::{Failure, NAMESPACE};
-use crate::world::{KEYS, key};
+use crate::world::{ALL_KEYS, KEYS, key};
 
 /// Replicas of a primary: two, so that one is left when the other has taken over.
 const REPLICAS: usize = 2;
@@ -185,6 +186,16 @@ impl Stage {
         match self {
             Self::Single(_) | Self::Sentinel { .. } => true,
             Self::Cluster { cluster, .. } => cluster.serves(server, control_slot()),
+        }
+    }
+
+    /// Of which keys something is lost with a server: of all, if it has the clock, the log and the tags.
+    pub(super) fn at_stake(&self, server: usize) -> Keys {
+        match self.controls(server) {
+            true => Keys::ALL,
+            false => (0..ALL_KEYS)
+                .filter(|&key| self.serves(server, key))
+                .collect(),
         }
     }
 

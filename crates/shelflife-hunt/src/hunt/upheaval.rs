@@ -76,6 +76,8 @@ struct Struck {
     fell: Stamp,
     /// If the replicas were held back: since when, and until when nothing else happens.
     held: Option<(Stamp, excuse::Held)>,
+    /// Of which keys something may be lost.
+    keys: excuse::Keys,
     /// When it was last asked for, if it is a command.
     asked: Stamp,
     phase: Phase,
@@ -398,6 +400,10 @@ impl Upheavals {
             let (since, quiet) = (held.since, Stamp::MAX);
             (held.begun, excuse::Held { since, quiet })
         });
+        let keys = match blow.loses_alone() {
+            Some(victim) => stage.at_stake(victim),
+            None => excuse::Keys::ALL,
+        };
         let mut struck = Struck {
             places: (0..fleet.len()).collect(),
             phase: match blow.falls() {
@@ -408,6 +414,7 @@ impl Upheavals {
             from,
             fell: Stamp::MAX,
             held: times,
+            keys,
             asked: from,
             reign: None,
             served: from,
@@ -603,6 +610,7 @@ impl Upheavals {
                 from: struck.from,
                 over: struck.fell,
                 mended,
+                keys: struck.keys,
                 held: struck.held.map(|(_, held)| held),
             });
         }
@@ -618,6 +626,7 @@ impl Upheavals {
                 from: two_from,
                 over: struck.agreed,
                 mended,
+                keys: struck.keys,
                 held: None,
             });
         }

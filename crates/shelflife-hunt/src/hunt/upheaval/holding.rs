@@ -212,6 +212,7 @@ impl Holding {
             from: Stamp::MAX,
             over: Stamp::MAX,
             mended: Stamp::MAX,
+            keys: excuse::Keys::ALL,
             held: Some(excuse::Held {
                 since: held.since,
                 quiet: Stamp::MAX,
