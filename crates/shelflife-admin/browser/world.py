@@ -78,7 +78,7 @@ class Redis(Process):
         port = free_port()
         self.url = f"redis://127.0.0.1:{port}"
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        super().__init__([binary, *options, "--maxmemory", "64mb", "--dir", str(directory)], directory / "redis.log")
+        super().__init__([binary, *options, "--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru", "--dir", str(directory)], directory / "redis.log")
         self.said("Ready to accept connections")
 
 
