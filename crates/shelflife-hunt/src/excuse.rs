@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Where the replicas were held back before, it is known what was lost, too: all that was confirmed meanwhile. Who reads that when it has
-//! been repeated shows that it was ([`Excuse::shows`]).
+//! been repeated shows that it was (`Excuse::shows`).
 //!
 //! Of a cluster's node that has neither clock nor tags, only its own keys are excused.
 //!

@@ -74,11 +74,13 @@ impl Site {
             via: config.forward.via.as_str().into(),
             instance: instance.clone(),
         };
-        let upstream = open_upstream(config, name.clone(), figures)?;
+        // The upstream last: what is refused changes no figure.
         let layer = config.cache.layer(cache, &config.rule)?;
+        let front = open_front(config)?;
+        let upstream = open_upstream(config, name.clone(), figures)?;
         Ok(Site {
             name,
-            front: open_front(config)?,
+            front,
             cached: layer.layer(upstream.clone()),
             upstream,
         })

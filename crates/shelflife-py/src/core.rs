@@ -117,7 +117,7 @@ impl Core {
         faults: Option<Py<Faults>>,
     ) -> PyResult<Py<PyAny>> {
         // What is read under the cache's own policy may be of a type whose objects are kept.
-        let mut builder = Cache::builder().policy(binding::with_objects(Policy::default(), true));
+        let mut builder = binding::builder_with_objects(Cache::builder());
         if let Some(faults) = faults {
             builder = builder.chaos(&faults.get().0);
         }

@@ -18,7 +18,7 @@ from conftest import Redis
 from pydantic import BaseModel, ByteSize, RedisDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
-from shelflife import Cache, ConfigError
+from shelflife import Cache, Clock, ConfigError
 from shelflife._settings import NAMES
 from shelflife.settings import ShelflifeSettings
 
@@ -80,6 +80,19 @@ def test_a_ttl_of_the_settings_is_the_one_that_holds(run: Run) -> None:
         async with Cache.from_settings({"shelflife_ttl": "10m"}, ttl="1h", jitter=0.0) as cache:
             await cache.set("k", 1)
             assert (await cache.ttl("k") or 0) > 3500
+
+    run(test)
+
+
+def test_what_a_url_says_of_the_policy_holds(run: Run) -> None:
+    async def test() -> None:
+        clock = Clock()
+        async with Cache("memory://?ttl=30s&stale=0&jitter=0", clock=clock) as cache:
+            await cache.set("k", 1)
+            clock.advance(29)
+            assert await cache.get("k") == 1
+            clock.advance(2)
+            assert await cache.get("k") is None
 
     run(test)
 

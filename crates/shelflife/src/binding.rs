@@ -16,6 +16,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::builder::Builder;
 use crate::cache::Cache;
 use crate::codec::{self, Codec};
 use crate::engine::Level;
@@ -127,6 +128,11 @@ pub fn with_objects(policy: Policy, kept: bool) -> Policy {
         objects: kept,
         ..policy
     }
+}
+
+/// The same for the cache's own policy, whatever else it is.
+pub fn builder_with_objects(builder: Builder) -> Builder {
+    builder.with_objects()
 }
 
 impl fmt::Debug for Encoded {

@@ -101,6 +101,13 @@ impl Builder {
         self
     }
 
+    /// Objects are kept beside what is stored. Nothing is said of the policy by it: what a URL says of that counts.
+    #[cfg(feature = "binding")]
+    pub(crate) fn with_objects(mut self) -> Self {
+        self.settings.policy.objects = true;
+        self
+    }
+
     /// The default [`ttl`](Policy::ttl).
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.settings.policy.ttl = ttl.min(LONGEST);

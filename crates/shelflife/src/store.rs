@@ -105,6 +105,15 @@ impl Store {
         }
     }
 
+    /// Waits until all nodes are connected to, no longer than an answer may take.
+    pub(crate) async fn come_up(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => store.come_up().await,
+        }
+    }
+
     /// How the nodes of a shared store are doing, as this process is connected to them.
     pub(crate) fn nodes(&self) -> Vec<NodeStats> {
         match self {

@@ -76,7 +76,7 @@ impl Remote {
         let hot = self.ask("hot?n=50").await.unwrap_or_default();
         if self.walked.is_none_or(|walked| walked.elapsed() > WALKS) {
             self.walked = Some(Instant::now());
-            // It is refused while others scan; what was told last is shown on.
+            // Where it is not told, what was told last is shown on.
             let told = self.ask("largest?n=50").await.unwrap_or_default();
             self.largest = Large::all(&told["entries"]).or(self.largest.take());
         }

@@ -248,7 +248,12 @@ impl Talk {
 
     fn confirm(&mut self, wish: Wish, count: Count, code: KeyCode) -> Heard {
         match code {
-            KeyCode::Char('y') => return self.ask(Question::Invalidate(wish)),
+            KeyCode::Char('y') => {
+                return self.ask(Question::Invalidate(Wish {
+                    soft: false,
+                    ..wish
+                }));
+            }
             KeyCode::Char('s') => {
                 return self.ask(Question::Invalidate(Wish { soft: true, ..wish }));
             }

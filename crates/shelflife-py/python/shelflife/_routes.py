@@ -261,16 +261,25 @@ def exchange_of(request: Any) -> Exchange | None:
 def check(app: Any) -> list[str]:
     """See `shelflife.fastapi.check`."""
     said: list[str] = []
+    hidden_behind: str | None = None
     for route in routes_of(app):
+        hides, behind = _is_choosy(route) and not _chooses_here(route), hidden_behind
+        if hides and hidden_behind is None:
+            hidden_behind = route.path
         declared = getattr(route, "dependant", None)
         if declared is None:
             continue
         dependant = _whose.in_place(declared, _overrides_of(getattr(route, "dependency_overrides_provider", None)))
         mark = mark_of(route)
-        if mark is not None and _is_choosy(route) and not _chooses_here(route):
+        if mark is not None and hides:
             said.append(
                 f"{route.path}: the class of its route chooses its requests itself, which can't be followed into an included router: "
                 "it is never stored. Add it to the application itself"
+            )
+        elif mark is not None and behind is not None:
+            said.append(
+                f"{route.path}: it stands behind {behind} of an included router, whose class chooses its requests itself, which can't be "
+                "followed: it is never stored. Include that router last"
             )
         elif mark is not None:
             said += mark.check(route.path, dependant, is_choosy=_is_choosy(route))

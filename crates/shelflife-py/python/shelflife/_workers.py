@@ -41,6 +41,8 @@ class Workers:
         if not hasattr(asyncio, "start_unix_server"):
             raise RuntimeError("workers= needs Unix sockets, which this system does not have: leave it out")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._directory.stat().st_uid != os.getuid():
+            raise PermissionError(f"workers={str(self._directory)!r}: it is another user's, who could answer in the workers' place")
         place, lock = _take(self._directory)
         socket = self._directory / f"{place}.sock"
         try:

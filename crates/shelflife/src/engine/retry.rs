@@ -196,7 +196,7 @@ impl Engine {
             self.apply_own(epoch, &done).await;
             self.was_told(epoch, &done, event);
             match left {
-                Some(Left { what, error }) => {
+                Some(Left { what, error, .. }) => {
                     self.unconfirmed().confirmed_but(what);
                     failure.get_or_insert(error);
                 }
@@ -228,6 +228,8 @@ impl Engine {
     pub(super) async fn carry_out_again(self: &Arc<Self>, clock: Epoch) -> StoreResult<()> {
         let now = self.clock.now();
         let parts = self.recent().succeeded(clock, now).take();
+        // Whoever has just taken over is only being connected to.
+        self.store.come_up().await;
         for what in parts {
             let what = Arc::new(what);
             self.again(clock, &what, None).await?;
@@ -237,9 +239,10 @@ impl Engine {
         self.tell_again(clock).await
     }
 
-    /// Asks a primary that has taken over at `clock`. What another node has, and that one is out of reach, is owed, and
-    /// nobody waits for it here: nobody can read it there meanwhile either; and should the node come back as another one
-    /// than it was, that is a takeover of its own.
+    /// Asks a primary that has taken over at `clock`. Keys that another node has, and that one is out of reach, are owed, and
+    /// nobody waits for them here: nobody can read them there meanwhile either; and should the node come back as another one
+    /// than it was, that is a takeover of its own. Of a glob the matches are on nodes, too, that can be read: where it can't be
+    /// carried out everywhere, everything is invalidated, which asks the clock's node alone.
     async fn again(
         self: &Arc<Self>,
         clock: Epoch,
@@ -251,7 +254,17 @@ impl Engine {
             return Err(replaced());
         }
         match left {
-            Some(Left { what: left, error }) => {
+            Some(left) if left.was_met => return Err(left.error),
+            Some(left) if !left.what.patterns.is_empty() => {
+                tracing::warn!(error = %left.error, "a pattern is not carried out again everywhere: everything is");
+                let all = Arc::new(Invalidation::new().all());
+                let done = self.store.invalidate(&all, None).await?;
+                self.apply_confirmed(done.epoch, &all).await;
+                return Ok(done.epoch);
+            }
+            Some(Left {
+                what: left, error, ..
+            }) => {
                 tracing::warn!(%error, "not carried out again yet");
                 let done = Arc::new(what.without(&left));
                 self.was_not_confirmed(&Arc::new(left));

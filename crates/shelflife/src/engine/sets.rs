@@ -131,37 +131,46 @@ impl Done {
 }
 
 /// The plain sets of this process.
+#[derive(Default)]
 pub(crate) struct Sets {
-    /// Of what is carried out on the cache's own runtime. Held to add or to take; so is the other.
-    at_home: Mutex<Line>,
-    /// Of what is carried out on a thread for that.
-    apart: Mutex<Line>,
-    /// For so many values.
-    room: Arc<Semaphore>,
-    /// For so many `UNIT`s of bytes. Asked for after the other by everybody: nobody has this one, and waits.
-    room_in_bytes: Arc<Semaphore>,
+    /// What is carried out on the cache's own runtime.
+    at_home: Queue,
+    /// What is carried out on a thread for that.
+    apart: Queue,
     /// Where the log holds nothing but sets. Held to add or to ask.
     stretches: Mutex<Stretches>,
 }
 
-impl Default for Sets {
+/// A line, with room of its own: nobody waits for room because another line stands still.
+struct Queue {
+    /// Held to add or to take.
+    line: Mutex<Line>,
+    /// For so many values.
+    room: Arc<Semaphore>,
+    /// For so many `UNIT`s of bytes. Asked for after the other by everybody: nobody has this one, and waits.
+    room_in_bytes: Arc<Semaphore>,
+}
+
+impl Default for Queue {
     fn default() -> Self {
         Self {
-            at_home: Mutex::default(),
-            apart: Mutex::default(),
+            line: Mutex::default(),
             room: Arc::new(Semaphore::new(ROOM)),
             room_in_bytes: Arc::new(Semaphore::new(ROOM_IN_BYTES / UNIT)),
-            stretches: Mutex::default(),
         }
     }
 }
 
 impl Sets {
-    fn line(&self, apart: bool) -> MutexGuard<'_, Line> {
-        let line = match apart {
+    fn queue(&self, apart: bool) -> &Queue {
+        match apart {
             true => &self.apart,
             false => &self.at_home,
-        };
+        }
+    }
+
+    fn line(&self, apart: bool) -> MutexGuard<'_, Line> {
+        let line = &self.queue(apart).line;
         line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -176,22 +185,26 @@ impl Sets {
         self.stretches().add(before, epoch);
     }
 
-    /// Room for so many values of so many bytes, as soon as there is.
-    async fn room_for(&self, values: usize, bytes: usize) -> Result<Room, Error> {
+    /// Room in a line for so many values of so many bytes, as soon as there is.
+    async fn room_for(&self, apart: bool, values: usize, bytes: usize) -> Result<Room, Error> {
+        let queue = self.queue(apart);
         // A value may be larger than all the room there is: then it has it for itself.
         let units = bytes.div_ceil(UNIT).clamp(1, ROOM_IN_BYTES / UNIT);
         let of = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let values = self.room.clone().acquire_many_owned(of(values)).await;
-        let bytes = self.room_in_bytes.clone().acquire_many_owned(of(units));
+        let values = queue.room.clone().acquire_many_owned(of(values)).await;
+        let bytes = queue.room_in_bytes.clone().acquire_many_owned(of(units));
         Ok(Room {
             _values: values.map_err(|_| dropped())?,
             _bytes: bytes.await.map_err(|_| dropped())?,
         })
     }
 
-    /// How many values are in the line.
+    /// How many values are in the lines.
     pub(crate) fn waiting(&self) -> usize {
-        ROOM - self.room.available_permits()
+        let queues = [&self.at_home, &self.apart].into_iter();
+        queues
+            .map(|queue| ROOM - queue.room.available_permits())
+            .sum()
     }
 }
 
@@ -379,7 +392,8 @@ impl Unsent<'_> {
         let count = fitting(&self.items);
         let sets = &self.engine.sets;
         let bytes = bytes_of(self.items.iter().take(count));
-        let room = sets.room_for(count, bytes).await?;
+        let ground = self.engine.ground();
+        let room = sets.room_for(ground.is_apart, count, bytes).await?;
         let (told, answer) = oneshot::channel();
         let job = Job {
             call,
@@ -387,7 +401,6 @@ impl Unsent<'_> {
             told,
             room,
         };
-        let ground = self.engine.ground();
         let begins = {
             let mut line = sets.line(ground.is_apart);
             line.waiting.push_back(job);
@@ -433,8 +446,10 @@ impl Drop for Carrying {
             line.under_way = false;
             std::mem::take(&mut line.waiting)
         };
-        self.engine
-            .were_not_set(left.iter().flat_map(|job| &job.items));
+        if !left.is_empty() {
+            self.engine
+                .were_not_set(left.iter().flat_map(|job| &job.items));
+        }
     }
 }
 

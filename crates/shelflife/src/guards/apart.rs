@@ -291,6 +291,9 @@ async fn a_scan_is_not_confirmed_while_a_slot_has_no_node() {
     cluster.stop(away);
     // For so long that the map has it no more.
     reaches(&b, 2).await;
+    let nodes = b.stats().nodes;
+    let up: Vec<bool> = nodes.iter().map(|node| node.connections_up > 0).collect();
+    assert_eq!(up, [true, true, false], "it is told of all the same");
     let scan = Invalidation::new().pattern("us*:*");
     soon(b.invalidate(scan)).await.unwrap_err();
     cluster.wake(away);

@@ -346,6 +346,13 @@ impl Link {
         }
     }
 
+    /// Waits until all nodes are connected to, no longer than an answer may take.
+    pub(super) async fn come_up(&self) {
+        if let Nodes::Many(cluster) = &self.nodes {
+            cluster.come_up().await;
+        }
+    }
+
     /// Where, by what is known here, the primaries are that have what is called so.
     pub(super) fn owners_of(&self, names: &[String]) -> Vec<String> {
         match &self.nodes {

@@ -113,6 +113,11 @@ impl RedisStore {
         &self.awaited
     }
 
+    /// Waits until all nodes are connected to, no longer than an answer may take.
+    pub(crate) async fn come_up(&self) {
+        self.link.come_up().await;
+    }
+
     /// How the nodes are doing, as this process is connected to them.
     pub(crate) fn nodes(&self) -> Vec<NodeStats> {
         self.link.stats()

@@ -225,6 +225,8 @@ pub(crate) struct Invalidated {
 pub(crate) struct Left {
     pub(crate) what: Invalidation,
     pub(crate) error: StoreError,
+    /// Whether a node that has some of it was met, and failed only then: others may read what it has.
+    pub(crate) was_met: bool,
 }
 
 impl Invalidated {

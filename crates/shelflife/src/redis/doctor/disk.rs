@@ -7,7 +7,7 @@ use super::{Facts, diagnosis};
 use crate::doctor::{Diagnosis, Severity};
 
 /// On a server of their own caches have nothing that a disk has to keep.
-const ALONE: &str = "# if there are only caches on this server:";
+pub(super) const ALONE: &str = "# if there are only caches on this server:";
 const FORGETS: &str = "started anew from a disk that lags, the server has forgotten invalidations, and serves what they made dead";
 
 pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
@@ -96,6 +96,7 @@ fn copies(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             [
                 mend.set("rdb-del-sync-files", "yes"),
                 keep(facts, mend, "--rdb-del-sync-files yes"),
+                vec![ALONE.to_owned()],
                 removed(facts, mend, &[snapshot(facts)]),
             ]
             .concat(),
@@ -135,13 +136,14 @@ fn appended(facts: &Facts) -> File {
 
 fn home(facts: &Facts) -> Option<&str> {
     let home = facts.parameter("dir")?.trim_end_matches('/');
-    home.starts_with('/').then_some(home)
+    let is_plain = home.starts_with('/') && !home.contains(['\0', '\n', '\r']);
+    is_plain.then_some(home)
 }
 
 /// A file's name, and no path: what stands elsewhere is not the server's.
 fn name<'a>(facts: &'a Facts, parameter: &str) -> Option<&'a str> {
     let name = facts.parameter(parameter)?;
-    let is_plain = !name.is_empty() && !name.contains(['/', '\0', '\n']) && name != "..";
+    let is_plain = !name.is_empty() && !name.contains(['/', '\0', '\n', '\r']) && name != "..";
     is_plain.then_some(name)
 }
 
@@ -156,7 +158,7 @@ fn removed(facts: &Facts, mend: &Mend, files: &[File]) -> Vec<String> {
         lines.push(
             "# the next start would read it; if the server is in a container, there:".to_owned(),
         );
-        lines.push(format!("rm -f {}", told.join(" ")));
+        lines.push(remove(facts, mend, &told.join(" ")));
     } else {
         lines.push(until_written(mend));
         lines.push(format!(
@@ -168,6 +170,19 @@ fn removed(facts: &Facts, mend: &Mend, files: &[File]) -> Vec<String> {
         lines.push("# and the same files of each replica".to_owned());
     }
     lines
+}
+
+/// Removes files, if the server does not write them any more (who asked may not have been let change that), and if it is here: an
+/// address of loopback may lead through a tunnel to another machine, whose paths are none here.
+fn remove(facts: &Facts, mend: &Mend, files: &str) -> String {
+    match (facts.number("process_id"), home(facts)) {
+        (Some(process), Some(home)) => format!(
+            "{} INFO persistence | grep -q '^aof_enabled:0' && test \"$(readlink /proc/{process}/cwd)\" = {} && rm -f {files}",
+            mend.cli(),
+            quoted(home)
+        ),
+        _ => format!("# on the server's machine: rm -f {files}"),
+    }
 }
 
 /// Waits for a snapshot, or a new append-only file, that is being written.
@@ -187,7 +202,7 @@ fn well_again(facts: &Facts, mend: &Mend) -> Vec<String> {
             format!("# {why}:"),
             mend.server(["BGSAVE"]),
             until_written(mend),
-            format!("rm -f {file}"),
+            remove(facts, mend, &file),
         ],
         None => vec![format!(
             "# {why}: BGSAVE, and then remove the file once more"

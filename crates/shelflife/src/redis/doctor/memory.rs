@@ -47,7 +47,12 @@ fn limit(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
 /// What a server may be given at most: what is beyond the limit, and the machine itself, need memory, too.
 fn ceiling(facts: &Facts) -> Option<u64> {
     let all = facts.number("total_system_memory").filter(|all| *all > 0);
-    all.map(|all| all / 4 * 3)
+    // The lines are for its replicas, too.
+    let replicas = facts.replicas_say.iter().filter_map(|(_, said)| {
+        let theirs = said.as_ref().ok()?.info.get("total_system_memory")?;
+        theirs.parse().ok().filter(|all| *all > 0)
+    });
+    all.map(|all| replicas.fold(all, u64::min) / 4 * 3)
 }
 
 /// Sets the limit, in MiB; where the machine's memory is not told, a person has to know it.

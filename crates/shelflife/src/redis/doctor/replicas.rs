@@ -1,5 +1,6 @@
 //! Replicas: what a failover may take along.
 
+use super::disk::ALONE;
 use super::mend::Mend;
 use super::{Facts, diagnosis};
 use crate::doctor::{Diagnosis, Severity};
@@ -49,6 +50,9 @@ fn differ(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             said.push(format!(
                 "{place} has {parameter} {own:?}, and its primary {of_primary:?}"
             ));
+            if ["save", "appendonly"].contains(&parameter) {
+                mends.push(ALONE.to_owned());
+            }
             mends.extend(mend.set_replica(nth, parameter, wanted));
             if ["save", "appendonly"].contains(&parameter) {
                 mends.push(
@@ -129,7 +133,8 @@ fn too_few(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             "the server refuses writes (NOREPLICAS): nothing is stored, and no invalidation is confirmed",
             [
                 vec!["# bring the replicas back, or do without them:".to_owned()],
-                mend.set("min-replicas-to-write", &good.to_string()),
+                // The replicas keep it: one of them may be the next primary, and have more.
+                vec![mend.server(["CONFIG", "SET", "min-replicas-to-write", good.to_string().as_str()])],
             ]
             .concat(),
         )

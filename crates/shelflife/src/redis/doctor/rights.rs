@@ -318,8 +318,8 @@ fn less(user: &str, rights: &Rights, mend: &Mend, beside: &Beside) -> Vec<String
         rules.push("resetkeys".to_owned());
         rules.extend(beside.patterns());
         lines.push(match beside.all {
-            true => "# it keeps the keys of the namespaces that are there: add those that are still to come".to_owned(),
-            false => "# it keeps the keys of the namespaces that were met, and not all names were looked at: add the others".to_owned(),
+            true => "# it keeps the keys of the namespaces that are in this database: add those that are still to come, and what else its applications keep here".to_owned(),
+            false => "# it keeps the keys of the namespaces that were met, and not all names were looked at: add the others, and what else its applications keep here".to_owned(),
         });
     }
     rules.extend(rights.dangerous.iter().map(|rule| format!("-{rule}")));

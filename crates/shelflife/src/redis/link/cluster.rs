@@ -217,10 +217,12 @@ impl Cluster {
         self.shared.map().nodes.len()
     }
 
-    /// How the primaries are doing.
+    /// How the primaries are doing, those too that the others have given up while nobody has their slots.
     pub(super) fn stats(&self) -> Vec<NodeStats> {
         let map = self.shared.map();
-        map.nodes.iter().map(|(_, node)| node.stats()).collect()
+        let there = map.nodes.iter().map(|(_, node)| node.stats());
+        let lost = map.lost().map(|place| self.shared.stats_of_lost(place));
+        there.chain(lost).collect()
     }
 
     /// Of the primaries that have what is called so, or of all, where they are and which lives they have.
@@ -260,6 +262,11 @@ impl Cluster {
         Ok(all)
     }
 
+    /// Waits until all primaries are connected to, no longer than an answer may take.
+    pub(super) async fn come_up(&self) {
+        self.shared.come_up().await;
+    }
+
     /// Where, by the map, the primaries are that have what is called so.
     pub(super) fn owners_of(&self, names: &[String]) -> Vec<String> {
         let map = self.shared.map();
@@ -280,17 +287,25 @@ impl Cluster {
         all.into_values().collect()
     }
 
-    /// Whether every slot has a primary, as far as is known, and each of them answers now.
+    /// Whether every slot has a primary, as far as is known, and each of those answers now, as a primary.
     pub(super) fn everyone_answers(&self) -> impl Future<Output = bool> + Send + use<> {
         // One map for both: nobody is passed by because it was not in it yet, or no more.
         let map = self.shared.map();
         async move {
-            let ping = redis::cmd("PING");
-            let asked = map
-                .nodes
-                .iter()
-                .map(async |(_, node)| node.ask(&ping, false).await);
-            map.is_whole() && try_join_all(asked).await.is_ok()
+            // One that loads its file answers the one, and one that is a replica by now the other.
+            let (ping, info) = (
+                redis::cmd("PING"),
+                redis::cmd("INFO").arg("replication").take(),
+            );
+            let is_primary = async |node: &Node| {
+                node.ask(&ping, false).await.ok()?;
+                let told = node.ask(&info, false).await.ok()?;
+                let text: String = redis::FromRedisValue::from_redis_value(told).ok()?;
+                Some(handshake::field(&text, "role") == Some("master"))
+            };
+            let asked = map.with_slots().map(|node| is_primary(node));
+            let answers = join_all(asked).await;
+            map.is_whole() && answers.iter().all(|answer| *answer == Some(true))
         }
     }
 

@@ -47,6 +47,12 @@ pub(super) struct Past {
     downs: AtomicU64,
 }
 
+impl Past {
+    pub(super) fn times_down(&self) -> u64 {
+        self.downs.load(Ordering::Relaxed)
+    }
+}
+
 pub(super) type Life = Arc<Past>;
 
 pub(super) struct Node {
@@ -229,7 +235,7 @@ impl Node {
             address: shared.place.to_string(),
             connections: shared.lanes.len() as u64,
             connections_up: shared.lanes.iter().filter(is_up).count() as u64,
-            times_down: shared.life.downs.load(Ordering::Relaxed),
+            times_down: shared.life.times_down(),
             waiting: shared.waiting.load(Ordering::Relaxed) as u64,
         }
     }

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Address;
+use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::redis::link::handshake;
 use crate::redis::link::map::{
@@ -86,9 +87,22 @@ impl Map {
         self.nodes.get(usize::from(at))
     }
 
-    /// Whether every slot has a primary.
+    /// Where primaries were that the others have given up, and whose slots nobody else has.
+    pub(super) fn lost(&self) -> impl Iterator<Item = &Address> {
+        let lost = |known: &&Known| !known.is_primary && !known.slots.is_empty();
+        self.told.iter().filter(lost).map(|known| &known.place)
+    }
+
+    /// Whether every slot that was given to somebody has a primary. In those that nobody was given lies nothing.
     pub(super) fn is_whole(&self) -> bool {
-        !self.owner.contains(&NOBODY)
+        !self.nodes.is_empty() && self.lost().next().is_none()
+    }
+
+    /// The primaries that have slots.
+    pub(super) fn with_slots(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let nodes = (0_u16..).zip(&self.nodes);
+        let with = nodes.filter(|(at, _)| self.owner.contains(at));
+        with.map(|(_, (_, node))| node)
     }
 
     fn at(&self, address: &Address) -> Option<Arc<Node>> {
@@ -247,6 +261,19 @@ impl Shared {
         let map = self.map();
         let all = join_all(map.nodes.iter().map(|(_, node)| node.comes_up()));
         let _ = tokio::time::timeout(self.patience.answer, all).await;
+    }
+
+    /// How a primary is doing that is not in the map any more.
+    pub(super) fn stats_of_lost(&self, place: &Address) -> NodeStats {
+        let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let downs = lives.get(place).map_or(0, |life| life.times_down());
+        NodeStats {
+            address: format!("{}:{}", place.0, place.1),
+            connections: self.patience.connections as u64,
+            connections_up: 0,
+            times_down: downs,
+            waiting: 0,
+        }
     }
 
     /// What a primary knows of the cluster.

@@ -35,6 +35,8 @@ struct Scan {
 struct Undone {
     what: Invalidation,
     error: Option<StoreError>,
+    /// Whether a node failed that had answered before.
+    was_met: bool,
 }
 
 impl Undone {
@@ -42,6 +44,12 @@ impl Undone {
         self.what.keys.extend(part.keys);
         self.what.patterns.extend(part.patterns);
         self.error.get_or_insert(error);
+    }
+
+    /// Keeps what was done by nodes that have been met, and takes the rest.
+    fn sort_met<T>(&mut self, all: Vec<(Invalidation, StoreResult<T>)>) -> Vec<(Invalidation, T)> {
+        self.was_met |= all.iter().any(|(_, got)| got.is_err());
+        self.sort(all)
     }
 
     /// Keeps what was done, and takes the rest.
@@ -115,6 +123,7 @@ impl RedisStore {
                 ..undone.what
             },
             error,
+            was_met: undone.was_met,
         });
         Ok(Some(Invalidated { epoch, left }))
     }
@@ -186,7 +195,7 @@ impl RedisStore {
             let removed = self.remove_keys(&part).await;
             (part, removed.map(|()| before))
         });
-        let removed = undone.sort(join_all(removing).await).into_iter();
+        let removed = undone.sort_met(join_all(removing).await).into_iter();
         removed
             .map(|(part, before)| Group { part, before })
             .collect()
@@ -198,7 +207,7 @@ impl RedisStore {
             .remove_all_matches(&part.patterns, before.1.is_moving)
             .await;
         let scanned = vec![(part, removed.map(|()| before))];
-        let (part, before) = undone.sort(scanned).pop()?;
+        let (part, before) = undone.sort_met(scanned).pop()?;
         Some(Scan { part, before })
     }
 
@@ -218,7 +227,7 @@ impl RedisStore {
         if let Some(Scan { part, before }) = scan {
             looked.push((part, self.everywhere().await.map(|now| now == before)));
         }
-        undone.sort(looked).iter().all(|(_, same)| *same)
+        undone.sort_met(looked).iter().all(|(_, same)| *same)
     }
 
     fn entry_names(&self, part: &Invalidation) -> Vec<String> {

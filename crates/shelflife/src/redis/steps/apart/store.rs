@@ -114,6 +114,7 @@ impl RedisStore {
         #[cfg(test)]
         self.probes.pause(crate::probe::Point::SetLooked).await;
         let keys: Vec<_> = entries.iter().map(|entry| entry.key.clone()).collect();
+        let tried = may.clone();
         let puts = entries.into_iter().zip(tokens).zip(may).zip(placed);
         let put = join_all(puts.map(async |(((mut entry, wanted), may), placed)| {
             placed?;
@@ -126,9 +127,9 @@ impl RedisStore {
         .await;
         // A token may be gone with the primary that had it. Then what stood there before the call may stand there again, and
         // nobody has noted yet that this is to be repeated after a takeover.
-        let gone = names.into_iter().zip(&put);
+        let gone = names.into_iter().zip(&put).zip(tried);
         let gone: Vec<String> = gone
-            .filter_map(|(name, put)| matches!(put, Ok(false)).then_some(name))
+            .filter_map(|((name, put), tried)| (tried && matches!(put, Ok(false))).then_some(name))
             .collect();
         let now = self.link.primaries_of(Some(&gone)).await?;
         let is_another = |(address, life): &(String, String)| {
