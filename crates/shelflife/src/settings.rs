@@ -22,7 +22,7 @@ pub(crate) const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// What was said in code, by name, and `policy` for all of it: a URL does not change that.
-    said: Vec<String>,
+    pub(crate) said: Vec<String>,
     pub(crate) url: Option<String>,
     pub(crate) namespace: String,
     pub(crate) policy: Policy,
