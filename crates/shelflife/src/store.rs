@@ -30,9 +30,11 @@ pub(crate) use crate::redis::LogLine;
 use crate::stretches::Stretches;
 
 pub(crate) use error::{StoreError, StoreResult};
+#[cfg(feature = "redis")]
+pub(crate) use facts::BeatAnswer;
 pub(crate) use facts::{
-    Awaited, BeatAnswer, Begun, Body, Call, Entry, Fetched, Filled, Held, Invalidated, Left,
-    Listed, LogEntry, LoggedEvent, Member, Members, Put, SET_AT_ONCE, Slot, Snapshot, Wanted,
+    Awaited, Begun, Body, Call, Entry, Fetched, Filled, Held, Invalidated, Left, Listed, LogEntry,
+    LoggedEvent, Member, Members, Put, SET_AT_ONCE, Slot, Snapshot, Wanted,
 };
 
 /// The store of a cache.
