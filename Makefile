@@ -103,9 +103,9 @@ guards: ## Remove each guard of the protocol, and each rule of who may see the p
 # In a target directory of its own: the flag would have everything built again. No store is asked.
 INTERLEAVINGS = CARGO_TARGET_DIR=target/shuttle RUSTFLAGS="$(RUSTFLAGS) --cfg shelflife_shuttle -D warnings" \
 	cargo test --locked -p shelflife --no-default-features --lib -- interleavings::
-FACTOR ?= 100
+FACTOR ?= 300
 SEED ?= $(shell date +%s)
-shuttle: ## Explore the orders in which threads of a process go on, at length (FACTOR=1000, SEED=7)
+shuttle: ## Explore the orders in which threads of a process go on, at length (FACTOR=3000, SEED=7)
 	SHELFLIFE_TEST_INTERLEAVINGS=$(FACTOR) SHUTTLE_RANDOM_SEED=$(SEED) $(INTERLEAVINGS)
 
 CALLERS ?= 100000

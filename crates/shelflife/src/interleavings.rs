@@ -26,7 +26,7 @@ use shuttle::{Config, FailurePersistence, Runner};
 /// Where the random ones begin; `SHUTTLE_RANDOM_SEED` begins elsewhere.
 const SEED: u64 = 7;
 /// How many orders of each kind, times [`factor`].
-const ORDERS: usize = 1_000;
+const ORDERS: usize = 300;
 /// How many preemptions PCT places.
 const PREEMPTIONS: usize = 3;
 /// After so many orders of each kind, one attempt after the other, a violation must have been found.

@@ -349,6 +349,8 @@ impl Shared {
         }
         if told_less {
             self.doubts.fetch_add(1, Ordering::Relaxed);
+            // Nobody knows more than is known here: that stands, as it would had somebody said just that.
+            return Ok(());
         }
         Err(StoreError::unavailable(
             "no node of the cluster tells who has what",
