@@ -155,11 +155,20 @@ def sentinel_rights(all_: Formation, users: dict[str, str]) -> None:
         urls = [re.sub(r"@[^/]*/", f"@{at}/", all_.url()).replace("sentinel_user=shelflife", f"sentinel_user={user}") for user in users]
         await asyncio.gather(*(follows(url) for url in urls))
 
-    asyncio.run(each())
-    denied = {one[1] for one in all_.denied(["auditor"], "26379", "auditor")}
-    check("less-0" not in denied, "with all of its rights nothing is denied by a sentinel", denied)
-    not_needed = [right for user, right in users.items() if user not in denied and user != "less-0" and right not in KEPT]
-    check(not not_needed, f"without any one of its {len(users) - 1} rights (commands, channels) something is", not_needed)
+    def denied() -> set[str]:
+        return {one[1] for one in all_.denied(["auditor"], "26379", "auditor")}
+
+    def not_needed() -> list[str]:
+        return [right for user, right in users.items() if user not in denied() and user != "less-0" and right not in KEPT]
+
+    def seen() -> bool:
+        asyncio.run(each())
+        return not not_needed()
+
+    # Again on a machine so busy that not all of them listened in time.
+    until(seen, 30)
+    check("less-0" not in denied(), "with all of its rights nothing is denied by a sentinel", denied())
+    check(not not_needed(), f"without any one of its {len(users) - 1} rights (commands, channels) something is", not_needed())
 
 
 def sentinel_is_told(all_: Formation, primary: Callable[[str], str]) -> None:
@@ -210,7 +219,7 @@ def sentinel(started: ExitStack, content: dict[str, Any], scratch: Path, shelfli
     users = auditor(all_)
     sentinel_rights(all_, users)
     all_.lose("redis-1")
-    check(until(lambda: primary() in ("redis-2", "redis-3"), 40), "redis-1 is lost: another is the primary", primary())
+    check(until(lambda: primary() in ("redis-2", "redis-3"), 90), "redis-1 is lost: another is the primary", primary())
     check(until(all_.serves, 30), "  the application serves from that")
     with frozen(all_, "sentinel-1"):
         all_.come_back("redis-1")
@@ -229,7 +238,7 @@ def restarted_at_once(all_: Formation, primary: Callable[[str], str], copies: Ca
     lost = primary("sentinel-1")
     all_.lose(lost)
     all_.come_back(lost)
-    check(primary("sentinel-1") != lost and until(lambda: copies(lost), 40), f"{lost} is restarted at once: another is the primary, and it copies that", primary("sentinel-1"))
+    check(primary("sentinel-1") != lost and until(lambda: copies(lost), 90), f"{lost} is restarted at once: another is the primary, and it copies that", primary("sentinel-1"))
     found = until(lambda: "fresh" in run(all_.shelflife, "get", "k:1", "--redis", all_.url(), "--namespace", "default").stdout, 30)
     check(found, "  what was stored is there")
 
@@ -262,7 +271,7 @@ def cluster(started: ExitStack, content: dict[str, Any], scratch: Path, shelflif
         now = [name for name in nodes if name != lost and role(name) == "master"]
         return len(now) == len(before)
 
-    check(until(replaced, 40), f"{lost} is lost: its replica takes over")
+    check(until(replaced, 90), f"{lost} is lost: its replica takes over")
     check(until(all_.serves, 30), "  the application serves")
     all_.come_back(lost)
     check(until(lambda: role(lost) == "slave", 30), f"  {lost} is back, as a replica", role(lost))

@@ -203,7 +203,8 @@ def watch(shelflife: str, url: str, writer: str) -> list[str]:
 
 async def some_entries(url: str, namespace: str = "default") -> None:
     try:
-        async with Cache(url, namespace=namespace) as cache:
+        # With patience: what a pause of the machine keeps from being set would be missed later, and nobody would know why.
+        async with Cache(url, namespace=namespace, timeout="5s") as cache:
             for n in (1, 2, 3):
                 await cache.set(f"k:{n}", n, tags=["k"])
     except Exception:

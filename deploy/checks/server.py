@@ -11,7 +11,8 @@ from typing import Any
 
 DEPLOY = Path(__file__).parent.parent
 START = DEPLOY / "redis/start.sh"
-PATIENCE = 15.0
+#: How long what has no bound may take before it is called broken: a start, on a machine that does much else.
+PATIENCE = 60.0
 
 
 class Server:

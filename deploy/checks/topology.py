@@ -118,7 +118,7 @@ class Topology:
         else:
             programs = {"healthy": [str(DEPLOY / "docker/healthy")], "python": [sys.executable], "redis-cli": redis_cli.split()}
             words[:1] = programs.get(words[0], words[:1])
-        return subprocess.run(words, env=environment, capture_output=True, timeout=10, check=False).returncode == 0
+        return subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE, check=False).returncode == 0
 
     def port(self, name: str, port: str) -> int:
         # In a pod, or on a host, all have one loopback.

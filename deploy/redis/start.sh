@@ -6,7 +6,7 @@
 # Passwords: one a line in $SECRETS/redis_NAME; each line is valid. Only their digests reach the ACL file.
 # TLS=yes: TLS and nothing else; certificates as deploy/certificates makes them.
 # SENTINELS: their addresses, with blanks between: who is the primary is theirs to say. PRIMARY: who it is as long as none of them answers.
-# FAILOVER: for how many seconds a server that they take for the primary waits for them to name another: it was one, and is empty [default: 10].
+# FAILOVER: for how many seconds a server that they take for the primary waits for them to name another: it was one, and is empty [default: 40].
 # CLUSTER=yes: a node of a cluster.
 # ANNOUNCE: host:port by which the others reach this one; needed with SENTINELS and CLUSTER.
 set -eu
@@ -91,9 +91,10 @@ among_others() {
 }
 
 # A primary that was restarted before its sentinels have missed it would be the primary again, without what it had, and its replicas with it. They
-# need down-after-milliseconds (3 s) to miss it, and a moment to agree on another; where there is none, it serves empty.
+# need down-after-milliseconds (3 s) to miss it, and make no other the primary within twice failover-timeout (30 s) of the last time; where there is
+# none, it serves empty.
 next_primary() {
-  tries=${FAILOVER:-10}
+  tries=${FAILOVER:-40}
   while told=$(primary) && [ "$told" = "$ANNOUNCE" ] && [ "$tries" -gt 0 ]; do
     tries=$((tries - 1))
     sleep 1

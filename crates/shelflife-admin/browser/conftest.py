@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from world import Clients, Demo, Redis
+from world import PATIENCE, Clients, Demo, Redis
+
+# What is expected comes with one of the page's looks, on a machine that may be busy. (`set_default_timeout` says nothing of this.)
+expect.set_options(timeout=1000 * PATIENCE)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

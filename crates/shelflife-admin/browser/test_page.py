@@ -149,32 +149,32 @@ def test_a_dry_run_counts_then_it_is_done_and_the_entry_is_dead_and_the_log_says
     with opened(browser, world.demo.page) as page:
         live(page)
         # Nobody reads that one meanwhile.
-        world.demo.ask("GET", "/users/391")
+        world.demo.ask("GET", "/users/411")
         page.locator("#open-invalidate").click()
         box = page.locator("#invalidate")
         box.get_by_text("Tag", exact=True).click()
-        page.locator("#wish-name").fill("user:391")
+        page.locator("#wish-name").fill("user:411")
         page.locator("#go").click()
         expect(page.locator("#outcome")).to_contain_text("1 entry would be dead")
-        expect(page.locator("#outcome .examples")).to_contain_text("user:391")
+        expect(page.locator("#outcome .examples")).to_contain_text("user:411")
         expect(page.locator("#go")).to_have_text("Invalidate 1 entry")
         # Another wish has to be counted anew.
-        page.locator("#wish-name").fill("user:39")
+        page.locator("#wish-name").fill("user:41")
         expect(page.locator("#go")).to_have_text("Count what it would hit")
-        page.locator("#wish-name").fill("user:391")
+        page.locator("#wish-name").fill("user:411")
         page.locator("#go").click()
         expect(page.locator("#go")).to_have_text("Invalidate 1 entry")
         page.locator("#go").click()
         expect(page.locator("#outcome")).to_contain_text("Done: every process has applied it")
         expect(page.locator("#outcome code")).to_have_text(re.compile(r"^[0-9a-f]+:\d+$"))
         page.keyboard.press("Escape")
-        expect(page.locator("#log li", has_text="user:391").first).to_contain_text("tag")
+        expect(page.locator("#log li", has_text="user:411").first).to_contain_text("tag")
 
-        page.locator("#query").fill("user:391")
+        page.locator("#query").fill("user:411")
         page.keyboard.press("Enter")
         sheet = page.locator("#entry")
         expect(sheet.locator(".badge")).to_have_text("dead")
-        expect(sheet.locator(".why")).to_contain_text("its tag user:391 was invalidated after it was loaded")
+        expect(sheet.locator(".why")).to_contain_text("its tag user:411 was invalidated after it was loaded")
 
 
 def test_the_log_can_be_held_still(world: World, browser: Browser) -> None:

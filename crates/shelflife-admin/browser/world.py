@@ -21,6 +21,9 @@ from typing import Any
 #: How long what has no bound may take before a test calls it broken.
 PATIENCE = 30.0
 
+#: The users that clients read.
+READ = 400
+
 
 def until(what: str, holds: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Looks until it holds, and gives what it then is."""
@@ -87,7 +90,8 @@ class Demo(Process):
 
     def __init__(self, command: str, directory: Path, name: str, *more: str) -> None:
         database = directory / "demo.sqlite"
-        size = ["--users", "400", "--orders", "20000"]
+        # The last of them are nobody's: what a test does to them, no client undoes.
+        size = ["--users", str(READ + 20), "--orders", "20000"]
         addresses = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         super().__init__([command, "demo", "--database", str(database), *size, *addresses, *more], directory / f"{name}.log")
         self.api = self.said("listening on ").split("//")[1]
@@ -119,7 +123,7 @@ class Clients:
         dice = random.Random(seed)
         connection = http.client.HTTPConnection(demo.api, timeout=PATIENCE)
         while not self.ended.wait(0.01):
-            user = min(400, int(dice.paretovariate(0.8)))
+            user = min(READ, int(dice.paretovariate(0.8)))
             try:
                 if dice.random() < 0.008:
                     body = json.dumps({"name": f"Ada {dice.randrange(99)}", "city": "London"})

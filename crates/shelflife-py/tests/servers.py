@@ -49,7 +49,7 @@ def granian(port: int) -> list[str]:
 def gunicorn(port: int) -> list[str]:
     return [
         *("gunicorn", "served:app", "-b", f"127.0.0.1:{port}", "-w", str(WORKERS), "-k", "uvicorn_worker.UvicornWorker"),
-        *("--log-level", "warning", "--keep-alive", "600", "--graceful-timeout", "10", "--no-control-socket"),
+        *("--log-level", "warning", "--keep-alive", "600", "--graceful-timeout", "60", "--no-control-socket"),
     ]
 
 
@@ -87,9 +87,9 @@ class Server:
             "PYTHONPATH": str(APPS),
             "PYTHONUNBUFFERED": "1",
             "SOURCE": str(self.source),
-            "SHELFLIFE_URL": self.redis.url,
+            "SHELFLIFE_URL": self.redis.address,
             # Load alone, on a machine that is busy, must not look like an outage.
-            "SHELFLIFE_TIMEOUT": "1s",
+            "SHELFLIFE_TIMEOUT": "2s",
         }
         if self.command is gunicorn_preload:
             environment["USE_BEFORE_FORK"] = "1"

@@ -39,11 +39,12 @@ def on_both_stores(test: Callable[[Cache], Awaitable[None]]) -> Callable[..., No
 
 @on_both_stores
 async def test_the_next_few_fail_and_no_others(cache: Cache) -> None:
-    with faults(cache).on("writes").next(2).error() as fault:
+    # Not with writes: one that fails is tried again behind, and takes a fault of those that are left.
+    with faults(cache).on("reads").next(2).error() as fault:
         for _ in range(2):
             with pytest.raises(Unavailable):
-                await cache.delete("k")
-        await cache.delete("k")
+                await cache.ping()
+        await cache.ping()
     assert fault.struck == 2
 
 

@@ -130,7 +130,7 @@ def test_an_outage_of_redis_is_none_of_the_endpoint(run: Run, redis: Redis) -> N
         return n
 
     async def test() -> None:
-        backend = RedisBackend(redis.url, window="50ms", timeout="200ms")
+        backend = RedisBackend(redis.address, window="50ms", timeout="200ms")
         begin(backend)
         async with client_of(app) as client:
             assert (await client.get("/0")).json() == 0

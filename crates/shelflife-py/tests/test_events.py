@@ -97,7 +97,7 @@ def test_one_that_was_registered_without_a_loop_finds_one_if_it_is_async(run: Ru
 
 def test_a_handler_that_takes_too_long_is_cancelled_in_its_loop(run: Run) -> None:
     async def test() -> None:
-        async with Cache("memory://", handler_timeout="50ms") as cache:
+        async with Cache("memory://", handler_timeout="500ms") as cache:
             # It would notice a cancellation from another thread.
             asyncio.get_running_loop().set_debug(True)
             ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()

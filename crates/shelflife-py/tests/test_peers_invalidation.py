@@ -235,6 +235,12 @@ def test_an_invalidation_that_came_while_a_connection_was_lost_is_not_missed(run
                         await asyncio.sleep(0.01)
                 assert await b.get("k") is None
 
+                async def owes_nothing() -> bool:
+                    return not a.stats()["unconfirmed"]
+
+                # What was not confirmed is asked for again behind: it would take the next value along.
+                await until(owes_nothing)
+
     run(test)
 
 
@@ -275,7 +281,7 @@ def test_a_redis_that_was_never_there_is_none_of_the_api(run: Run) -> None:
 
 def test_a_stalled_connection_does_not_cross_the_replies_of_two_users(run: Run, redis: Redis) -> None:
     async def test() -> None:
-        async with Cache(redis.url, timeout="2s") as cache:
+        async with Cache(redis.url) as cache:
             for n in range(10):
                 await cache.set(f"k:{n}", n)
             for _ in range(5):

@@ -96,7 +96,7 @@ def test_an_outage_of_redis_is_none_of_the_api(run: Run, redis: Redis) -> None:
 
 def test_a_frozen_redis_delays_by_its_timeout_and_no_more(run: Run, redis: Redis) -> None:
     async def test() -> None:
-        async with Cache(redis.url, window="50ms", timeout="200ms") as cache:
+        async with Cache(redis.address, window="50ms", timeout="200ms") as cache:
             assert await cache.get_or_load("k", lambda: 1) == 1
             redis.freeze()
             assert await asyncio.wait_for(cache.get_or_load("l", lambda: 2), 5) == 2

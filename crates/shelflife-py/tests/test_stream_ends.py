@@ -89,8 +89,14 @@ def test_a_reader_who_is_cancelled_or_forgets_it_ends_the_generator(run: Run, ho
             of = stream_of(cache, source)
             source.go.put_nowait("a")
             if how == "cancelled":
-                reading = asyncio.create_task(all_of(of(1)))
-                await asyncio.sleep(0.02)
+                had = asyncio.Event()
+
+                async def read() -> None:
+                    async for _ in of(1):
+                        had.set()
+
+                reading = asyncio.create_task(read())
+                await had.wait()
                 reading.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await reading
@@ -192,7 +198,8 @@ def test_what_takes_too_long_goes_on_for_its_reader_and_is_not_kept(run: Run) ->
     async def test() -> None:
         async with Cache.memory() as cache:
             source = Source()
-            of = stream_of(cache, source, hard_timeout="50ms")
+            # Its first item has to come before.
+            of = stream_of(cache, source, hard_timeout="500ms")
             reading = of(1)
             source.go.put_nowait("a")
             assert await anext(reading) == "a"
