@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from shelflife import Cache
+from shelflife._whose import asks_for_application
 from shelflife.fastapi import Rule, ShelflifeMiddleware, check, install
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
@@ -208,6 +209,18 @@ def test_a_session_may_be_that_of_a_tenant() -> None:
         await is_never_shared(app, header="X-Tenant")
 
     run(work)
+
+
+def test_a_text_that_is_called_like_the_request_is_not_the_request() -> None:
+    def last(request: Request) -> Any:
+        assert request.app.state.request is not None, "request"
+        return "request"
+
+    def handed_on(request: Request, other: Any) -> Any:
+        return other("request", request)
+
+    assert asks_for_application(last, "request")
+    assert not asks_for_application(handed_on, "request")
 
 
 def test_a_session_that_is_the_applications_or_by_a_declared_header_is_stored() -> None:

@@ -129,6 +129,9 @@ def asks_for_application(call: Any, request: str) -> bool:
         return False
     steps = [one for one in dis.get_instructions(code) if one.opname not in ("CACHE", "EXTENDED_ARG")]
     for at, one in enumerate(steps):
+        if one.opcode in dis.hasconst or one.opcode in dis.hasname:
+            # A text or an attribute that is called the same.
+            continue
         if one.argval == request or (isinstance(one.argval, tuple) and request in one.argval):
             after = steps[at + 1]
             if not (one.opname.startswith("LOAD_FAST") and one.argval == request and after.opname == "LOAD_ATTR" and after.argval == "app"):
