@@ -213,7 +213,8 @@ def test_a_session_may_be_that_of_a_tenant() -> None:
 
 def test_a_text_that_is_called_like_the_request_is_not_the_request() -> None:
     def last(request: Request) -> Any:
-        assert request.app.state.request is not None, "request"
+        if request.app.state.request is None:
+            raise LookupError("request")
         return "request"
 
     def handed_on(request: Request, other: Any) -> Any:
