@@ -22,7 +22,7 @@
 //! store N KEY              → "stored N" once the store holds what the source has of this key
 //! lose N SOFT TARGET       → "lost N yes" once that has been changed and invalidated, "lost N no" if it was not confirmed
 //! owes                     → "owes N": how many invalidations have not been confirmed so far
-//! gauge                    → "gauge RSS TASKS FILES": bytes, and how many
+//! gauge                    → "gauge RSS HEAP TASKS FILES": bytes, bytes in use, and how many
 //! ```
 //!
 //! Must not: judge what it sees.

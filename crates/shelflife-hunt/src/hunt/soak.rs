@@ -13,9 +13,10 @@ use super::fleet::Fleet;
 use super::stage::Stage;
 use crate::worker::Failure;
 
-/// Memory of a process may be this much more in the end: the allocator's own, and what a busy moment took. By part, and at least so much.
-const PART: f64 = 0.05;
-const BYTES: f64 = (4 << 20) as f64;
+/// What a process has from the system may be this much more in the end: the allocator keeps what a busy moment took.
+const RSS: f64 = (4 << 20) as f64;
+/// What it has in use there may be this much more: loads and receipts that happen to be under way.
+const HEAP: f64 = (256 << 10) as f64;
 /// Of connections, tasks and files so many may be under way by chance, for each process.
 const CHANCE: f64 = 3.0;
 /// The warm-up, by part of the whole: L1 fills, every code path is gone once.
@@ -26,6 +27,7 @@ const WARM: f64 = 0.2;
 struct Gauge {
     second: f64,
     rss: f64,
+    heap: f64,
     tasks: f64,
     files: f64,
     /// Of all servers.
@@ -37,6 +39,7 @@ struct Gauge {
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct One {
     rss: f64,
+    heap: f64,
     tasks: f64,
     files: f64,
 }
@@ -67,13 +70,15 @@ impl Soak {
         for place in 0..fleet.len() {
             let said = fleet.ask(place, "gauge", "gauge ");
             match said.split(' ').collect::<Vec<_>>()[..] {
-                [_, rss, tasks, files] => {
+                [_, rss, heap, tasks, files] => {
                     let one = One {
                         rss: rss.parse()?,
+                        heap: heap.parse()?,
                         tasks: tasks.parse()?,
                         files: files.parse()?,
                     };
                     gauge.rss += one.rss;
+                    gauge.heap += one.heap;
                     gauge.tasks += one.tasks;
                     gauge.files += one.files;
                     gauge.each.push(one);
@@ -97,33 +102,33 @@ impl Soak {
         };
         let last = &after[last..];
         let mut grown = Vec::new();
-        let mut judge = |name: &str, of: &dyn Fn(&Gauge) -> f64, may: &dyn Fn(f64) -> f64| {
+        let mut judge = |name: &str, of: &dyn Fn(&Gauge) -> f64, may: f64| {
             let (before, after) = (middle(first, of), middle(last, of));
-            if after > before + may(before) {
+            if after > before + may {
                 grown.push(format!("{name}: {before:.0} first, {after:.0} in the end"));
             }
         };
-        let chance = |_| CHANCE;
         for place in 0..self.processes {
             let one = |gauge: &Gauge| gauge.each.get(place).copied().unwrap_or_default();
+            judge(&format!("memory of p{}", place + 1), &|g| one(g).rss, RSS);
             judge(
-                &format!("memory of p{}", place + 1),
-                &|g| one(g).rss,
-                &|before| BYTES.max(before * PART),
+                &format!("bytes in use of p{}", place + 1),
+                &|g| one(g).heap,
+                HEAP,
             );
             judge(
                 &format!("tasks of p{}", place + 1),
                 &|g| one(g).tasks,
-                &chance,
+                CHANCE,
             );
             judge(
                 &format!("files of p{}", place + 1),
                 &|g| one(g).files,
-                &chance,
+                CHANCE,
             );
         }
         let each = self.processes as f64;
-        judge("connections", &|g| g.connections, &|_| CHANCE * each);
+        judge("connections", &|g| g.connections, CHANCE * each);
         self.grown.extend(grown);
     }
 
@@ -143,8 +148,9 @@ impl fmt::Display for Gauge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "memory {:.1} MiB, tasks {}, files {}, connections {}",
+            "memory {:.1} MiB, in use {:.2} MiB, tasks {}, files {}, connections {}",
             self.rss / f64::from(1 << 20),
+            self.heap / f64::from(1 << 20),
             self.tasks,
             self.files,
             self.connections
@@ -192,6 +198,7 @@ mod tests {
 
     const FLAT: One = One {
         rss: 1e8,
+        heap: 1e7,
         tasks: 30.0,
         files: 20.0,
     };
@@ -200,7 +207,16 @@ mod tests {
     fn what_comes_and_goes_and_what_the_warm_up_takes_is_no_growth() {
         let soak = soak(|s| {
             let one = One {
-                rss: if s < 20.0 { s * 5e6 } else { 1e8 },
+                rss: if s < 20.0 {
+                    s * 5e6
+                } else {
+                    1e8 + s % 9.0 * 1e5
+                },
+                heap: if s < 20.0 {
+                    s * 5e5
+                } else {
+                    1e7 + s % 9.0 * 1e4
+                },
                 tasks: 30.0 + s % 9.0,
                 ..FLAT
             };
@@ -212,10 +228,14 @@ mod tests {
     #[test]
     fn what_grows_slowly_in_one_process_is_found_whatever_it_is() {
         type Grown = fn(f64) -> (One, f64);
-        let grows: [(&str, Grown); 4] = [
+        let grows: [(&str, Grown); 5] = [
             ("memory of p2", |s| {
                 let rss = 1e8 + s * 3e5;
                 (One { rss, ..FLAT }, 6.0)
+            }),
+            ("bytes in use of p2", |s| {
+                let heap = 1e7 + s * 8e3;
+                (One { heap, ..FLAT }, 6.0)
             }),
             ("tasks of p2", |s| {
                 let tasks = 30.0 + s / 5.0;

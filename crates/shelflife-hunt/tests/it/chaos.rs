@@ -179,7 +179,7 @@ fn nothing_grows_under_full_load() {
     assert_eq!(soak.exit, Some(0), "{}", soak.printed);
     let gauges = soak.json["soak"]["gauges"].as_array().unwrap();
     assert!(gauges.len() > 10, "{}", soak.printed);
-    for of in ["rss", "tasks", "files", "connections"] {
+    for of in ["rss", "heap", "tasks", "files", "connections"] {
         assert!(
             gauges[0][of].as_f64().unwrap() > 0.0,
             "{of}: {}",
@@ -193,6 +193,7 @@ fn what_leaks_is_found() {
     let soak = soak("leak", &["--sabotage", "leak"]);
     assert_eq!(soak.exit, Some(1), "{}", soak.printed);
     assert!(soak.printed.contains("GROWN: memory"), "{}", soak.printed);
+    assert!(soak.printed.contains("bytes in use"), "{}", soak.printed);
     assert!(soak.printed.contains("tasks"), "{}", soak.printed);
 }
 
