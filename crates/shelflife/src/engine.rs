@@ -7,6 +7,7 @@
 //! look.rs        reads that never load
 //! near.rs        what L1 has for a read
 //! fly.rs         a flight: the store, the lease, the load
+//! lease.rs       the right to load
 //! path.rs        from a read to what the store holds: one command, or with clock and tags
 //! judge.rs       from what a store saw to what a read may have
 //! flight.rs      one load per key per process
@@ -14,8 +15,9 @@
 //! load.rs        running a loader: timeouts, panics, the lease kept alive
 //! fill.rs        from a loaded value to L2 and L1
 //! many.rs        several keys at once
+//! batch.rs       those that are missing, in one load
 //! write.rs       set
-//! sets.rs        plain sets that wait go as one
+//! sets.rs        plain sets that wait go as one; sets/line.rs has the line, and its room
 //! invalidate.rs  invalidations, and what this process does about its own
 //! duty.rs        what is finished even if its caller goes away, and where
 //! owed.rs        what has not been confirmed
@@ -56,6 +58,7 @@ use crate::validity::Touched;
 pub(crate) mod ask;
 #[cfg(feature = "redis")]
 pub(crate) mod audit;
+mod batch;
 pub(crate) mod bulkhead;
 mod bundle;
 mod due;
@@ -71,6 +74,7 @@ mod heard;
 mod interleavings;
 mod invalidate;
 mod judge;
+mod lease;
 pub(crate) mod load;
 mod look;
 mod many;
@@ -88,8 +92,8 @@ mod throttle;
 mod write;
 
 pub(crate) use ask::{Answer, Ask, Level};
+pub(crate) use batch::Batch;
 pub(crate) use invalidate::finished;
-pub(crate) use many::Batch;
 pub(crate) use write::Writing;
 
 pub(crate) struct Engine {

@@ -9,7 +9,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use shelflife_testkit::RedisServer;
+use shelflife_testkit::{RedisServer, Reply};
 use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
@@ -129,6 +129,20 @@ impl Bench {
         c.engine.store.clock().await.unwrap();
         self.set_tick(self.clock().tick + by);
     }
+}
+
+/// What a server has under a name, as it is now.
+fn saved(server: &RedisServer, name: &str) -> Vec<u8> {
+    match server.command(&[b"DUMP", name.as_bytes()]) {
+        Reply::Bulk(bytes) => bytes,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// Puts what was saved in the place of what there is.
+fn bring_back(server: &RedisServer, name: &str, saved: &[u8]) {
+    let restore: [&[u8]; 5] = [b"RESTORE", name.as_bytes(), b"0", saved, b"REPLACE"];
+    server.command(&restore);
 }
 
 /// Whether L1 may answer.

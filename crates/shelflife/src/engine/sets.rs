@@ -14,14 +14,17 @@
 //!
 //! Must not: decide what a set may keep (that is the store's step).
 
+mod line;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
+use self::line::{Job, Line, Queue, bytes_of, fitting};
 use super::Engine;
 use super::ask::Ask;
 use super::duty::UnderWay;
@@ -32,20 +35,10 @@ use super::write::keys_of;
 use crate::epoch::Epoch;
 use crate::error::{Error, ErrorKind};
 use crate::reason::Reason;
-use crate::store::{Call, Entry, Put, SET_AT_ONCE, StoreError, StoreResult};
+use crate::store::{Call, Entry, Put, StoreError, StoreResult};
 use crate::stretches::Stretches;
 use crate::sync::{Mutex, MutexGuard};
 use crate::value::Live;
-
-/// How many values may be in the line.
-const ROOM: usize = 4096;
-/// How many bytes may be in the line, those of the step that is under way included: what its callers have
-/// gone away from is nobody else's to limit.
-const ROOM_IN_BYTES: usize = 64 << 20;
-/// In what the room in bytes is counted: a semaphore has `u32` permits to give at once.
-const UNIT: usize = 1 << 10;
-/// How many bytes of several values go in one step.
-const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// A value to be stored.
 pub(super) struct Item {
@@ -54,62 +47,14 @@ pub(super) struct Item {
     pub(super) prepared: Prepared,
 }
 
-/// What one caller hands over, at most as much as fits one step.
-struct Job {
-    call: Call,
-    items: Vec<Item>,
-    told: oneshot::Sender<Result<Epoch, Error>>,
-    room: Room,
-}
-
-/// The room of a job in the line, until it has been carried out.
-struct Room {
-    _values: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
-}
-
-impl Job {
-    fn bytes(&self) -> usize {
-        bytes_of(&self.items)
-    }
-}
-
-fn bytes_of<'a>(items: impl IntoIterator<Item = &'a Item>) -> usize {
-    items.into_iter().map(|item| item.prepared.bytes).sum()
-}
-
-/// How many of the first of these fit one step: one at least, be it as large as it may.
-fn fitting(items: &VecDeque<Item>) -> usize {
-    let mut bytes = 0_usize;
-    let fit = items.iter().take(SET_AT_ONCE).take_while(|item| {
-        bytes = bytes.saturating_add(item.prepared.bytes);
-        bytes <= BYTES_AT_ONCE
-    });
-    fit.count().max(1)
-}
-
-#[derive(Default)]
-struct Line {
-    waiting: VecDeque<Job>,
-    /// Whether somebody carries them out.
-    under_way: bool,
-}
-
-impl Line {
-    /// What goes next, the longest waiting first; nothing ends the carrying out.
-    fn next(&mut self) -> Vec<Job> {
-        let (mut values, mut bytes) = (0, 0);
-        let mut jobs = Vec::new();
-        while let Some(job) = self.waiting.front() {
-            values += job.items.len();
-            bytes += job.bytes();
-            if !jobs.is_empty() && (values > SET_AT_ONCE || bytes > BYTES_AT_ONCE) {
-                break;
-            }
-            jobs.extend(self.waiting.pop_front());
+impl Item {
+    fn entry(&self) -> Entry {
+        Entry {
+            key: self.ask.key.clone(),
+            meta: self.prepared.meta.clone(),
+            body: self.prepared.body.clone(),
+            keep: self.prepared.keep,
         }
-        self.under_way = !jobs.is_empty();
-        jobs
     }
 }
 
@@ -141,26 +86,6 @@ pub(crate) struct Sets {
     stretches: Mutex<Stretches>,
 }
 
-/// A line, with room of its own: nobody waits for room because another line stands still.
-struct Queue {
-    /// Held to add or to take.
-    line: Mutex<Line>,
-    /// For so many values.
-    room: Arc<Semaphore>,
-    /// For so many `UNIT`s of bytes. Asked for after the other by everybody: nobody has this one, and waits.
-    room_in_bytes: Arc<Semaphore>,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self {
-            line: Mutex::default(),
-            room: Arc::new(Semaphore::new(ROOM)),
-            room_in_bytes: Arc::new(Semaphore::new(ROOM_IN_BYTES / UNIT)),
-        }
-    }
-}
-
 impl Sets {
     fn queue(&self, apart: bool) -> &Queue {
         match apart {
@@ -170,8 +95,7 @@ impl Sets {
     }
 
     fn line(&self, apart: bool) -> MutexGuard<'_, Line> {
-        let line = &self.queue(apart).line;
-        line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue(apart).line()
     }
 
     fn stretches(&self) -> MutexGuard<'_, Stretches> {
@@ -185,26 +109,9 @@ impl Sets {
         self.stretches().add(before, epoch);
     }
 
-    /// Room in a line for so many values of so many bytes, as soon as there is.
-    async fn room_for(&self, apart: bool, values: usize, bytes: usize) -> Result<Room, Error> {
-        let queue = self.queue(apart);
-        // A value may be larger than all the room there is: then it has it for itself.
-        let units = bytes.div_ceil(UNIT).clamp(1, ROOM_IN_BYTES / UNIT);
-        let of = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let values = queue.room.clone().acquire_many_owned(of(values)).await;
-        let bytes = queue.room_in_bytes.clone().acquire_many_owned(of(units));
-        Ok(Room {
-            _values: values.map_err(|_| dropped())?,
-            _bytes: bytes.await.map_err(|_| dropped())?,
-        })
-    }
-
     /// How many values are in the lines.
     pub(crate) fn waiting(&self) -> usize {
-        let queues = [&self.at_home, &self.apart].into_iter();
-        queues
-            .map(|queue| ROOM - queue.room.available_permits())
-            .sum()
+        self.at_home.waiting() + self.apart.waiting()
     }
 }
 
@@ -366,17 +273,6 @@ impl Engine {
     }
 }
 
-impl Item {
-    fn entry(&self) -> Entry {
-        Entry {
-            key: self.ask.key.clone(),
-            meta: self.prepared.meta.clone(),
-            body: self.prepared.body.clone(),
-            keep: self.prepared.keep,
-        }
-    }
-}
-
 /// What a caller has not got into the line yet. Dropped, it leaves open whether the source has changed.
 struct Unsent<'a> {
     engine: &'a Arc<Engine>,
@@ -393,7 +289,7 @@ impl Unsent<'_> {
         let sets = &self.engine.sets;
         let bytes = bytes_of(self.items.iter().take(count));
         let ground = self.engine.ground();
-        let room = sets.room_for(ground.is_apart, count, bytes).await?;
+        let room = sets.queue(ground.is_apart).room_for(count, bytes).await?;
         let (told, answer) = oneshot::channel();
         let job = Job {
             call,
@@ -464,6 +360,7 @@ mod tests {
     use futures_util::poll;
     use shelflife_testkit::RedisServer;
 
+    use super::line::{BYTES_AT_ONCE, ROOM_IN_BYTES};
     use super::*;
     use crate::cache::Cache;
     use crate::chaos::{Faults, Target};

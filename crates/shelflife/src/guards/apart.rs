@@ -1,6 +1,6 @@
 //! Where keys lie apart, an operation is several steps on several nodes: what may come between.
 
-use shelflife_testkit::{Access, Cluster, Reply, slot_of};
+use shelflife_testkit::{Access, Cluster, slot_of};
 
 use super::*;
 use crate::clock::ManualClock;
@@ -36,6 +36,25 @@ fn key_on(cluster: &Cluster, is_it: impl Fn(usize) -> bool) -> String {
 
 fn control_node(cluster: &Cluster) -> usize {
     cluster.primary_of(slot_of(CLOCK.as_bytes())).unwrap()
+}
+
+/// A key whose entry is on another node than the clock, and on which.
+fn key_elsewhere(cluster: &Cluster) -> (String, usize) {
+    let control = control_node(cluster);
+    let key = key_on(cluster, |node| node != control);
+    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    (key, node)
+}
+
+/// Has a replica take over that has the entry as it was saved, and gives which one.
+async fn taken_over_with(cluster: &Cluster, primary: usize, saved: &[u8]) -> usize {
+    bring_back(cluster.node(primary), ENTRY, saved);
+    let replica = cluster.replicas_of(primary)[0];
+    cluster.promote(replica);
+    until(async || cluster.primary_of(slot_of(ENTRY.as_bytes())) == Some(replica)).await;
+    let old = || cluster.node(primary).cli(&["INFO", "replication"]);
+    until(async || old().contains("role:slave")).await;
+    replica
 }
 
 /// Waits until a process knows of so many primaries, and reaches each.
@@ -136,20 +155,12 @@ async fn primaries_of_entries_are_looked_at_again() {
     let b = process(&cluster).await;
     b.set(KEY, 1_u32).await.unwrap();
     let primary = cluster.primary_of(slot_of(ENTRY.as_bytes())).unwrap();
-    let Reply::Bulk(saved) = cluster.node(primary).command(&[b"DUMP", ENTRY.as_bytes()]) else {
-        panic!("it is not there");
-    };
+    let saved = saved(cluster.node(primary), ENTRY);
     let removed = stop(&b, Point::Scanned);
     let invalidated = invalidating(&b);
     removed.reached().await;
     // A replica takes over that had not heard of the removal.
-    let restore: [&[u8]; 4] = [b"RESTORE", ENTRY.as_bytes(), b"0", &saved];
-    cluster.node(primary).command(&restore);
-    let replica = cluster.replicas_of(primary)[0];
-    cluster.promote(replica);
-    until(async || cluster.primary_of(slot_of(ENTRY.as_bytes())) == Some(replica)).await;
-    let old = || cluster.node(primary).cli(&["INFO", "replication"]);
-    until(async || old().contains("role:slave")).await;
+    let replica = taken_over_with(&cluster, primary, &saved).await;
     removed.go();
     invalidated.await.unwrap();
     let there = cluster.node(replica).cli(&["EXISTS", ENTRY]);
@@ -162,9 +173,7 @@ async fn a_set_during_which_another_primary_takes_over_is_owed() {
     let b = process(&cluster).await;
     b.set(KEY, 1_u32).await.unwrap();
     let primary = cluster.primary_of(slot_of(ENTRY.as_bytes())).unwrap();
-    let Reply::Bulk(saved) = cluster.node(primary).command(&[b"DUMP", ENTRY.as_bytes()]) else {
-        panic!("it is not there");
-    };
+    let saved = saved(cluster.node(primary), ENTRY);
     let looked = stop(&b, Point::SetLooked);
     let set = {
         let b = b.clone();
@@ -172,13 +181,7 @@ async fn a_set_during_which_another_primary_takes_over_is_owed() {
     };
     looked.reached().await;
     // A replica takes over that had not heard of the token, and has the old value.
-    let restore: [&[u8]; 5] = [b"RESTORE", ENTRY.as_bytes(), b"0", &saved, b"REPLACE"];
-    cluster.node(primary).command(&restore);
-    let replica = cluster.replicas_of(primary)[0];
-    cluster.promote(replica);
-    until(async || cluster.primary_of(slot_of(ENTRY.as_bytes())) == Some(replica)).await;
-    let old = || cluster.node(primary).cli(&["INFO", "replication"]);
-    until(async || old().contains("role:slave")).await;
+    let replica = taken_over_with(&cluster, primary, &saved).await;
     looked.go();
     assert!(set.await.unwrap().is_err());
     // It is owed as invalidated.
@@ -222,9 +225,7 @@ async fn a_scan_passes_no_primary_by() {
 async fn a_primary_that_comes_back_with_older_data_is_another_one() {
     let mut cluster = alone();
     let b = built(builder(&cluster, Duration::from_secs(1))).await;
-    let control = control_node(&cluster);
-    let key = key_on(&cluster, |node| node != control);
-    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    let (key, node) = key_elsewhere(&cluster);
     b.set(key.clone(), 1_u32).await.unwrap();
     cluster.node(node).cli(&["SAVE"]);
     invalidate(&b, Invalidation::new().key(&*key)).await;
@@ -244,9 +245,7 @@ async fn the_minute_stands_still_while_a_primary_is_away() {
     let mut cluster = alone();
     let clock = ManualClock::new();
     let b = built(builder(&cluster, Duration::from_secs(1)).clock(&clock)).await;
-    let control = control_node(&cluster);
-    let key = key_on(&cluster, |node| node != control);
-    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    let (key, node) = key_elsewhere(&cluster);
     b.set(key.clone(), 1_u32).await.unwrap();
     cluster.node(node).cli(&["SAVE"]);
     invalidate(&b, Invalidation::new().key(&*key)).await;
@@ -266,8 +265,7 @@ async fn a_resync_waits_for_no_node_that_is_away() {
     let mut cluster = alone();
     let b = built(builder(&cluster, Duration::from_secs(1))).await;
     let control = control_node(&cluster);
-    let key = key_on(&cluster, |node| node != control);
-    let away = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    let (key, away) = key_elsewhere(&cluster);
     b.set(key.clone(), 1_u32).await.unwrap();
     invalidate(&b, Invalidation::new().key(&*key)).await;
     cluster.kill(away);
@@ -284,9 +282,7 @@ async fn a_resync_waits_for_no_node_that_is_away() {
 async fn a_scan_is_not_confirmed_while_a_slot_has_no_node() {
     let mut cluster = alone();
     let b = process(&cluster).await;
-    let control = control_node(&cluster);
-    let key = key_on(&cluster, |node| node != control);
-    let away = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    let (key, away) = key_elsewhere(&cluster);
     b.set(key.clone(), 1_u32).await.unwrap();
     cluster.stop(away);
     // For so long that the map has it no more.
@@ -333,8 +329,7 @@ async fn a_set_that_is_not_logged_leaves_no_token() {
     let mut cluster = alone();
     let b = hasty(&cluster).await;
     let control = control_node(&cluster);
-    let key = key_on(&cluster, |node| node != control);
-    let node = cluster.primary_of(slot_of(entry(&key).as_bytes())).unwrap();
+    let (key, node) = key_elsewhere(&cluster);
     cluster.stop(control);
     assert!(soon(b.set(key.clone(), 1_u32)).await.is_err());
     assert_eq!(cluster.node(node).cli(&["EXISTS", &entry(&key)]), "0");

@@ -1,6 +1,6 @@
 //! Everywhere: nobody whose L1 may answer is left out.
 
-use shelflife_testkit::{Proxy, Reply};
+use shelflife_testkit::Proxy;
 
 use super::*;
 use crate::store::Store;
@@ -140,14 +140,10 @@ async fn each_part_of_the_list_is_needed() {
     beating.reached().await;
     // Nobody beats from here on, who would make what is lost anew. Everybody has applied it, or so it says.
     for list in [MEMBERS_SINCE, APPLIED, BEATS] {
-        let saved = match bench.server.command(&[b"DUMP", list.as_bytes()]) {
-            Reply::Bulk(bytes) => bytes,
-            other => panic!("{list}: {other:?}"),
-        };
+        let saved = saved(&bench.server, list);
         bench.raw(&["DEL", list]);
         assert!(!returns(&b, epoch).await, "without {list}");
-        let restore: [&[u8]; 4] = [b"RESTORE", list.as_bytes(), b"0", &saved];
-        bench.server.command(&restore);
+        bring_back(&bench.server, list, &saved);
     }
     assert_eq!(a.get::<u32>(KEY).await, Some(1), "not yet everywhere");
     beating.go();

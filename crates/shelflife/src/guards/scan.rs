@@ -45,7 +45,7 @@ async fn replid_refusal() {
     let bench = Bench::with(&["--enable-debug-command", "local"]);
     let b = bench.process().await;
     store(&b, 1).await;
-    let saved = saved(&bench);
+    let saved = saved(&bench.server, ENTRY);
     let scanned = stop(&b, Point::Scanned);
     let invalidating = {
         let b = b.clone();
@@ -63,7 +63,7 @@ async fn replid_refusal_between_two_scripts() {
     let bench = Bench::with(&["--enable-debug-command", "local"]);
     let b = bench.process().await;
     store(&b, 1).await;
-    let saved = saved(&bench);
+    let saved = saved(&bench.server, ENTRY);
     // More names than one script takes.
     let many = (0..1500).fold(Invalidation::new().key(KEY), |all, n| {
         all.key(format!("k{n}"))
@@ -83,18 +83,9 @@ async fn replid_refusal_between_two_scripts() {
     assert_eq!(bench.l2().await, None);
 }
 
-/// The entry, as it is now.
-fn saved(bench: &Bench) -> Vec<u8> {
-    match bench.server.command(&[b"DUMP", ENTRY.as_bytes()]) {
-        shelflife_testkit::Reply::Bulk(bytes) => bytes,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// A replica takes over that had not heard of the entry's removal.
 fn without_the_removal(bench: &Bench, saved: &[u8]) {
-    let restore: [&[u8]; 4] = [b"RESTORE", ENTRY.as_bytes(), b"0", saved];
-    bench.server.command(&restore);
+    bring_back(&bench.server, ENTRY, saved);
     bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
     assert_eq!(bench.raw(&["EXISTS", ENTRY]), "1");
 }

@@ -20,19 +20,13 @@ async fn incarnation_of_the_tag() {
     let b = bench.process().await;
     store(&b, 1).await;
     // A copy from an earlier life, as a partial restore brings it back over what was known since.
-    let key = TAG_RECORD.as_bytes();
-    let saved = match bench.server.command(&[b"DUMP", key]) {
-        shelflife_testkit::Reply::Bulk(bytes) => bytes,
-        other => panic!("{other:?}"),
-    };
+    let saved = saved(&bench.server, TAG_RECORD);
     bench.raw(&["DEL", CLOCK, ENTRY]);
     let b = bench.process().await;
     store(&b, 1).await;
     assert_eq!(bench.l2().await, Some(1));
     invalidate(&b, tag(TAG)).await;
-    bench
-        .server
-        .command(&[b"RESTORE", key, b"0", &saved, b"REPLACE"]);
+    bring_back(&bench.server, TAG_RECORD, &saved);
     assert_eq!(bench.l2().await, None);
 }
 

@@ -1,7 +1,5 @@
 //! The tail: in order, without gaps, and trust only as far as it has come.
 
-use shelflife_testkit::Reply;
-
 use super::*;
 use crate::clock::ManualClock;
 
@@ -123,10 +121,7 @@ async fn a_takeover_while_the_last_one_is_made_up_for_is_made_up_for() {
     let a = bench.builder().window(Duration::from_millis(400));
     let a = soon(a.build()).await.unwrap();
     store(&a, 1).await;
-    let saved = bench.server.command(&[b"DUMP", ENTRY.as_bytes()]);
-    let Reply::Bulk(saved) = saved else {
-        panic!("it is not there");
-    };
+    let saved = saved(&bench.server, ENTRY);
     invalidate(&a, Invalidation::new().key(KEY)).await;
     let again = stop(&a, Point::Scanned);
     bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
@@ -135,8 +130,7 @@ async fn a_takeover_while_the_last_one_is_made_up_for_is_made_up_for() {
     again.go();
     beating.reached().await;
     // It has been carried out again, of which the next primary has not heard.
-    let restore: [&[u8]; 4] = [b"RESTORE", ENTRY.as_bytes(), b"0", &saved];
-    bench.server.command(&restore);
+    bring_back(&bench.server, ENTRY, &saved);
     bench.raw(&["DEBUG", "CHANGE-REPL-ID"]);
     assert_eq!(bench.raw(&["EXISTS", ENTRY]), "1");
     beating.go();

@@ -1,11 +1,11 @@
 //! Connections: from a command to the node that it is for.
 //!
 //! ```text
-//! node.rs       a primary: its lanes, their health
+//! node.rs       a primary: its lanes; node/health.rs has which of them are up
 //! lane.rs       one connection
 //! handshake.rs  can it be used, is it the primary
 //! place.rs      where a primary is: fixed, or told by sentinels.rs
-//! cluster.rs    many nodes, each with its slots; cluster/refresh.rs has the map, map.rs reads it
+//! cluster.rs    many nodes, each with its slots; cluster/owners.rs has the map, cluster/refresh.rs asks for it, map.rs reads it
 //! tls.rs        certificates
 //! refused.rs    why a node did not do it
 //! ```

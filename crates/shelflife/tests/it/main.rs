@@ -8,6 +8,8 @@
 )]
 
 mod after_commit;
+mod away;
+mod batches;
 mod cached;
 #[cfg(feature = "chaos")]
 mod chaos;
@@ -17,6 +19,7 @@ mod cut_off;
 mod damage;
 mod encrypted;
 mod events;
+mod failover;
 mod faults;
 mod figures;
 mod fused;

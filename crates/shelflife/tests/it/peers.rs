@@ -254,13 +254,14 @@ on_both_stores! {
         let (owner, loader) = (cache.clone(), gate.loader(1_u32));
         let owner = tokio::spawn(async move { owner.get_or_load("k:1", loader).await });
         gate.entered().await;
+        let reader = other.clone();
         let many = tokio::spawn(async move {
-            other.get_or_load_many([1_u32], |c, id| c.entry(format!("k:{id}")), |_| async {
+            reader.get_or_load_many([1_u32], |c, id| c.entry(format!("k:{id}")), |_| async {
                 Err::<std::collections::HashMap<u32, u32>, _>("it is being loaded already")
             }).await
         });
-        // Longer than the rounds that a batch would give other callers of its own process.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // More rounds than a batch would give other callers of its own process; it would have ended then.
+        until(async || many.is_finished() || other.stats().timings.lease_waits.count() > 5).await;
         gate.release();
         assert_eq!(soon(owner).await.unwrap().unwrap(), 1);
         assert_eq!(soon(many).await.unwrap().unwrap(), [(1, 1)].into());

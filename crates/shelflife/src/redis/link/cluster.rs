@@ -13,6 +13,7 @@
 //!
 //! Must not: know what the commands mean.
 
+mod owners;
 mod refresh;
 
 use std::collections::BTreeMap;

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Address;
+use super::owners::{Map, NOBODY};
 use crate::counters::NodeStats;
 use crate::error::ErrorKind;
 use crate::redis::link::handshake;
@@ -40,7 +41,6 @@ const WORRIED: Duration = Duration::from_millis(200);
 const LEAST: Duration = Duration::from_millis(20);
 /// After so many answers that know less than is known the cluster counts as another one.
 const DOUBTS: usize = 10;
-const NOBODY: u16 = u16::MAX;
 
 pub(super) struct Shared {
     seeds: Vec<Address>,
@@ -65,66 +65,6 @@ pub(super) struct Shared {
     pub(super) stirred: Arc<Notify>,
     closed: AtomicBool,
     runtime: Handle,
-}
-
-#[derive(Clone)]
-pub(super) struct Map {
-    /// The primaries, sorted by address.
-    pub(super) nodes: Vec<(Address, Arc<Node>)>,
-    /// Others to which somebody was sent: they may be primaries that are not known as such yet.
-    beside: Vec<(Address, Arc<Node>)>,
-    /// By slot, which of the primaries; or `NOBODY`.
-    owner: Box<[u16]>,
-    /// What a node told last.
-    pub(super) told: Vec<Known>,
-    /// Another one when the primaries or their slots were others meanwhile, though they may be the same again.
-    pub(super) version: u64,
-}
-
-impl Map {
-    pub(super) fn owner_of(&self, slot: u16) -> Option<&(Address, Arc<Node>)> {
-        let at = *self.owner.get(usize::from(slot))?;
-        self.nodes.get(usize::from(at))
-    }
-
-    /// Where primaries were that the others have given up, and whose slots nobody else has.
-    pub(super) fn lost(&self) -> impl Iterator<Item = &Address> {
-        let lost = |known: &&Known| !known.is_primary && !known.slots.is_empty();
-        self.told.iter().filter(lost).map(|known| &known.place)
-    }
-
-    /// Whether every slot that was given to somebody has a primary. In those that nobody was given lies nothing.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.nodes.is_empty() && self.lost().next().is_none()
-    }
-
-    /// The primaries that have slots.
-    pub(super) fn with_slots(&self) -> impl Iterator<Item = &Arc<Node>> {
-        let nodes = (0_u16..).zip(&self.nodes);
-        let with = nodes.filter(|(at, _)| self.owner.contains(at));
-        with.map(|(_, (_, node))| node)
-    }
-
-    fn at(&self, address: &Address) -> Option<Arc<Node>> {
-        let mut all = self.nodes.iter().chain(&self.beside);
-        let found = all.find(|(other, _)| other == address);
-        found.map(|(_, node)| node.clone())
-    }
-
-    pub(super) fn host_of(&self, node: &Arc<Node>) -> String {
-        let mut all = self.nodes.iter().chain(&self.beside);
-        let found = all.find(|(_, other)| Arc::ptr_eq(other, node));
-        found.map(|((host, _), _)| host.clone()).unwrap_or_default()
-    }
-
-    /// As the map has it, by name or IP, where a node is told of by the other.
-    fn named(&self, address: Address) -> Address {
-        let is_it = |known: &&Known| known.also.as_ref() == Some(&address);
-        match self.told.iter().find(is_it) {
-            Some(known) if self.at(&address).is_none() => known.place.clone(),
-            _ => address,
-        }
-    }
 }
 
 impl Shared {
@@ -438,14 +378,6 @@ impl Shared {
                 }
             }
         });
-    }
-}
-
-impl Map {
-    fn close(&self) {
-        for (_, node) in self.nodes.iter().chain(&self.beside) {
-            node.close();
-        }
     }
 }
 
