@@ -155,9 +155,7 @@ async fn the_end_is_told_with_goaway_and_what_runs_is_finished() {
     let (mut sender, connection) = connect(proxy.address).await;
     let request = Request::get("http://a/").body(()).unwrap();
     let answer = sender.send_request(request, true).unwrap().0;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     proxy.control.shutdown();
     go.send(()).unwrap();
     assert_eq!(whole(answer.await.unwrap()).await.1, b"ok");

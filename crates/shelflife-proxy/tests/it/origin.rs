@@ -116,6 +116,17 @@ impl Origin {
         self.seen.lock().unwrap().clone()
     }
 
+    /// Waits until it has been asked something.
+    pub(crate) async fn until_asked(&self) {
+        let asked = async {
+            while self.seen.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let asked = tokio::time::timeout(raw::PATIENCE, asked).await;
+        asked.expect("nothing has reached the origin");
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
