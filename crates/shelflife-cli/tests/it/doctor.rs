@@ -9,12 +9,13 @@ mod users;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use shelflife_testkit::{Access, Certificates, Cluster, Proxy, RedisServer, Scratch, slot_of};
 
 use crate::shelflife::{run, shelflife, stderr};
+use crate::until::until;
 
 /// As deploy/redis/redis.conf has it, where that matters.
 const WELL: [&str; 12] = [
@@ -242,7 +243,7 @@ fn a_failed_snapshot_that_stops_all_writes_is_an_error() {
     fill(&url, 10);
     std::fs::remove_dir_all(gone.path()).unwrap();
     server.cli(&["BGSAVE"]);
-    wait_until(|| {
+    until("the snapshot has failed", || {
         server
             .cli(&["INFO", "persistence"])
             .contains("rdb_last_bgsave_status:err")
@@ -439,12 +440,4 @@ fn the_doctor_leaves_no_trace() {
 
 fn stderr_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn wait_until(is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "not within 30 s");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
