@@ -68,17 +68,7 @@ async fn a_body_that_comes_too_slowly_is_refused() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_given_up() {
-    let origin = Origin::start(async |mut talk| {
-        talk.request().await;
-        talk.say(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-            1_u64 << 30
-        ))
-        .await;
-        while talk.say(vec![b'x'; 64 << 10]).await {}
-        talk.head().await;
-    })
-    .await;
+    let origin = Origin::flooding().await;
     let mut proxy = proxy::before_with(
         &origin,
         "[clients]\nwrite = \"300ms\"\n[shutdown]\ngrace = \"1h\"",
