@@ -1,4 +1,5 @@
 //! The page of a running process (`shelflife-admin`), by its JSON API: for one question, where `top` looks and follows.
+//! As whom it is asked is the same for both.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::web::{self, Web};
 
+/// What is said where something else answers.
+pub(crate) const MOUNTED: &str =
+    "name where the page is mounted, as in http://127.0.0.1:8080/_shelflife";
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -23,18 +27,11 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn open(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
         web::url("--url", url)?;
-        let mut fields = HeaderMap::new();
-        if let Some(token) = read(token_file)? {
-            let field = HeaderValue::try_from(format!("Bearer {token}"));
-            let mut field = field
-                .map_err(|_| Failure::new("the token has characters that no field can hold"))?;
-            field.set_sensitive(true);
-            fields.insert(AUTHORIZATION, field);
-        }
+        let token = token_file.map(token_of).transpose()?;
         Ok(Self {
             web: Web::new(PATIENCE),
             base: url.trim_end_matches('/').to_owned(),
-            fields,
+            fields: fields(token.as_deref())?,
         })
     }
 
@@ -52,7 +49,7 @@ impl Page {
                     "{} is not shelflife's: it answers with something else",
                     self.base
                 ))
-                .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife")
+                .hint(MOUNTED)
             }),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::new(format!(
                 "{} asks for a token: {}",
@@ -60,18 +57,28 @@ impl Page {
             ))
             .hint("--token-file with a file that holds it")),
             status => Err(
-                Failure::new(format!("{}/api/{what} answered {status}", self.base))
-                    .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife"),
+                Failure::new(format!("{}/api/{what} answered {status}", self.base)).hint(MOUNTED),
             ),
         }
     }
 }
 
-fn read(file: Option<&Path>) -> Result<Option<String>, Failure> {
-    let Some(path) = file else {
-        return Ok(None);
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
-    Ok(Some(text.trim().to_owned()))
+/// What goes with each request.
+pub(crate) fn fields(token: Option<&str>) -> Result<HeaderMap, Failure> {
+    let mut fields = HeaderMap::new();
+    if let Some(token) = token {
+        let field = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut field =
+            field.map_err(|_| Failure::new("the token has characters that no field can hold"))?;
+        field.set_sensitive(true);
+        fields.insert(AUTHORIZATION, field);
+    }
+    Ok(fields)
+}
+
+/// The token that a file holds.
+pub(crate) fn token_of(file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", file.display())))?;
+    Ok(text.trim().to_owned())
 }

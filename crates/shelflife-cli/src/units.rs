@@ -38,6 +38,16 @@ pub(crate) fn short(n: f64) -> String {
     }
 }
 
+/// The whole part of a number; 0 where it is negative, or none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of floats saturate"
+)]
+pub(crate) fn whole(n: f64) -> u64 {
+    n as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -174,19 +174,21 @@ impl Proxy {
                 (site.front.clone(), Pipeline::new(live.clone()))
             }));
         }
+        // What is not for clients takes none of their places.
+        let beside = |listener| Accepting {
+            listener,
+            clients: clients.clone(),
+            places: Arc::new(Semaphore::new(ADMINS)),
+            figures: None,
+            ending: ending.clone(),
+        };
         if let Some(Operators {
             listener,
             token,
             page,
         }) = self.admin
         {
-            let accept = Accepting {
-                listener,
-                clients: clients.clone(),
-                places: Arc::new(Semaphore::new(ADMINS)),
-                figures: None,
-                ending: ending.clone(),
-            };
+            let accept = beside(listener);
             let (live, cache, ready) = (
                 self.control.live.clone(),
                 self.control.cache.clone(),
@@ -208,13 +210,7 @@ impl Proxy {
             }));
         }
         if let Some(listener) = self.metrics {
-            let accept = Accepting {
-                listener,
-                clients: clients.clone(),
-                places: Arc::new(Semaphore::new(ADMINS)),
-                figures: None,
-                ending: ending.clone(),
-            };
+            let accept = beside(listener);
             let (live, cache) = (self.control.live.clone(), self.control.cache.clone());
             accepting.spawn(accept.run(move || {
                 (

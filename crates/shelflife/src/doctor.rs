@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::cache::Cache;
 use crate::error::{Error, ErrorKind};
-use crate::redis::{Facts, Heard, RedisStore, Survey, Surveyed};
+use crate::redis::{Facts, RedisStore, Survey, Surveyed};
 use crate::store::Store;
 
 /// How many names one page looks at.
@@ -103,6 +103,7 @@ impl Diagnosis {
         "memory_full",
         "missing_tags",
         "open_server",
+        "other_namespace",
         "other_nodes",
         "replica_lag",
         "replicas",
@@ -312,7 +313,15 @@ impl Checkup {
     /// What a process of this namespace says of itself: the keys that it reads most, each with its share of all reads
     /// from 0 to 1, and those that take most of its memory, in bytes. No server counts the former but by an LFU policy.
     pub fn heard(&mut self, hottest: Vec<(String, f64)>, largest: Vec<(String, u64)>) {
-        self.facts.heard = Some(Heard { hottest, largest });
+        let heard = self.facts.heard.get_or_insert_default();
+        (heard.hottest, heard.largest) = (hottest, largest);
+    }
+
+    /// Which namespace the process has that said so. Of another than this one nothing that it says is told, but that it
+    /// is another.
+    pub fn heard_in(&mut self, namespace: impl Into<String>) {
+        let heard = self.facts.heard.get_or_insert_default();
+        heard.namespace = Some(namespace.into());
     }
 
     /// What has been found so far, the worst first; but last what shuts out who has no password, for the lines of all

@@ -26,7 +26,7 @@ mod stream;
 mod watch;
 
 pub(crate) use address::Address;
-pub(crate) use doctor::{Facts, Heard, Survey};
+pub(crate) use doctor::{Facts, Survey};
 pub(crate) use log::LogLine;
 pub(crate) use steps::{Examined, Named, RedisStore, Stood, Surveyed};
 pub(crate) use watch::LogView;

@@ -246,7 +246,7 @@ pub(crate) struct DoctorArgs {
           value_parser = PossibleValuesParser::new(shelflife::Diagnosis::CHECKS))]
     pub(crate) ignore: Vec<String>,
 
-    /// The page of a process, which is asked for what it reads most, and what takes most of its memory.
+    /// The page of a process, which is asked for its namespace, what it reads most, and what takes most of its memory.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Target};
 use crate::cache_status::Served;
+use crate::units;
 
 /// The longest time that is told apart, in ns: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -253,7 +254,7 @@ impl Side {
             && !self.is_through()
         {
             let until = all.length.min(length).as_secs_f64();
-            let all_due = whole((until * f64::from(rate)).floor());
+            let all_due = units::whole((until * f64::from(rate)).floor());
             all.unsent = all_due.saturating_sub(due.load(Ordering::Relaxed));
         }
         let buckets = all.buckets.len();
@@ -277,15 +278,6 @@ impl Side {
         self.measured.merge(&all);
         self.measured.length += all.length;
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "casts of floats saturate"
-)]
-fn whole(n: f64) -> u64 {
-    n as u64
 }
 
 /// Who sends when.

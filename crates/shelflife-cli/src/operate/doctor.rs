@@ -37,8 +37,9 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     verdict(&findings, args.fail_on)
 }
 
-/// What a process reads most, and what takes most of its memory, by its page.
+/// What a process reads most, what takes most of its memory, and of which namespace that is, by its page.
 async fn hear(checkup: &mut Checkup, page: &Page) -> Result<(), Failure> {
+    let now = page.ask("now").await?;
     let (hot, large) = (page.ask("hot?n=20").await?, page.ask("largest?n=20").await?);
     let each = |listed: &Value| listed.as_array().cloned().unwrap_or_default();
     let name = |it: &Value, of: &str| it[of].as_str().map(str::to_owned);
@@ -51,6 +52,9 @@ async fn hear(checkup: &mut Checkup, page: &Page) -> Result<(), Failure> {
         .iter()
         .filter_map(|it| Some((name(it, "key")?, it["bytes"].as_u64()?)));
     checkup.heard(hot.collect(), large.collect());
+    if let Some(namespace) = now["namespace"].as_str() {
+        checkup.heard_in(namespace);
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use crate::signals;
 mod show;
 
 use show::Show;
+pub(crate) use show::noted;
 pub(super) use show::what;
 
 /// How long a line is held for its entry to be applied.

@@ -97,12 +97,7 @@ impl View {
             KeyCode::BackTab | KeyCode::Left => {
                 self.turn_to(self.panel.beside(Panel::ALL.len() - 1))
             }
-            KeyCode::Down | KeyCode::Char('j') => self.scroll(1, figures),
-            KeyCode::PageDown => self.scroll(10, figures),
-            KeyCode::Up | KeyCode::Char('k') => self.above = self.above.saturating_sub(1),
-            KeyCode::PageUp => self.above = self.above.saturating_sub(10),
-            KeyCode::Home => self.above = 0,
-            _ => {}
+            code => self.above = moved(self.above, self.last(figures), code),
         }
         Pressed::GoOn
     }
@@ -112,7 +107,8 @@ impl View {
         self.above = 0;
     }
 
-    fn scroll(&mut self, by: usize, figures: &Figures) {
+    /// The last line of what is listed.
+    fn last(&self, figures: &Figures) -> usize {
         let look = figures.look.as_ref();
         let listed = match self.panel {
             Panel::All | Panel::Log => figures.log.len(),
@@ -121,7 +117,19 @@ impl View {
             Panel::Why => figures.reasons().len(),
             Panel::Processes => look.map_or(0, |it| it.members.len()),
         };
-        self.above = (self.above + by).min(listed.saturating_sub(1));
+        listed.saturating_sub(1)
+    }
+}
+
+/// To which line of a list a key leads; where it leads nowhere, to the same.
+pub(super) fn moved(from: usize, last: usize, code: KeyCode) -> usize {
+    match code {
+        KeyCode::Down | KeyCode::Char('j') => (from + 1).min(last),
+        KeyCode::PageDown => (from + 10).min(last),
+        KeyCode::Up | KeyCode::Char('k') => from.saturating_sub(1),
+        KeyCode::PageUp => from.saturating_sub(10),
+        KeyCode::Home => 0,
+        _ => from,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::operate::utc;
+use crate::operate::{utc, watch};
 
 /// An entry, as far as one line shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,13 +60,7 @@ fn what(entry: &Value) -> String {
             .filter_map(Value::as_str);
         parts.extend(names.map(|name| format!("{kind} {name}")));
     }
-    if let Some(note) = entry["note"].as_str() {
-        parts.push(match note {
-            "new" => "a new incarnation begins: everything older is dead".to_owned(),
-            "jump" => "another primary took over: the clock jumps ahead".to_owned(),
-            other => other.to_owned(),
-        });
-    }
+    parts.extend(entry["note"].as_str().map(watch::noted));
     match parts.is_empty() {
         true => "nothing that this version can read".to_owned(),
         false => parts.join(", "),

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::task::AbortHandle;
 
@@ -12,6 +11,7 @@ use super::figures::{Hot, Large, Look, Member};
 use super::follow::{self, Followed};
 use crate::args::TopArgs;
 use crate::failure::Failure;
+use crate::page::{self, MOUNTED};
 use crate::web::{self, Web};
 
 /// How long a look may take.
@@ -34,18 +34,14 @@ pub(super) struct Remote {
 impl Remote {
     pub(super) fn open(url: &str, args: &TopArgs) -> Result<Self, Failure> {
         web::url("--url", url)?;
-        let mut fields = HeaderMap::new();
-        if let Some(token) = token(args)? {
-            let field = HeaderValue::try_from(format!("Bearer {token}"));
-            let mut field = field
-                .map_err(|_| Failure::new("the token has characters that no field can hold"))?;
-            field.set_sensitive(true);
-            fields.insert(AUTHORIZATION, field);
-        }
+        let token = match &args.token_file {
+            Some(file) => Some(page::token_of(file)?),
+            None => args.token.clone(),
+        };
         Ok(Self {
             web: Web::new(PATIENCE),
             base: url.trim_end_matches('/').to_owned(),
-            fields,
+            fields: page::fields(token.as_deref())?,
             followed: Followed::default(),
             largest: None,
             walked: None,
@@ -112,14 +108,14 @@ impl Remote {
             Problem::Odd => Failure::new(format!(
                 "{base} is not shelflife's: it answers with something else"
             ))
-            .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife"),
+            .hint(MOUNTED),
             Problem::Refused(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => {
                 Failure::new(format!("{base} asks for a token: {status}"))
                     .hint("--token, or --token-file with a file that holds it")
             }
             Problem::Refused(status, _) => {
                 Failure::new(format!("{base}/api/{what} answered {status}"))
-                    .hint("name where the page is mounted, as in http://127.0.0.1:8080/_shelflife")
+                    .hint(MOUNTED)
             }
         })
     }
@@ -140,13 +136,4 @@ impl Drop for Remote {
             following.abort();
         }
     }
-}
-
-fn token(args: &TopArgs) -> Result<Option<String>, Failure> {
-    let Some(path) = &args.token_file else {
-        return Ok(args.token.clone());
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
-    Ok(Some(text.trim().to_owned()))
 }

@@ -10,6 +10,7 @@
 use crossterm::event::KeyCode;
 use serde_json::Value;
 
+use super::keys::moved;
 use super::questions::{Answer, Count, Found, Kind, Question, Wish, facts};
 use crate::units;
 
@@ -181,12 +182,7 @@ impl Talk {
                 self.step = Step::Search(String::new());
                 return Heard::Taken;
             }
-            KeyCode::Down | KeyCode::Char('j') => (chosen + 1).min(last),
-            KeyCode::PageDown => (chosen + 10).min(last),
-            KeyCode::Up | KeyCode::Char('k') => chosen.saturating_sub(1),
-            KeyCode::PageUp => chosen.saturating_sub(10),
-            KeyCode::Home => 0,
-            _ => chosen,
+            code => moved(chosen, last, code),
         };
         self.step = Step::Found { found, chosen };
         Heard::Taken
@@ -216,12 +212,7 @@ impl Talk {
                 });
                 return Heard::Taken;
             }
-            KeyCode::Down | KeyCode::Char('j') => (above + 1).min(last),
-            KeyCode::PageDown => (above + 10).min(last),
-            KeyCode::Up | KeyCode::Char('k') => above.saturating_sub(1),
-            KeyCode::PageUp => above.saturating_sub(10),
-            KeyCode::Home => 0,
-            _ => above,
+            code => moved(above, last, code),
         };
         self.step = Step::Entry {
             key,

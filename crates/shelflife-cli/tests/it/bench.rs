@@ -7,6 +7,7 @@ use shelflife_testkit::{Child, Proxy, RedisServer, Sentinel};
 
 use crate::origin::{Origin, response};
 use crate::shelflife::{run, shelflife, stderr};
+use crate::until::until;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// A busy machine is no store that is away.
@@ -186,9 +187,7 @@ fn ctrl_c_ends_it_with_what_was_measured() {
         "--json",
     ];
     let mut child = Child::spawn(&mut shelflife(&args));
-    while origin.asked("/") < 500 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("it is measured", || origin.asked("/") >= 500);
     child.interrupt();
     let line = child.expect_line("{", LIMIT);
     let found: Value = serde_json::from_str(&line).unwrap();
@@ -207,9 +206,7 @@ fn ctrl_c_ends_it_with_what_was_measured() {
         ];
         let mut child = Child::spawn(&mut shelflife(&args));
         let before = origin.asked("/");
-        while origin.asked("/") < before + 100 {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        until("it warms up", || origin.asked("/") >= before + 100);
         child.interrupt();
         (child.wait(LIMIT).code(), child.printed())
     };
@@ -271,11 +268,7 @@ fn ctrl_c_leaves_nothing_behind_while_it_is_filled() {
     let args = ["bench", "--redis", &slow.url(), "-d", "1s"];
     let mut child = Child::spawn(&mut shelflife(&args));
     let names = || server.cli(&["DBSIZE"]).parse::<u64>().unwrap();
-    let began = std::time::Instant::now();
-    while names() < 100 {
-        assert!(began.elapsed() < LIMIT, "{} names", names());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("it is being filled", || names() >= 100);
     child.interrupt();
     assert_eq!(child.wait(LIMIT).code(), Some(2));
     assert_eq!(names(), 0);
@@ -287,12 +280,10 @@ fn reads_that_find_nothing_are_no_hits() {
     let url = server.url() + PATIENT;
     let args = ["bench", "--redis", &url, "-c", "2", "-d", "3s"];
     let mut child = Child::spawn(&mut shelflife(&args));
-    let began = std::time::Instant::now();
     // More than what it is filled with: the step `miss` has been there, and it measures.
-    while server.cli(&["DBSIZE"]).parse::<u64>().unwrap() < 2_100 {
-        assert!(began.elapsed() < LIMIT, "it is not filled");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("it measures", || {
+        server.cli(&["DBSIZE"]).parse::<u64>().unwrap() >= 2_100
+    });
     server.cli(&["FLUSHALL"]);
     assert_eq!(child.wait(LIMIT).code(), Some(1));
 }

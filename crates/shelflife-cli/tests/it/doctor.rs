@@ -2,18 +2,20 @@
 //! is said.
 
 mod disk;
+mod page;
+mod stored;
 mod users;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shelflife_testkit::{Access, Certificates, Cluster, Proxy, RedisServer, Scratch, slot_of};
 
-use crate::origin::{Origin, response};
 use crate::shelflife::{run, shelflife, stderr};
+use crate::until::until;
 
 /// As deploy/redis/redis.conf has it, where that matters.
 const WELL: [&str; 12] = [
@@ -234,113 +236,6 @@ fn each_setting_that_bites_is_told_and_mended_by_its_own_lines() {
 }
 
 #[test]
-fn what_is_stored_in_bad_order_is_told_and_mended_by_its_own_lines() {
-    type SetUp = fn(&RedisServer);
-    let cases: &[(&str, SetUp)] = &[
-        ("endless_entries", |s| {
-            s.cli(&["PERSIST", "sl1:default:e:users:1"]);
-        }),
-        ("endless_leases", |s| {
-            let lease = [b"SLF\x01".as_slice(), &[0; 124]].concat();
-            s.command(&[b"SET", b"sl1:default:e:users:9", &lease]);
-        }),
-        ("bad_entries", |s| {
-            s.cli(&[
-                "SET",
-                "sl1:default:e:users:1",
-                "garbage, and it's quoted",
-                "EX",
-                "600",
-            ]);
-            s.cli(&["RPUSH", "sl1:default:e:a list $HOME 'x'", "1"]);
-        }),
-        ("huge_entries", |s| fill(&s.url(), 2 << 20)),
-        ("endless_tags", |s| {
-            s.cli(&["PERSIST", "sl1:{default}:t:user:2"]);
-        }),
-        ("bad_tags", |s| {
-            s.cli(&["SET", "sl1:{default}:t:other", "garbage", "EX", "600"]);
-            s.cli(&["RPUSH", "sl1:{default}:t:list", "1"]);
-        }),
-        ("many_tags", |s| {
-            let many = "local t = redis.call('GET', 'sl1:{default}:t:user:1') \
-                        for i = 1, 10001 do redis.call('SET', 'sl1:{default}:t:r:' .. i, t, 'EX', 600) end";
-            s.cli(&["EVAL", many, "0"]);
-        }),
-        ("unknown_names", |s| {
-            s.cli(&["SET", "sl1:{default}:other", "1"]);
-            s.cli(&["SET", "sl1:default:x:1", "1"]);
-        }),
-        ("abandoned_namespaces", |s| {
-            s.cli(&["SET", "sl1:{old}:clock", "1"]);
-            s.cli(&["XADD", "sl1:{old}:log", "1-0", "i", "1"]);
-        }),
-        ("long_log", |s| {
-            let last = s.cli(&["XREVRANGE", "sl1:{default}:log", "+", "-", "COUNT", "1"]);
-            assert!(!last.is_empty());
-            let many = "for i = 1, 33000 do redis.call('XADD', KEYS[1], '*', 'i', '1') end";
-            s.cli(&["EVAL", many, "1", "sl1:{default}:log"]);
-        }),
-        ("missing_tags", |s| {
-            s.cli(&["DEL", "sl1:{default}:t:user:1"]);
-        }),
-        ("dead_entries", |s| {
-            s.cli(&["DEL", "sl1:{default}:clock"]);
-        }),
-    ];
-    let server = well_with(&["--slowlog-log-slower-than", "-1"]);
-    let url = server.url();
-    let always = BTreeSet::from(ALWAYS);
-    for (check, set_up) in cases {
-        server.cli(&["FLUSHALL"]);
-        fill(&url, 10);
-        set_up(&server);
-        let mut expected = always.clone();
-        expected.insert(check);
-        let found = settled(&server, &url, &expected);
-        mend(find(&found, check));
-        // Without records of tags there are misses, as the lines say.
-        let more: &[&str] = match *check {
-            "many_tags" => &["--ignore", "missing_tags"],
-            _ => &[],
-        };
-        settled_by(&always, || {
-            server.cli(&["SLOWLOG", "RESET"]);
-            findings(&url, more)
-        });
-    }
-}
-
-#[test]
-fn nobody_is_taken_off_the_list_of_those_who_are_waited_for() {
-    let server = well_with(&[]);
-    let url = server.url();
-    fill(&url, 10);
-    for list in ["applied", "beats"] {
-        let list = format!("sl1:{{default}}:members:{list}");
-        server.cli(&["ZADD", &list, "1", "77-dead@1000"]);
-    }
-    let found = findings(&url, &[]);
-    mend(find(&found, "silent_members"));
-    let left = server.cli(&["ZRANGE", "sl1:{default}:members:beats", "0", "-1"]);
-    assert!(left.contains("77-dead@1000"), "it may thaw: {left}");
-}
-
-#[test]
-fn names_of_others_that_begin_alike_are_no_namespace() {
-    let server = well_with(&["--slowlog-log-slower-than", "-1"]);
-    let url = server.url();
-    fill(&url, 10);
-    let foreign = "for i = 1, 3000 do redis.call('SET', 'sl1:foreign:session:' .. i, 1) \
-                   redis.call('SET', 'sl1:{foreign}:session:' .. i, 1) end";
-    server.cli(&["EVAL", foreign, "0"]);
-    let look = || findings(&url, &["--names", "all"]);
-    let found = settled_by(&BTreeSet::from(ALWAYS), look);
-    let mut lines = found.iter().flat_map(|it| it["mend"].as_array().unwrap());
-    assert!(lines.all(|line| line.as_str().unwrap().len() < 4096));
-}
-
-#[test]
 fn a_failed_snapshot_that_stops_all_writes_is_an_error() {
     let gone = Scratch::new();
     let server = well_with(&["--dir", gone.path().to_str().unwrap(), "--save", "3600 1"]);
@@ -348,7 +243,7 @@ fn a_failed_snapshot_that_stops_all_writes_is_an_error() {
     fill(&url, 10);
     std::fs::remove_dir_all(gone.path()).unwrap();
     server.cli(&["BGSAVE"]);
-    wait_until(|| {
+    until("the snapshot has failed", || {
         server
             .cli(&["INFO", "persistence"])
             .contains("rdb_last_bgsave_status:err")
@@ -471,40 +366,6 @@ fn hot_keys_are_told_where_the_server_counts() {
 }
 
 #[test]
-fn a_process_that_is_asked_says_what_it_reads_most() {
-    let api = Origin::start(|asked| {
-        let told = match asked.path {
-            "/_shelflife/api/hot?n=20" => {
-                json!({"keys": [{"name": "users:2", "share": 0.7}, {"name": "users:1", "share": 0.1}]})
-            }
-            "/_shelflife/api/largest?n=20" => {
-                json!({"entries": [{"key": "report:1", "bytes": 2 << 20}]})
-            }
-            _ => return response("404 Not Found", "", "{}"),
-        };
-        response("200 OK", "", &told.to_string())
-    });
-    let server = well_with(&[]);
-    fill(&server.url(), 10);
-    let found = findings(
-        &server.url(),
-        &["--url", &format!("{}/_shelflife", api.url())],
-    );
-    let hot = find(&found, "hot_keys");
-    assert_eq!(hot["severity"], "info", "it is no longer unchecked");
-    let told = hot["found"].as_str().unwrap();
-    assert!(
-        told.contains("users:2 (70 %)") && !told.contains("users:1"),
-        "{told}"
-    );
-    let huge = find(&found, "huge_entries")["found"].as_str().unwrap();
-    assert!(huge.contains("report:1"), "{huge}");
-    let url = format!("{}/elsewhere", api.url());
-    let lost = run(&["doctor", "--redis", &server.url(), "--url", &url]);
-    assert_eq!(lost.status.code(), Some(2), "{lost:?}");
-}
-
-#[test]
 fn the_exit_code_is_for_machines_and_the_text_for_people() {
     let server = well_with(&["--maxmemory", "0"]);
     let url = server.url();
@@ -577,30 +438,6 @@ fn the_doctor_leaves_no_trace() {
     assert_eq!(server.cli(&["DBSIZE"]), "0");
 }
 
-#[test]
-fn a_scan_that_was_cut_short_says_so() {
-    let server = well_with(&[]);
-    fill(&server.url(), 10);
-    let many = "for i = 1, 2000 do redis.call('SET', 'other:' .. i, 1) end";
-    server.cli(&["EVAL", many, "0"]);
-    let found = findings(&server.url(), &["--names", "250"]);
-    let it = find(&found, "stored");
-    assert_eq!(it["severity"], "unchecked");
-    assert!(
-        it["mend"][0].as_str().unwrap().ends_with("--names all"),
-        "{it}"
-    );
-    assert!(!names(&findings(&server.url(), &["--names", "all"])).contains("stored"));
-}
-
 fn stderr_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn wait_until(is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "not within 30 s");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -20,5 +20,6 @@ mod shelflife;
 mod terminal;
 mod top;
 mod tour;
+mod until;
 mod warm;
 mod watch;

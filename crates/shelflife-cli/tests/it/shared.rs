@@ -9,16 +9,33 @@ use crate::http;
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, run_json};
 
+/// Two processes on one database and one server. They end first.
+struct Two {
+    demos: [Demo; 2],
+    url: String,
+    _server: RedisServer,
+    _scratch: Scratch,
+}
+
+impl Two {
+    fn start() -> Self {
+        let scratch = Scratch::new();
+        let path = scratch.path("demo.sqlite");
+        let server = RedisServer::start();
+        let url = server.url();
+        Self {
+            demos: [0, 1].map(|_| Demo::start(&path, &["--redis", &url])),
+            url,
+            _server: server,
+            _scratch: scratch,
+        }
+    }
+}
+
 #[test]
 fn a_second_process_hits_what_the_first_one_filled() {
-    let scratch = Scratch::new();
-    let path = scratch.path("demo.sqlite");
-    let server = RedisServer::start();
-    let url = server.url();
-    let (first, second) = (
-        Demo::start(&path, &["--redis", &url]),
-        Demo::start(&path, &["--redis", &url]),
-    );
+    let two = Two::start();
+    let [first, second] = &two.demos;
     let filled = first.get("/users/1");
     assert!(filled.cache_status().contains("fwd=miss"), "{filled:?}");
 
@@ -31,12 +48,8 @@ fn a_second_process_hits_what_the_first_one_filled() {
 #[test]
 fn callers_of_two_processes_share_one_load() {
     const CALLERS_EACH: usize = 32;
-    let scratch = Scratch::new();
-    let path = scratch.path("demo.sqlite");
-    let server = RedisServer::start();
-    let url = server.url();
-    let demos = [0, 1].map(|_| Demo::start(&path, &["--redis", &url]));
-    let addresses = demos.each_ref().map(|demo| demo.address.as_str());
+    let two = Two::start();
+    let addresses = two.demos.each_ref().map(|demo| demo.address.as_str());
     let barrier = Barrier::new(2 * CALLERS_EACH);
     let ask = |address| {
         barrier.wait();
@@ -54,22 +67,23 @@ fn callers_of_two_processes_share_one_load() {
                 .all(|caller| caller.join().unwrap() == 200)
         );
     });
-    assert_eq!(demos.iter().map(Demo::queries).sum::<u64>(), 1);
+    assert_eq!(two.demos.iter().map(Demo::queries).sum::<u64>(), 1);
 }
 
 #[test]
 fn an_operators_invalidation_makes_the_shared_entry_dead_at_once() {
-    let scratch = Scratch::new();
-    let path = scratch.path("demo.sqlite");
-    let server = RedisServer::start();
-    let url = server.url();
-    let (first, second) = (
-        Demo::start(&path, &["--redis", &url]),
-        Demo::start(&path, &["--redis", &url]),
-    );
+    let two = Two::start();
+    let [first, second] = &two.demos;
     first.get("/users/1");
 
-    run_json(&["invalidate", "--tag", "user:1", "--redis", &url, "--json"]);
+    run_json(&[
+        "invalidate",
+        "--tag",
+        "user:1",
+        "--redis",
+        &two.url,
+        "--json",
+    ]);
 
     let read = second.get("/users/1");
     assert!(read.cache_status().contains("fwd=miss"), "{read:?}");

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -14,6 +14,7 @@ use crate::http;
 use crate::origin::{Origin, response};
 use crate::scratch::Scratch;
 use crate::shelflife::{Demo, run, shelflife, stderr};
+use crate::until::until;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -320,16 +321,20 @@ fn what_may_pass_is_tried_again_and_what_does_not_is_told() {
 
 #[test]
 fn rate_and_concurrency_are_kept() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (in_it, at_most) = (now.clone(), most.clone());
+    // How many are asked for at this moment, and how many were at the most.
+    let counts = Arc::new((Mutex::new((0_u32, 0_u32)), Condvar::new()));
+    let of_origin = counts.clone();
     let origin = Origin::start(move |_| {
-        let n = in_it.fetch_add(1, Ordering::SeqCst) + 1;
-        at_most.fetch_max(n, Ordering::SeqCst);
-        // As long as real work takes: others are to come meanwhile.
+        let (counts, came) = &*of_origin;
+        let mut held = counts.lock().unwrap();
+        held.0 += 1;
+        held.1 = held.1.max(held.0);
+        came.notify_all();
+        // The first ones wait for one another, however long a busy machine takes to send them.
+        drop(came.wait_timeout_while(held, LIMIT, |(_, most)| *most < 3));
+        // One more, if there were one, would come meanwhile.
         std::thread::sleep(Duration::from_millis(20));
-        in_it.fetch_sub(1, Ordering::SeqCst);
+        counts.lock().unwrap().0 -= 1;
         response("200 OK", "", "ok")
     });
     let lines: String = (0..24).map(|n| format!("/{n}\n")).collect();
@@ -346,7 +351,7 @@ fn rate_and_concurrency_are_kept() {
         ],
     );
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert_eq!(counts.0.lock().unwrap().1, 3);
     let began = Instant::now();
     let output = warm_lines(&lines, &["--base", &origin.url(), "--rate", "40", "--json"]);
     assert!(output.status.success());
@@ -359,10 +364,12 @@ fn rate_and_concurrency_are_kept() {
 
 #[test]
 fn ctrl_c_ends_it_with_the_sum_and_it_goes_on_where_it_was() {
-    let origin = Origin::start(|asked| {
-        // The second path is not answered before the test has interrupted.
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::start(move |asked| {
+        // The second path is not answered before the test has interrupted, and seen what came of it.
         if asked.path == "/2" && asked.before == 0 {
-            std::thread::sleep(Duration::from_secs(30));
+            let _ = wait.lock().unwrap().recv_timeout(LIMIT);
         }
         response("200 OK", STORABLE, "ok")
     });
@@ -381,11 +388,7 @@ fn ctrl_c_ends_it_with_the_sum_and_it_goes_on_where_it_was() {
     let mut child = Child::spawn(&mut shelflife(&args));
     child.send_line("/1");
     child.send_line("/2");
-    let began = Instant::now();
-    while origin.asked("/2") == 0 {
-        assert!(began.elapsed() < LIMIT, "never asked");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("it asks for the second", || origin.asked("/2") > 0);
     child.interrupt();
     let line = child.expect_line("{", LIMIT);
     let sum_of: Value = serde_json::from_str(&line).unwrap();
@@ -395,6 +398,7 @@ fn ctrl_c_ends_it_with_the_sum_and_it_goes_on_where_it_was() {
         "{sum_of}"
     );
     assert_eq!(child.wait(LIMIT).code(), Some(2));
+    drop(go);
     let output = warm_lines("/1\n/2\n", &args[1..]);
     assert!(output.status.success(), "{output:?}");
     let sum_of = sum(&output);

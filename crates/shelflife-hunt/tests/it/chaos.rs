@@ -199,84 +199,28 @@ fn what_leaks_is_found() {
 
 #[test]
 fn a_process_that_forgets_its_invalidations_is_found() {
-    let found = hunt(
-        "forget",
-        &[
-            "--minutes",
-            "0.3",
-            "--processes",
-            "3",
-            "--rate",
-            "3000",
-            "--samples",
-            "0",
-            "--faults",
-            "none",
-            "--sabotage",
-            "forget",
-            "--seed",
-            "1",
-        ],
-    );
-    is_found(&found);
+    is_found("forget", &["--minutes", "0.3", "--faults", "none"]);
 }
 
 #[test]
 fn windows_that_never_close_are_found() {
-    let found = hunt(
-        "clock",
-        &[
-            "--minutes",
-            "0.5",
-            "--processes",
-            "3",
-            "--rate",
-            "3000",
-            "--samples",
-            "0",
-            "--faults",
-            "pause,hold,refuse",
-            "--sabotage",
-            "clock",
-            "--seed",
-            "1",
-            "--window",
-            "300",
-        ],
-    );
-    is_found(&found);
+    let faults = ["--faults", "pause,hold,refuse"];
+    let (minutes, window) = (["--minutes", "0.5"], ["--window", "300"]);
+    is_found("clock", &[minutes, faults, window].concat());
 }
 
 #[test]
 fn what_is_lost_with_a_primary_and_repeated_by_nobody_is_found() {
-    let found = hunt(
-        "depart",
-        &[
-            "--topology",
-            "sentinel",
-            "--minutes",
-            "0.7",
-            "--processes",
-            "3",
-            "--rate",
-            "3000",
-            "--samples",
-            "0",
-            "--faults",
-            "failover",
-            "--sabotage",
-            "depart",
-            "--seed",
-            "1",
-            "--down-after",
-            "1500",
-        ],
-    );
-    is_found(&found);
+    let sentinel = ["--topology", "sentinel", "--down-after", "1500"];
+    let faults = ["--minutes", "0.7", "--faults", "failover"];
+    is_found("depart", &[sentinel, faults].concat());
 }
 
 /// The hunt ends at once, says so by its exit code, and prints the history.
-fn is_found(found: &Hunt) {
+fn is_found(sabotage: &str, more: &[&str]) {
+    let small = ["--processes", "3", "--rate", "3000", "--samples", "0"];
+    let wrong = ["--seed", "1", "--sabotage", sabotage];
+    let found = hunt(sabotage, &[&small[..], &wrong, more].concat());
     let printed = &found.printed;
     assert_eq!(found.exit, Some(1), "{printed}");
     assert_ne!(found.json["violations"], 0, "{printed}");

@@ -207,9 +207,7 @@ async fn a_request_that_breaks_off_is_not_whole_at_the_origin() {
     client
         .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n")
         .await;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     drop(client);
     let rest = tokio::time::timeout(raw::PATIENCE, told)
         .await

@@ -273,11 +273,13 @@ async fn nobody_there_is_a_502_that_says_so() {
     drop(origin);
     let proxy = proxy::start(proxy::config(&format!("http://{address}"), "")).await;
     // The listener goes when its task has been dropped.
+    let began = Instant::now();
     let response = loop {
         let response = raw::get(proxy.address, "/").await;
         if response.status() != 200 && response.text().contains("cannot be reached") {
             break response;
         }
+        assert!(began.elapsed() < raw::PATIENCE, "{response:?}");
         tokio::task::yield_now().await;
     };
     assert_eq!(response.status(), 502);
@@ -358,9 +360,7 @@ async fn requests_beyond_the_limit_are_told_to_come_back() {
     let proxy = before(&origin, "requests = 1\nconnect = \"100ms\"").await;
     let mut first = Raw::connect(proxy.address).await;
     first.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     let response = raw::get(proxy.address, "/2").await;
     assert_eq!(response.status(), 503);
     assert_eq!(

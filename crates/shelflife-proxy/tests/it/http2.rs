@@ -155,9 +155,7 @@ async fn the_end_is_told_with_goaway_and_what_runs_is_finished() {
     let (mut sender, connection) = connect(proxy.address).await;
     let request = Request::get("http://a/").body(()).unwrap();
     let answer = sender.send_request(request, true).unwrap().0;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     proxy.control.shutdown();
     go.send(()).unwrap();
     assert_eq!(whole(answer.await.unwrap()).await.1, b"ok");
@@ -196,16 +194,7 @@ async fn a_body_that_comes_too_slowly_is_refused() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_given_up() {
-    let origin = Origin::start(async |mut talk| {
-        talk.request().await;
-        talk.say(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-            1_u64 << 30
-        ))
-        .await;
-        while talk.say(vec![b'x'; 64 << 10]).await {}
-    })
-    .await;
+    let origin = Origin::flooding().await;
     let proxy = proxy::before_with(&origin, "[clients]\nwrite = \"300ms\"").await;
     let (mut sender, connection) = connect(proxy.address).await;
     let request = Request::get("http://a/").body(()).unwrap();

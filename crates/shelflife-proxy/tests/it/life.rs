@@ -1,7 +1,5 @@
 //! Start, reload, end.
 
-use std::time::Duration;
-
 use shelflife::Cache;
 use shelflife_proxy::{BindError, Config, Proxy};
 use tokio::sync::oneshot;
@@ -11,16 +9,6 @@ use crate::proxy;
 use crate::raw::{self, Raw};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
-async fn ended(proxy: &proxy::Running) {
-    tokio::time::timeout(raw::PATIENCE, async {
-        while !proxy.task.is_finished() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await
-    .expect("the proxy did not end");
-}
 
 #[tokio::test]
 async fn the_end_lets_requests_finish_and_takes_nothing_new() {
@@ -39,12 +27,10 @@ async fn the_end_lets_requests_finish_and_takes_nothing_new() {
         }
     })
     .await;
-    let proxy = proxy::before(&origin).await;
+    let mut proxy = proxy::before(&origin).await;
     let mut running = Raw::connect(proxy.address).await;
     running.send(REQUEST).await;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     let mut idle = Raw::connect(proxy.address).await;
     // Another URL: one that is being asked for is waited for.
     let other = "GET /idle HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -69,7 +55,7 @@ async fn the_end_lets_requests_finish_and_takes_nothing_new() {
         ("ok", Some("close"))
     );
     drop((running, idle));
-    ended(&proxy).await;
+    proxy.ended("the proxy did not end").await;
 }
 
 #[tokio::test]
@@ -79,14 +65,12 @@ async fn the_end_does_not_wait_longer_than_it_may() {
         talk.head().await;
     })
     .await;
-    let proxy = proxy::before_with(&origin, "[shutdown]\ngrace = \"200ms\"").await;
+    let mut proxy = proxy::before_with(&origin, "[shutdown]\ngrace = \"200ms\"").await;
     let mut client = Raw::connect(proxy.address).await;
     client.send(REQUEST).await;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     proxy.control.shutdown();
-    ended(&proxy).await;
+    proxy.ended("the proxy did not end").await;
     assert!(client.is_over().await);
 }
 

@@ -68,36 +68,18 @@ async fn a_body_that_comes_too_slowly_is_refused() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_given_up() {
-    let origin = Origin::start(async |mut talk| {
-        talk.request().await;
-        talk.say(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-            1_u64 << 30
-        ))
-        .await;
-        while talk.say(vec![b'x'; 64 << 10]).await {}
-        talk.head().await;
-    })
-    .await;
-    let proxy = proxy::before_with(
+    let origin = Origin::flooding().await;
+    let mut proxy = proxy::before_with(
         &origin,
         "[clients]\nwrite = \"300ms\"\n[shutdown]\ngrace = \"1h\"",
     )
     .await;
     let mut client = Raw::connect(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     // The proxy ends when it has got rid of the connection.
     proxy.control.shutdown();
-    tokio::time::timeout(raw::PATIENCE, async {
-        while !proxy.task.is_finished() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .expect("the client still holds its connection");
+    proxy.ended("the client still holds its connection").await;
 }
 
 #[tokio::test]

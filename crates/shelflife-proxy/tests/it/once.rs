@@ -138,22 +138,15 @@ async fn a_client_that_goes_takes_its_request_along() {
         talk.head().await;
     })
     .await;
-    let proxy = proxy::before_with(&origin, "[clients]\nhead = \"30s\"").await;
+    let mut proxy = proxy::before_with(&origin, "[clients]\nhead = \"30s\"").await;
     let mut client = Raw::connect(proxy.address).await;
     client
         .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         .await;
-    while origin.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    origin.until_asked().await;
     drop(client);
     // The place of the request is free again at once, so the proxy ends without waiting for the origin.
     proxy.control.shutdown();
-    tokio::time::timeout(raw::PATIENCE, async {
-        while !proxy.task.is_finished() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .expect("the request was kept up for a client that has gone");
+    let kept = "the request was kept up for a client that has gone";
+    proxy.ended(kept).await;
 }

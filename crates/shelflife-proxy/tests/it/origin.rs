@@ -112,8 +112,33 @@ impl Origin {
         .await
     }
 
+    /// A request is answered with 1 GiB, as fast as it is taken.
+    pub(crate) async fn flooding() -> Origin {
+        Origin::start(async |mut talk: Talk| {
+            talk.request().await;
+            let length = 1_u64 << 30;
+            talk.say(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+            ))
+            .await;
+            while talk.say(vec![b'x'; 64 << 10]).await {}
+        })
+        .await
+    }
+
     pub(crate) fn seen(&self) -> Vec<Message> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until it has been asked something.
+    pub(crate) async fn until_asked(&self) {
+        let asked = async {
+            while self.seen.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let asked = tokio::time::timeout(raw::PATIENCE, asked).await;
+        asked.expect("nothing has reached the origin");
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -7,6 +7,7 @@ use shelflife_proxy::{Config, Control, Proxy};
 use tokio::task::JoinHandle;
 
 use crate::origin::Origin;
+use crate::raw;
 
 pub(crate) const TOKEN: &str = "0123456789-token";
 
@@ -47,6 +48,14 @@ pub(crate) async fn before(origin: &Origin) -> Running {
 
 pub(crate) async fn before_with(origin: &Origin, more: &str) -> Running {
     start(config(&format!("http://{}", origin.address), more)).await
+}
+
+impl Running {
+    /// Waits until it has ended by itself, or says what it means that it does not.
+    pub(crate) async fn ended(&mut self, otherwise: &str) {
+        let ended = tokio::time::timeout(raw::PATIENCE, &mut self.task).await;
+        ended.expect(otherwise).unwrap();
+    }
 }
 
 impl Drop for Running {

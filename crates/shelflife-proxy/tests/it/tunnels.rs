@@ -1,7 +1,5 @@
 //! Upgrades: after 101 the bytes are carried both ways (RFC 9110 §7.8).
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::origin::{Origin, Talk};
@@ -95,15 +93,9 @@ async fn a_tunnel_in_which_nothing_moves_is_closed() {
 #[tokio::test]
 async fn a_tunnel_does_not_hold_up_the_end() {
     let origin = Origin::start(echo).await;
-    let proxy = proxy::before_with(&origin, "[shutdown]\ngrace = \"300ms\"").await;
+    let mut proxy = proxy::before_with(&origin, "[shutdown]\ngrace = \"300ms\"").await;
     let mut client = Raw::connect(proxy.address).await;
     assert_eq!(client.ask(UPGRADE).await.status(), 101);
     proxy.control.shutdown();
-    tokio::time::timeout(raw::PATIENCE, async {
-        while !proxy.task.is_finished() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .expect("the tunnel holds the proxy up");
+    proxy.ended("the tunnel holds the proxy up").await;
 }

@@ -23,7 +23,7 @@ mod unchecked;
 mod version;
 
 pub(super) use facts::{Certificates, Hot, Place, Slow};
-pub(crate) use facts::{Facts, Heard, Replica, Survey};
+pub(crate) use facts::{Facts, Replica, Survey};
 pub(super) use rights::{Checks, Rights};
 
 use crate::doctor::{Diagnosis, Severity};

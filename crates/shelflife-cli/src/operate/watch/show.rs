@@ -162,14 +162,19 @@ pub(in crate::operate) fn what(entry: &Logged) -> String {
             _ => format!("{kind} {name}"),
         }));
     }
-    parts.extend(entry.note.as_deref().map(|note| match note {
-        "new" => "a new incarnation begins: everything older is dead".to_owned(),
-        "jump" => "another primary took over: the clock jumps ahead".to_owned(),
-        other => other.to_owned(),
-    }));
+    parts.extend(entry.note.as_deref().map(noted));
     match parts.is_empty() {
         true => "nothing that this version can read".to_owned(),
         false => parts.join(", "),
+    }
+}
+
+/// What an entry says of itself.
+pub(crate) fn noted(note: &str) -> String {
+    match note {
+        "new" => "a new incarnation begins: everything older is dead".to_owned(),
+        "jump" => "another primary took over: the clock jumps ahead".to_owned(),
+        other => other.to_owned(),
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) fn reads(figures: &Figures, area: Rect, cells: &mut Buffer) {
             .iter()
             .rev()
             .take(usize::from(curve.width))
-            .map(|n| whole(n * 1000.0))
+            .map(|n| units::whole(n * 1000.0))
             .collect();
         let data: Vec<u64> = data.into_iter().rev().collect();
         let most = data.iter().max().copied().unwrap_or(0).max(1);
@@ -157,7 +157,7 @@ pub(super) fn times(figures: &Figures, area: Rect, cells: &mut Buffer) {
     let row = |(name, it): (&str, &Value)| {
         let time = |quantile: &str| {
             let seconds = it[quantile].as_f64();
-            seconds.map_or("-".to_owned(), |s| units::span(whole(s * 1e6)))
+            seconds.map_or("-".to_owned(), |s| units::span(units::whole(s * 1e6)))
         };
         Text::from(format!("{name:<17}{:>9}{:>9}", time("p50"), time("p99")))
     };
@@ -351,15 +351,6 @@ fn cut(name: &str, room: usize) -> String {
     }
     let kept: String = name.chars().take(room.saturating_sub(1)).collect();
     format!("{kept}…")
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "casts of floats saturate"
-)]
-fn whole(n: f64) -> u64 {
-    n as u64
 }
 
 #[cfg(test)]

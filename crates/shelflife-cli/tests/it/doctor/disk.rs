@@ -20,7 +20,9 @@ fn what_was_removed_after_the_last_snapshot_does_not_come_back() {
     fill(&url, 10);
     server.cli(&["BGSAVE"]);
     let dump = home.path().join("dump.rdb");
-    wait_until(|| is_written(&server) && dump.exists());
+    until("the snapshot is written", || {
+        is_written(&server) && dump.exists()
+    });
     mend(find(&findings(&url, &[]), "snapshots"));
     server.cli(&["DEL", "sl1:default:e:users:1"]);
     server.kill();

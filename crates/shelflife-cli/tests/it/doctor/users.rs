@@ -2,18 +2,24 @@
 
 use super::*;
 
-#[test]
-fn replicas_without_a_rule_for_a_split_are_told() {
+/// A server that has a replica.
+fn with_replica() -> (RedisServer, RedisServer) {
     let server = well_with(&["--repl-diskless-sync-delay", "0"]);
-    let url = server.url();
-    fill(&url, 10);
+    fill(&server.url(), 10);
     let port = server.port().to_string();
     let replica = well_with(&["--replicaof", &format!("127.0.0.1 {port}")]);
-    wait_until(|| {
+    until("the replica has come", || {
         server
             .cli(&["INFO", "replication"])
             .contains("state=online")
     });
+    (server, replica)
+}
+
+#[test]
+fn replicas_without_a_rule_for_a_split_are_told() {
+    let (server, replica) = with_replica();
+    let url = server.url();
     replica.cli(&["CONFIG", "SET", "maxmemory", "1gb"]);
     let found = findings(&url, &[]);
     let differs = find(&found, "replicas_differ");
@@ -24,7 +30,7 @@ fn replicas_without_a_rule_for_a_split_are_told() {
     );
     mend(differs);
     mend(find(&found, "split_brain"));
-    wait_until(|| {
+    until("the primary counts on it", || {
         server
             .cli(&["INFO", "replication"])
             .contains("min_slaves_good_slaves:1")
@@ -206,16 +212,8 @@ fn login(server: &RedisServer, user: &str, password: &str) -> shelflife_testkit:
 
 #[test]
 fn a_replica_finds_its_primary_again_when_nobody_is_let_in_without_a_password() {
-    let server = well_with(&["--repl-diskless-sync-delay", "0"]);
+    let (server, replica) = with_replica();
     let url = server.url();
-    fill(&url, 10);
-    let port = server.port().to_string();
-    let replica = well_with(&["--replicaof", &format!("127.0.0.1 {port}")]);
-    wait_until(|| {
-        server
-            .cli(&["INFO", "replication"])
-            .contains("state=online")
-    });
     let said = mend(find(&findings(&url, &[]), "open_server"));
     let told = |name: &str| said.lines().find_map(|l| l.strip_prefix(name)).unwrap();
     let secret = told("REDISCLI_AUTH=");
@@ -227,7 +225,7 @@ fn a_replica_finds_its_primary_again_when_nobody_is_let_in_without_a_password() 
     let id = |list: &str| list.split(' ').next().unwrap_or_default().to_owned();
     let before = id(&ask(&list));
     assert_eq!(ask(&[b"CLIENT", b"KILL", b"TYPE", b"replica"]), "1");
-    wait_until(|| {
+    until("the replica has come again", || {
         let now = id(&ask(&list));
         now.starts_with("id=")
             && now != before

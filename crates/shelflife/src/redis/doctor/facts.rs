@@ -180,6 +180,8 @@ pub(crate) struct Survey {
 /// What a process says of itself: keys, and their part of its reads; keys, and how many bytes of its memory they take.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
+    /// Its namespace, if it has said that too.
+    pub(crate) namespace: Option<String>,
     pub(crate) hottest: Vec<(String, f64)>,
     pub(crate) largest: Vec<(String, u64)>,
 }
@@ -291,6 +293,17 @@ impl Facts {
         };
         let count = self.number("connected_slaves").unwrap_or(0).min(REPLICAS);
         (0..count).filter_map(nth).filter_map(place).collect()
+    }
+
+    /// What a process of this namespace says.
+    pub(crate) fn heard_here(&self) -> Option<&Heard> {
+        let heard = self.heard.as_ref()?;
+        let is_here = |name: &String| *name == self.namespace;
+        heard
+            .namespace
+            .as_ref()
+            .is_none_or(is_here)
+            .then_some(heard)
     }
 
     /// Whether sentinels say who is the primary.

@@ -32,6 +32,7 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
         found.extend(empty(facts, survey, mend));
         found.extend(abandoned(facts, survey, mend));
     }
+    found.extend(elsewhere(facts, mend));
     found.extend(heard(facts, mend));
     found.extend(log(facts, mend));
     found.extend(silent(facts, mend));
@@ -239,9 +240,31 @@ fn hot(facts: &Facts, survey: &Survey, mend: &Mend) -> Option<Diagnosis> {
     })
 }
 
+/// The process that was asked stores elsewhere: what was looked at is not what it has.
+fn elsewhere(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let heard = facts.heard.as_ref()?;
+    let name = heard
+        .namespace
+        .as_ref()
+        .filter(|name| **name != facts.namespace)?;
+    Some(diagnosis(
+        "other_namespace",
+        Severity::Warning,
+        format!(
+            "the process that was asked has the namespace {name}, and {} was looked at",
+            facts.namespace
+        ),
+        "nothing that is told here of entries, tags, the log or processes is about that application; what it says of its keys is left out",
+        vec![
+            "# as the application names it; with --url and --token-file as now:".to_owned(),
+            mend.shelflife("doctor", name),
+        ],
+    ))
+}
+
 /// What a process says of itself.
 fn heard(facts: &Facts, mend: &Mend) -> Vec<Diagnosis> {
-    let Some(heard) = &facts.heard else {
+    let Some(heard) = facts.heard_here() else {
         return Vec::new();
     };
     let mut found = Vec::new();

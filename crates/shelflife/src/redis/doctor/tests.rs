@@ -5,7 +5,7 @@ mod rights;
 
 use std::collections::BTreeSet;
 
-use super::facts::Space;
+use super::facts::{Heard, Space};
 use super::*;
 use crate::store::Member;
 
@@ -158,6 +158,11 @@ fn of_a_server_that_is_well_there_is_nothing_to_say() {
     let mut asked = well();
     asked.heard = Some(Heard::default());
     assert_eq!(asked.diagnose(), []);
+    asked.heard = Some(Heard {
+        namespace: Some(asked.namespace.clone()),
+        ..Heard::default()
+    });
+    assert_eq!(asked.diagnose(), []);
 }
 
 #[test]
@@ -303,6 +308,13 @@ fn each_thing_is_told_when_it_is_the_case_and_only_then() {
             f.heard = Some(Heard {
                 largest: vec![("a".to_owned(), 2 << 20), ("b".to_owned(), 2000)],
                 ..Heard::default()
+            })
+        }),
+        ("other_namespace", Warning, |f| {
+            f.heard = Some(Heard {
+                namespace: Some("other".to_owned()),
+                hottest: vec![("a".to_owned(), 0.6)],
+                largest: vec![("a".to_owned(), 2 << 20)],
             })
         }),
         ("other_nodes", Unchecked, |f| {

@@ -77,7 +77,7 @@ pub(super) fn of_a_namespace(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnos
 /// By another policy than an LFU one no server counts reads.
 fn nobody_counts(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
     let policy = facts.field("maxmemory_policy").unwrap_or("unknown");
-    let is_asked = facts.survey.is_ok() && facts.heard.is_none();
+    let is_asked = facts.survey.is_ok() && facts.heard_here().is_none();
     (is_asked && !policy.ends_with("-lfu")).then(|| {
         diagnosis(
             "hot_keys",
