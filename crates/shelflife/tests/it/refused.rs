@@ -154,6 +154,48 @@ async fn a_primary_that_has_lost_its_replicas_is_not_believed() {
     assert_recovers(&cache).await;
 }
 
+/// Has the server's disk fail: it can't put its file where a directory is.
+fn fail_to_save(server: &RedisServer) {
+    let answer = server.cli(&["CONFIG", "GET", "dir"]);
+    let dir = answer.lines().last().unwrap();
+    std::fs::create_dir(std::path::Path::new(dir).join("dump.rdb")).unwrap();
+    server.cli(&["CONFIG", "SET", "save", "3600 1"]);
+    server.cli(&["BGSAVE"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_is_it_when_it_says_first_that_it_is_ill() {
+    for ill in ["OOM", "MISCONF"] {
+        let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
+        let cache = builder(server.url()).without_tail().build().await.unwrap();
+        until(async || {
+            cache.set("k", 1_u32).await.is_ok() && found_by_looking(&cache).await == [Some(1); 5]
+        })
+        .await;
+        match ill {
+            "OOM" => drop(server.cli(&["CONFIG", "SET", "maxmemory", "1"])),
+            _ => fail_to_save(&server),
+        }
+        until(async || {
+            server
+                .command(&[b"SET", b"other", b"1"])
+                .to_string()
+                .contains(ill)
+        })
+        .await;
+        assert_eq!(found_by_looking(&cache).await, [Some(1); 5], "{ill} alone");
+        server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        assert_eq!(found_by_looking(&cache).await, [None; 5], "{ill}");
+        assert_eq!(timed(&cache, "k", 2).await.0, 2, "{ill}");
+        demote(&server);
+        assert_eq!(
+            found_by_looking(&cache).await,
+            [None; 5],
+            "{ill}, a replica"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_server_still_invalidates() {
     let server = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);

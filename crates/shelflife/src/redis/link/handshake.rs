@@ -83,6 +83,24 @@ async fn info(
     Ok(String::from_redis_value(value?.extract_error()?)?)
 }
 
+/// Whether it is a primary that takes writes as far as its role and its replicas go: the error that a write would get, if nothing else was
+/// wrong. That `min-replicas-to-write` is more than one is not seen while one replica follows: how many it asks for, nobody may read.
+pub(super) async fn stands(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+    let text = info(connection, &["replication"]).await?;
+    let code = if field(&text, "role") != Some("master") {
+        "READONLY"
+    } else if field(&text, "min_slaves_good_slaves") == Some("0") {
+        "NOREPLICAS"
+    } else {
+        return Ok(());
+    };
+    let says = "it takes no writes, and another may have taken over";
+    Err(redis::make_extension_error(
+        code.to_owned(),
+        Some(says.to_owned()),
+    ))
+}
+
 pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))

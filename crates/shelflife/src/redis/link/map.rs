@@ -77,7 +77,7 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
     let (address, flags) = (words.next()?, words.next()?);
     let (address, names) = address.split_once(',').unwrap_or((address, ""));
     let (host, port) = address.split('@').next()?.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let port: u16 = port.parse().ok()?;
     let name = names.split(',').next().filter(|name| !name.is_empty());
     let ip = match host {
         "" | "?" => asked,
@@ -91,9 +91,11 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
     };
     let also = also.map(|also| (also.to_owned(), port));
     let has = |flag: &str| flags.split(',').any(|f| f == flag);
-    if has("noaddr") || has("handshake") {
+    if has("handshake") {
         return None;
     }
+    // Somebody else is where it was. What slots it has are its own all the same: nobody else has been given them.
+    let is_nowhere = has("noaddr") || port == 0;
     let epoch = words
         .nth(3)
         .and_then(|epoch| epoch.parse().ok())
@@ -110,10 +112,13 @@ fn node(line: &str, asked: &str, by_name: bool) -> Option<Known> {
             own.push((from, to));
         }
     }
+    if is_nowhere && own.is_empty() {
+        return None;
+    }
     Some(Known {
         place: (host.to_owned(), port),
         also,
-        is_primary: has("master") && !has("fail"),
+        is_primary: has("master") && !has("fail") && !is_nowhere,
         slots: own,
         had: Vec::new(),
         is_moving,
@@ -196,6 +201,7 @@ mod tests {
 e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca :30001@31001 myself,master - 0 0 1 connected 0-5459 5460 [93->-292f8b365bb7edb5e285caf0b7e6ddc7265d2f4f]
 a7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca 127.0.0.1:30009@31001 master,fail - 0 0 1 connected
 b7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca :0@0 master,noaddr - 0 0 1 disconnected
+c7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca :0@0 master,noaddr - 0 0 1 disconnected 10923-16383
 nonsense
 ";
         let all = parse(text, "asked", true);
@@ -218,6 +224,7 @@ nonsense
                 ("127.0.0.1", 30_002, true, vec![(5461, 10_922)], false),
                 ("asked", 30_001, true, vec![(0, 5459), (5460, 5460)], true),
                 ("127.0.0.1", 30_009, false, vec![], false),
+                ("asked", 0, false, vec![(10_923, 16_383)], false),
             ]
         );
         assert_eq!(all[1].epoch, 2);

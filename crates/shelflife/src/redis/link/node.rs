@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
-use redis::{Cmd, ErrorKind as RedisKind, Pipeline, RedisError, Value};
+use redis::{Cmd, Pipeline, RedisError, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::handshake;
 use super::lane::Lane;
 use super::place::{Place, Way};
 use super::refused::Refused;
@@ -269,19 +270,10 @@ impl Node {
         } else {
             connection.req_packed_commands(pipeline, 0, count).await
         };
-        // A replica that was the primary, or a primary that has lost its replicas, of which one may have
-        // taken over: whatever else it said is not to be believed.
-        let got = got.and_then(|values| {
-            let no_primary = |v: &Value| {
-                matches!(v, Value::ServerError(e) if ["READONLY", "NOREPLICAS"].contains(&e.code()))
-            };
-            match values.iter().position(no_primary) {
-                Some(at) => Err(values[at].clone().extract_error().err().unwrap_or_else(|| {
-                    RedisError::from((RedisKind::Io, "the primary became a replica"))
-                })),
-                None => Ok(values),
-            }
-        });
+        let got = match got {
+            Ok(values) => believed(&mut connection, values).await,
+            Err(error) => Err(error),
+        };
         self.shared.judge(at, generation, got)
     }
 
@@ -302,6 +294,30 @@ impl Node {
             lane.close();
         }
     }
+}
+
+/// What a server says whose other answers are not to be believed: a replica that was the primary, and a primary that has lost its
+/// replicas or its cluster's majority, so that another may have taken over.
+const REPLACED: [&str; 3] = ["READONLY", "NOREPLICAS", "CLUSTERDOWN"];
+/// What a server says before any of these, whatever it is.
+const ILL: [&str; 2] = ["OOM", "MISCONF"];
+
+/// The answers, if they are a primary's. One that is full, or whose disk fails, is asked behind them: it would not have said otherwise.
+async fn believed(
+    connection: &mut MultiplexedConnection,
+    values: Vec<Value>,
+) -> Result<Vec<Value>, RedisError> {
+    let said = |codes: &[&str]| {
+        let is_one = |v: &&Value| matches!(v, Value::ServerError(e) if codes.contains(&e.code()));
+        values.iter().find(is_one).cloned()
+    };
+    if let Some(replaced) = said(&REPLACED) {
+        replaced.extract_error()?;
+    }
+    if said(&ILL).is_some() {
+        Box::pin(handshake::stands(connection)).await?;
+    }
+    Ok(values)
 }
 
 impl Drop for Node {

@@ -57,8 +57,8 @@ impl RedisStore {
 
     /// Reads in a way that only a primary answers: a server that was one and has become a replica goes on
     /// answering reads, on connections that it has. Behind the read goes a write that changes nothing; a
-    /// replica refuses it, and so does a primary that has lost its replicas. Other refusals, for want of
-    /// rights say, do not tell who it is.
+    /// replica refuses it, and so does a primary that has lost its replicas. Where it is refused because the server is full or its disk
+    /// fails, the link asks who it is. Other refusals, for want of rights say, do not tell.
     pub(super) async fn ask_primary(&self, read: &Cmd) -> StoreResult<Value> {
         let mut write = redis::cmd("PERSIST");
         write.arg(&self.names.clock);

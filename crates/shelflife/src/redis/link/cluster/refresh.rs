@@ -276,7 +276,7 @@ impl Shared {
             }
         }
         let known = map.told.iter().map(|known| &known.place);
-        let known = known.filter(|place| !self.seeds.contains(place));
+        let known = known.filter(|place| place.1 != 0 && !self.seeds.contains(place));
         for place in self.seeds.iter().chain(known) {
             if map.nodes.iter().any(|(other, _)| other == place) {
                 continue;
