@@ -4,13 +4,14 @@
 
 use std::fmt;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use tracing::Instrument as _;
 
 use crate::cache::Cache;
 use crate::engine::events::Event;
-use crate::engine::finished;
 use crate::engine::load::BoxFuture;
+use crate::engine::{UnderWay, finished};
 use crate::epoch::Receipt;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
@@ -98,7 +99,8 @@ impl AfterCommit {
     ///
     /// Both run in a task of their own, for which the commit is `'static`: once begun they are finished, even
     /// if the caller goes away in the middle of the commit, which may take place without it. A
-    /// transaction that borrows its connection is committed by the caller; then [`run`](Self::run).
+    /// transaction that borrows its connection is committed by the caller; then [`run`](Self::run). A runtime that ends in the middle
+    /// of the commit ends both, and nobody knows whether it took place: then invalidate what it may have changed.
     pub async fn commit<T, E>(
         self,
         commit: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -129,7 +131,8 @@ impl AfterCommit {
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is carried out, even if the caller goes away.
+    /// Once polled it is carried out, even if the caller goes away. Where its runtime ends, too, what is invalidated is owed; events that
+    /// were not begun are lost: their handlers are the application's, and run there.
     pub async fn run(self) -> Result<Receipt, Error> {
         let Self {
             cache,
@@ -137,9 +140,13 @@ impl AfterCommit {
             events,
         } = self;
         let engine = cache.engine.clone();
+        // Whoever polls this may go away with its runtime before the task is begun.
+        let what = Arc::new(what);
+        let under_way = UnderWay::new(&engine, &what, None);
         let work = engine.detach(async move {
             // Of nothing at all, the receipt is the clock.
-            let mut outcome = cache.invalidate(what).await;
+            let mut outcome = cache.invalidate(Invalidation::clone(&what)).await;
+            under_way.end();
             for emit in events {
                 let emitted = emit(cache.clone()).await;
                 outcome = outcome.and(emitted);

@@ -93,6 +93,7 @@ mod write;
 
 pub(crate) use ask::{Answer, Ask, Level};
 pub(crate) use batch::Batch;
+pub(crate) use duty::UnderWay;
 pub(crate) use invalidate::finished;
 pub(crate) use write::Writing;
 

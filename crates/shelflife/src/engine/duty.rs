@@ -124,13 +124,13 @@ impl Engine {
 
 /// What the store is being asked for. Dropped before its [`end`](UnderWay::end) (the runtime is gone, or it
 /// panicked), it is owed.
-pub(super) struct UnderWay {
+pub(crate) struct UnderWay {
     engine: Arc<Engine>,
     request: Option<Request>,
 }
 
 impl UnderWay {
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: &Arc<Engine>,
         what: &Arc<Invalidation>,
         event: Option<&Arc<LoggedEvent>>,
@@ -146,14 +146,16 @@ impl UnderWay {
     }
 
     /// It was confirmed, or is owed already.
-    pub(super) fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.request = None;
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(Request { what, event }) = self.request.take() {
+        if let Some(Request { what, event }) = self.request.take()
+            && !(what.is_empty() && event.is_none())
+        {
             self.engine.was_not_told(&what, event);
         }
     }

@@ -47,6 +47,19 @@ impl Engine {
         finished(self.see_through(work.instrument(span)).await)
     }
 
+    /// Carries out what nobody waits for, even where no runtime is left to begin it on: then it is owed.
+    pub(crate) fn invalidate_unattended(self: &Arc<Self>, what: Invalidation) {
+        let (engine, what) = (self.clone(), Arc::new(what));
+        let under_way = UnderWay::new(self, &what, None);
+        self.do_unattended(async move {
+            // What fails is asked for again by then.
+            if let Err(error) = engine.carry_out(what, None).await {
+                tracing::warn!(%error, "an invalidation that nobody waits for");
+            }
+            under_way.end();
+        });
+    }
+
     pub(super) async fn carry_out(
         self: &Arc<Self>,
         what: Arc<Invalidation>,

@@ -48,6 +48,10 @@ impl Request {
     }
 }
 
+/// Once so many were refused in a round nothing that comes meanwhile is begun in it: it would have no end while names are owed as fast as
+/// they are refused, and what is bundled no longer could grow without bound.
+const PASSED_OVER: usize = 8;
+
 /// What has not been confirmed, asked for in rounds: what is refused in one is passed over until the next,
 /// so that nothing waits behind what never succeeds. What is being asked for stays until it is confirmed, so
 /// that whoever asks may be cut short.
@@ -100,7 +104,7 @@ impl Unconfirmed {
     /// What to ask for next in this round: names before events. It stays the next until it is
     /// [`confirmed`](Self::confirmed) or [`refused`](Self::refused).
     pub(super) fn next(&mut self) -> Option<Request> {
-        if self.asked.len() == self.refused_names {
+        if self.asked.len() == self.refused_names && self.refused_names < PASSED_OVER {
             let parts = self.waiting.take().into_iter();
             self.asked.extend(parts.map(Request::names));
         }
@@ -171,6 +175,25 @@ pub(super) mod tests {
         assert_eq!(unconfirmed.next(), Some(event(9, "{}")), "with its names");
         unconfirmed.confirmed();
         assert_eq!((unconfirmed.len(), unconfirmed.next()), (0, None));
+    }
+
+    #[test]
+    fn a_round_ends_though_as_much_is_owed_as_is_refused_in_it() {
+        let mut unconfirmed = Unconfirmed::default();
+        for round in 0..3 {
+            unconfirmed.begin_round();
+            let mut refused = 0;
+            unconfirmed.add(&Request::names(key(0)));
+            while unconfirmed.next().is_some() {
+                unconfirmed.refused();
+                unconfirmed.add(&Request::names(key(refused % 3)));
+                refused += 1;
+                assert!(refused < 100, "round {round} does not end");
+            }
+            assert!(unconfirmed.asked.len() <= PASSED_OVER);
+        }
+        unconfirmed.begin_round();
+        assert_eq!(unconfirmed.len(), 3, "each name once");
     }
 
     #[test]

@@ -110,10 +110,10 @@ impl Recent {
         }
     }
 
-    /// Whether a primary that has been replaced confirmed this.
+    /// Whether a primary that has been replaced confirmed this. At the clock of its successor, too: where another node than the
+    /// clock's was replaced, the clock has not jumped. What is confirmed since has a tick of its own.
     pub(super) fn is_lost(&self, epoch: Epoch) -> bool {
-        self.successor
-            .is_some_and(|clock| clock.inc == epoch.inc && !epoch.at_least(clock))
+        self.successor.is_some_and(|clock| clock.at_least(epoch))
     }
 
     /// Another primary has taken over at `clock`. What it is to be told again: [`bundle`](Self::bundle). When
@@ -269,7 +269,8 @@ mod tests {
         assert!(!recent.is_lost(at(5)));
         let _ = recent.succeeded(at(10), Moment(0));
         assert!(recent.is_lost(at(9)));
-        assert!(!recent.is_lost(at(10)));
+        assert!(recent.is_lost(at(10)), "another node than the clock's");
+        assert!(!recent.is_lost(at(11)));
         assert!(!recent.is_lost(Epoch::new(2, 1)), "another life");
     }
 

@@ -53,7 +53,7 @@ impl Engine {
             recent.add(self.clock.now(), what);
             recent.is_lost(epoch)
         };
-        if lost {
+        if lost && !what.is_empty() {
             self.was_not_confirmed(what);
         }
     }
@@ -203,7 +203,8 @@ impl Engine {
                 None => self.unconfirmed().confirmed(),
             }
             bump(&self.counters.invalidations_retried);
-            if self.recent().is_lost(epoch) {
+            // Of nothing that was done, the epoch is the clock as it was.
+            if !done.is_empty() && self.recent().is_lost(epoch) {
                 return Err(replaced());
             }
         }

@@ -200,8 +200,9 @@ impl Engine {
             line.waiting = rest;
             late
         };
+        // Of all of them first: to drop a value may panic.
+        self.were_not_set(late.iter().flat_map(|job| &job.items));
         for job in late {
-            self.were_not_set(job.items.iter());
             let _ = job.told.send(Err(error.clone().into()));
         }
     }

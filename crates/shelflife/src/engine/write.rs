@@ -185,14 +185,8 @@ impl Drop for Writing {
         if !self.handed_over {
             return self.give_back(token);
         }
-        let engine = self.engine.clone();
-        let what = Arc::new(keys_of(std::iter::once(&self.ask.key)));
-        let under_way = UnderWay::new(&engine, &what, None);
-        self.engine.do_unattended(async move {
-            // What fails is asked for again by then.
-            let _ = engine.carry_out(what, None).await;
-            under_way.end();
-        });
+        let what = keys_of(std::iter::once(&self.ask.key));
+        self.engine.invalidate_unattended(what);
     }
 }
 

@@ -77,17 +77,11 @@ impl Unsafe {
 
 impl Drop for Unsafe {
     fn drop(&mut self) {
-        if !self.under_way || tokio::runtime::Handle::try_current().is_err() {
+        if !self.under_way {
             return;
         }
         let url = url_key(self.facts.request(), &QueryRule::default());
         let what = Invalidation::new().tag(self.url_tag(&url));
-        let engine = self.config.cache.engine.clone();
-        let invalidating = engine.clone();
-        engine.detach(async move {
-            if let Err(error) = invalidating.invalidate(what, None).await {
-                tracing::warn!(%error, "the invalidation of a request that was given up is not confirmed");
-            }
-        });
+        self.config.cache.engine.invalidate_unattended(what);
     }
 }

@@ -311,6 +311,26 @@ async fn what_was_begun_is_finished_though_the_runtime_of_who_asked_has_ended() 
     assert_eq!(one.stats().unconfirmed, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_for_a_commit_is_invalidated_though_its_caller_ends_before_that_began() {
+    let server = RedisServer::start();
+    let one = builder(server.url()).build().await.unwrap();
+    let other = builder(server.url()).without_tail().build().await.unwrap();
+    other.set("users:1", 1_u32).await.unwrap();
+    let caller = std::thread::spawn(move || {
+        current_thread().block_on(async {
+            let mut after = one.after_commit();
+            after.invalidate(Invalidation::new().key("users:1"));
+            let run = std::pin::pin!(after.run());
+            assert!(poll!(run).is_pending());
+        });
+        one
+    });
+    let ended = tokio::task::spawn_blocking(move || caller.join().unwrap());
+    let _one = ended.await.unwrap();
+    until(|| async { !holds(&other, "users:1").await }).await;
+}
+
 #[test]
 fn what_was_begun_is_owed_where_its_own_runtime_has_ended() {
     let server = RedisServer::start();

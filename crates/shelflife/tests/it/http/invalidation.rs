@@ -183,6 +183,35 @@ on_both_stores! {
         until(|| async { get(&app, "/users/42").await.text() != old.text() }).await;
     }
 
+    async fn an_unsafe_request_may_be_given_up_where_no_runtime_is(bench) {
+        let cache = bench.long_windowed().await;
+        let gate = Gate::closed();
+        let origin = {
+            let gate = gate.clone();
+            Origin::waiting(move |parts, before| {
+                let gate = gate.clone();
+                async move {
+                    if parts.method != Method::GET {
+                        gate.pass().await;
+                    }
+                    reply(TAGGED, before.to_string())
+                }
+            })
+        };
+        let app = origin.behind(&layer(&cache));
+        let old = stored(&app, "/users/42").await;
+        let mut writing = {
+            let app = app.clone();
+            Box::pin(async move { send(&app, request(&Method::PUT, "/users/42", &[])).await })
+        };
+        tokio::select! {
+            _ = &mut writing => panic!("the gate is closed"),
+            () = gate.entered() => {}
+        }
+        std::thread::spawn(move || drop(writing)).join().unwrap();
+        until(|| async { get(&app, "/users/42").await.text() != old.text() }).await;
+    }
+
     async fn an_unsafe_request_that_fails_invalidates_nothing(bench) {
         let cache = bench.long_windowed().await;
         let origin = Origin::new(|parts, before| match parts.method {
