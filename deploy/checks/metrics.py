@@ -35,12 +35,24 @@ def speak_of_what_there_is(shelflife: str, scratch: Path) -> None:
         check(queries and not unknown, f"{file}: {len(queries)} queries, of metrics that there are", sorted(unknown))
         strange = {label for query in queries for label in _labels(query)} - labels
         check(not strange, f"{file}: by labels that there are", sorted(strange))
+    _laid_out()
     text = DOCS.read_text()
     families = {re.sub("_(bucket|sum|count)$", "", name) for name in names}
     check(families == set(re.findall(r"`(shelflife_\w+)`", text)) - {"shelflife_proxy"}, "docs/metrics.md explains each metric, and no other",
           sorted(families ^ set(re.findall(r"`(shelflife_\w+)`", text))))  # fmt: skip
+    shown = {re.sub("_(bucket|sum|count)$", "", name) for query in _of_panels() for name in re.findall(r"shelflife_\w+", query)}
+    check(families <= shown, "the dashboard has each metric", sorted(families - shown))
     _alerts(text)
     _scraped()
+
+
+def _laid_out() -> None:
+    panels = json.loads((DEPLOY / "grafana/shelflife.json").read_text())["panels"]
+    ids = [panel["id"] for panel in panels]
+    places = [panel["gridPos"] for panel in panels]
+    cells = [(x, y) for of in places for x in range(of["x"], of["x"] + of["w"]) for y in range(of["y"], of["y"] + of["h"])]
+    apart = len(set(ids)) == len(ids) and len(set(cells)) == len(cells) and all(x < 24 for x, _ in cells)
+    check(apart, f"the dashboard: {len(panels)} panels, each with an id and a place of its own", places)
 
 
 def _alerts(text: str) -> None:

@@ -311,6 +311,27 @@ def test_a_ranking_that_is_refused_leaves_the_rest_as_it_is(world: World, browse
         expect(page.locator("#state")).to_contain_text("Live")
 
 
+def test_a_node_that_is_not_well_is_told_in_words(world: World, browser: Browser) -> None:
+    def answer(route: Route) -> None:
+        now = world.demo.now()
+        now["stats"]["nodes"] = [
+            {"address": f"10.0.0.{up}:6379", "connections": 2, "connections_up": up, "times_down": 1, "waiting": 0} for up in range(3)
+        ]
+        route.fulfill(json=now)
+
+    with opened(browser, world.demo.page) as page:
+        live(page)
+        expect(page.locator("#store")).not_to_contain_text("Node")
+        page.route("**/api/now", answer)
+        expect(page.locator("#store")).to_contain_text("no connection: its circuit breaker is open, down 1 time so far")
+        expect(page.locator("#store")).to_contain_text("Node 10.0.0.0:6379")
+        expect(page.locator("#store")).to_contain_text("1 of 2 connections up")
+        expect(page.locator("#store")).not_to_contain_text("10.0.0.2")
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        page.unroute("**/api/now", answer)
+
+
 def test_the_focus_stays_with_a_name_whose_rank_is_another(world: World, browser: Browser) -> None:
     names = ["first", "second"]
 

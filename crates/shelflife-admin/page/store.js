@@ -1,7 +1,7 @@
 // The store and this process's memory: what they hold, and how much room there is.
 
 import { at, each, h, s, say } from "./dom.js";
-import { about, bytes, count, percent, span } from "./format.js";
+import { about, bytes, count, many, percent, span } from "./format.js";
 import { MINUTE } from "./samples.js";
 
 export class Room {
@@ -23,6 +23,7 @@ function facts(now, server, samples) {
   const late = (name) => about(samples.grown(MINUTE, (stats) => stats[name] ?? 0));
   return [
     ["Answers", now.store.answers ? "yes" : `no: ${now.store.detail}`],
+    ...unwell(stats.nodes ?? []),
     ["Version", server.version && [server.version, server.mode, server.role].filter(Boolean).join(", ")],
     ["Clients", server.clients == null ? null : `${count(server.clients)}${server.max_clients ? ` of ${count(server.max_clients)}` : ""}`],
     ["Commands", server.commands_per_second == null ? null : `${about(server.commands_per_second)}/s`],
@@ -40,6 +41,13 @@ function facts(now, server, samples) {
     ["Store errors, last minute", late("store_errors")],
     ["Dropped from memory", stats.l1_evictions == null ? null : `${about(stats.l1_evictions)} for room, ${about(stats.l1_expiries)} by age`],
   ];
+}
+
+/** The nodes to which not all connections are up: of those that are well there is nothing to say. */
+function unwell(nodes) {
+  const how = (it) => it.connections_up === 0 ? "no connection: its circuit breaker is open" : `${count(it.connections_up)} of ${many(it.connections, "connection")} up`;
+  return nodes.filter((it) => it.connections_up === 0 || it.connections_up < it.connections)
+    .map((it) => [`Node ${it.address}`, `${how(it)}, down ${many(it.times_down, "time")} so far`]);
 }
 
 /** How full something is: in figures, and as a bar where there is a limit. */

@@ -105,6 +105,7 @@ impl Diagnosis {
         "open_server",
         "other_namespace",
         "other_nodes",
+        "reads_when_down",
         "replica_lag",
         "replicas",
         "replicas_differ",
@@ -190,7 +191,7 @@ impl CheckupPlan {
         }
     }
 
-    /// How many names a second the scan passes. Each name of the namespace costs three small commands.
+    /// How many names a second the scan passes. Each name of the namespace costs up to four small commands.
     pub fn rate(mut self, names: u32) -> Self {
         self.rate = names.clamp(1, 10_000_000);
         self

@@ -37,7 +37,7 @@ pub struct ServerInfo {
     pub max_memory: Option<u64>,
     /// The first of these by the second; of several servers, of the fullest one.
     pub fullness: Option<f64>,
-    /// What it does at the limit: shelflife wants `volatile-…` or `noeviction`, see `docs/operate.md`.
+    /// What it does at the limit: shelflife wants `volatile-lru`, see `deploy/README.md`.
     pub eviction_policy: Option<String>,
     /// What the process takes, by what is in use.
     pub fragmentation: Option<f64>,

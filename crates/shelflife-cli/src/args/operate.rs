@@ -196,7 +196,8 @@ pub(crate) struct AuditArgs {
     #[arg(long)]
     pub(crate) once: bool,
 
-    /// Looks a second. A look at a key costs the server about six small commands and two reads of the value.
+    /// Looks a second. A look at a key is up to five commands, two of which read its value; a look at names is a
+    /// `SCAN` with `COUNT 100`, and two small commands for each tag on the page.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: u32,
 
@@ -258,7 +259,7 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "N|all", default_value = "200000", value_parser = most)]
     pub(crate) names: u64,
 
-    /// Names a second; each one of the namespace costs the server four small commands.
+    /// Names a second; each one of the namespace costs the server up to four small commands.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) rate: u32,
 

@@ -10,14 +10,14 @@ use ratatui::style::{Color, Style};
 use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Clear, Paragraph, Widget};
 
-use super::figures::Figures;
+use super::figures::{Figures, Node};
 use super::keys::{Panel, View};
 use crate::units;
 
 mod boxes;
 mod talk;
 
-use boxes::{boxed, hot, largest, log, processes, reads, server, strong, times, tone, why};
+use boxes::{boxed, hot, largest, log, nodes, processes, reads, server, strong, times, tone, why};
 
 /// Below this there is room for one column only.
 const TWO_COLUMNS: u16 = 76;
@@ -25,6 +25,8 @@ const TWO_COLUMNS: u16 = 76;
 const FIRST: u16 = 10;
 const SECOND: u16 = 7;
 const HOT: u16 = 7;
+/// How many nodes that are not well have a line. How many there are is in the title.
+const NODES: usize = 4;
 
 const HELP: &str = "\
 q, Esc, Ctrl-C   end
@@ -48,7 +50,15 @@ pub(super) fn height(figures: &Figures) -> u16 {
     let hot = if has_hot(figures) { HOT } else { 0 };
     let log = u16::try_from(log).unwrap_or(1);
     // Title, boxes, the log in its own, keys.
-    1 + FIRST + SECOND + hot + log + 2 + 1
+    1 + FIRST + SECOND + rows_of(&figures.unwell()) + hot + log + 2 + 1
+}
+
+/// How high the box of the nodes is: while all are well there is none.
+fn rows_of(unwell: &[Node]) -> u16 {
+    match u16::try_from(unwell.len().min(NODES)) {
+        Ok(0) | Err(_) => 0,
+        Ok(lines) => lines + 2,
+    }
 }
 
 fn has_hot(figures: &Figures) -> bool {
@@ -99,24 +109,31 @@ pub(super) fn render(figures: &Figures, view: &View, area: Rect, cells: &mut Buf
 
 fn all(figures: &Figures, view: &View, area: Rect, cells: &mut Buffer) {
     let hot_rows = if has_hot(figures) { HOT } else { 0 };
+    let unwell = figures.unwell();
+    let node_rows = rows_of(&unwell);
     if area.width < TWO_COLUMNS {
-        let [above, below, rest] = Layout::vertical([
+        let [above, below, between, rest] = Layout::vertical([
             Constraint::Length(7),
             Constraint::Length(8),
+            Constraint::Length(node_rows),
             Constraint::Min(3),
         ])
         .areas(area);
         reads(figures, above, cells);
         times(figures, below, cells);
+        if node_rows > 0 {
+            nodes(&unwell, between, cells);
+        }
         return log(figures, view.above, rest, cells);
     }
     let rows = [
         Constraint::Length(FIRST),
         Constraint::Length(SECOND),
+        Constraint::Length(node_rows),
         Constraint::Length(hot_rows),
         Constraint::Min(3),
     ];
-    let [first, second, third, rest] = Layout::vertical(rows).areas(area);
+    let [first, second, between, third, rest] = Layout::vertical(rows).areas(area);
     let halves = |area: Rect| -> [Rect; 2] {
         Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(area)
     };
@@ -126,6 +143,9 @@ fn all(figures: &Figures, view: &View, area: Rect, cells: &mut Buffer) {
     let [left, right] = halves(second);
     server(figures, left, cells);
     processes(figures, 0, right, cells);
+    if node_rows > 0 {
+        nodes(&unwell, between, cells);
+    }
     if hot_rows > 0 {
         hot(figures, 0, third, cells);
     }
@@ -243,6 +263,39 @@ mod tests {
             assert!(text.contains(part), "{part}:\n{text}");
         }
         assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+        assert!(
+            !text.contains("well"),
+            "of nodes that are well nothing: {text}"
+        );
+    }
+
+    #[test]
+    fn nodes_that_are_not_well_have_a_box() {
+        let mut figures = figures();
+        let mut look = figures.look.clone().unwrap();
+        let node = |address: &str, up: u64| json!({"address": address, "connections": 2, "connections_up": up, "times_down": 3});
+        look.stats["nodes"] = json!([
+            node("10.0.0.1:6379", 2),
+            node("10.0.0.2:6379", 1),
+            node("10.0.0.3:6379", 0)
+        ]);
+        let before = height(&figures);
+        figures.add(look);
+        assert_eq!(height(&figures), before + 4);
+        for width in [60, 100] {
+            let text = lines(&figures, &View::default(), width, 44).join("\n");
+            for part in [
+                "2 nodes are not well",
+                "10.0.0.3:6379          no connection, its circuit",
+                "10.0.0.2:6379          1 of 2 connections",
+                "entry 2",
+            ] {
+                assert!(text.contains(part), "{part}:\n{text}");
+            }
+            assert!(!text.contains("10.0.0.1"), "{text}");
+        }
+        let many: Vec<Node> = figures.unwell().into_iter().cycle().take(9).collect();
+        assert_eq!(rows_of(&many), 6);
     }
 
     /// Each step of a search and of an invalidation, with a name that would speak to a terminal.

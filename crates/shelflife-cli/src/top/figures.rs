@@ -89,6 +89,34 @@ impl Member {
     }
 }
 
+/// A node of the store, as the process whose figures these are is connected to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) address: String,
+    /// Connections that there are to be.
+    pub(super) connections: u64,
+    pub(super) up: u64,
+    /// How often its circuit breaker has opened.
+    pub(super) times_down: u64,
+}
+
+impl Node {
+    /// By the fields of the library's `NodeStats`.
+    fn of(state: &Value) -> Option<Self> {
+        let number = |name: &str| state[name].as_u64();
+        Some(Self {
+            address: state["address"].as_str()?.to_owned(),
+            connections: number("connections")?,
+            up: number("connections_up")?,
+            times_down: number("times_down").unwrap_or(0),
+        })
+    }
+
+    fn is_well(&self) -> bool {
+        self.up > 0 && self.up >= self.connections
+    }
+}
+
 /// A name that is read much.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Hot {
@@ -221,6 +249,18 @@ impl Figures {
         all
     }
 
+    /// Nodes of the store to which not all connections are up, first those to which none is.
+    pub(super) fn unwell(&self) -> Vec<Node> {
+        let told = self
+            .look
+            .as_ref()
+            .and_then(|look| look.stats["nodes"].as_array());
+        let all = told.into_iter().flatten().filter_map(Node::of);
+        let mut unwell: Vec<Node> = all.filter(|node| !node.is_well()).collect();
+        unwell.sort_by_key(|node| node.up > 0);
+        unwell
+    }
+
     /// As one JSON document.
     pub(super) fn document(&self) -> Value {
         let look = self.look.as_ref();
@@ -346,6 +386,21 @@ mod tests {
     }
 
     #[test]
+    fn nodes_that_are_not_well_are_told_the_worst_first() {
+        let node = |address: &str, connections: u64, up: u64| json!({"address": address, "connections": connections, "connections_up": up, "times_down": 2});
+        let mut figures = Figures::new("here".to_owned());
+        let mut now = look(Instant::now(), "1", 0, 0);
+        now.stats["nodes"] = json!([node("h:1", 2, 2), node("h:2", 2, 1), node("h:3", 2, 0), node("h:4", 0, 0), {"address": "h:5"}]);
+        figures.add(now);
+        let unwell = figures.unwell();
+        let told: Vec<_> = unwell
+            .iter()
+            .map(|it| (it.address.as_str(), it.up))
+            .collect();
+        assert_eq!(told, [("h:3", 0), ("h:4", 0), ("h:2", 1)]);
+    }
+
+    #[test]
     fn what_is_not_told_is_no_figure() {
         let mut figures = Figures::new("here".to_owned());
         figures.add(Look::new("a".to_owned()));
@@ -356,6 +411,7 @@ mod tests {
         assert_eq!(Hot::all(&Value::Null), None);
         assert_eq!(Large::all(&Value::Null), None);
         assert!(figures.reasons().is_empty());
+        assert!(figures.unwell().is_empty());
         assert_eq!(
             Hot::all(&json!([{"reads": 1}, {"name": "a"}]))
                 .unwrap()

@@ -28,8 +28,8 @@ impl AuditPlan {
         }
     }
 
-    /// How many looks a second. A look at a key is five small commands and two reads of its value; a look
-    /// at a page of names is a `SCAN` and two small commands for each tag on it. Default 200.
+    /// How many looks a second. A look at a key is up to five commands, two of which read its value; a look at
+    /// names is a `SCAN` with `COUNT 100`, and two small commands for each tag on the page. Default 200.
     pub fn rate(mut self, looks: u32) -> Self {
         self.rate = looks.clamp(1, 100_000);
         self

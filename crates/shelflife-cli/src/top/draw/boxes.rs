@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Paragraph, Sparkline, Widget, Wrap};
 use serde_json::Value;
 
 use crate::output;
-use crate::top::figures::{Figures, Hot, Large, Look, Member, Rates};
+use crate::top::figures::{Figures, Hot, Large, Look, Member, Node, Rates};
 use crate::top::log::Line;
 use crate::units;
 
@@ -213,6 +213,35 @@ pub(super) fn server(figures: &Figures, area: Rect, cells: &mut Buffer) {
         .map(|(at, line)| Text::styled(line, if at == 1 { style } else { Style::new() }))
         .collect();
     Paragraph::new(lines).render(inner, cells);
+}
+
+/// Nodes that are not well. Those that are need no line.
+pub(super) fn nodes(unwell: &[Node], area: Rect, cells: &mut Buffer) {
+    let title = match unwell.len() {
+        1 => "1 node is not well".to_owned(),
+        n => format!("{n} nodes are not well"),
+    };
+    let row = |it: &Node| {
+        let (how, colour) = match it.up {
+            0 => (
+                "no connection, its circuit breaker is open".to_owned(),
+                Color::Red,
+            ),
+            up => (
+                format!("{up} of {} connections", it.connections),
+                Color::Yellow,
+            ),
+        };
+        Text::from(vec![
+            Span::raw(format!("{:<22}", it.address)),
+            Span::styled(format!(" {how}"), tone(colour)),
+            Span::raw(format!(", down {} times so far", it.times_down)),
+        ])
+    };
+    let rows: Vec<Text<'_>> = unwell.iter().map(row).collect();
+    Paragraph::new(rows)
+        .block(boxed(&title))
+        .render(area, cells);
 }
 
 pub(super) fn processes(figures: &Figures, above: usize, area: Rect, cells: &mut Buffer) {

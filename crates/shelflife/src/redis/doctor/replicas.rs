@@ -9,6 +9,7 @@ pub(super) fn rules(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>) {
     found.extend(split_brain(facts, mend));
     found.extend(too_few(facts, mend));
     found.extend(slow_to_notice(facts, mend));
+    found.extend(reads_when_down(facts, mend));
     found.extend(differ(facts, mend));
     found.extend(unasked(facts));
 }
@@ -18,7 +19,14 @@ const TOLD: [(&str, &str); 2] = [
     ("maxmemory", "maxmemory"),
     ("maxmemory_policy", "maxmemory-policy"),
 ];
-const ASKED: [&str; 3] = ["save", "appendonly", "min-replicas-to-write"];
+const ASKED: [&str; 4] = [
+    "save",
+    "appendonly",
+    "min-replicas-to-write",
+    READS_WHEN_DOWN,
+];
+/// What counts in a cluster alone.
+const READS_WHEN_DOWN: &str = "cluster-allow-reads-when-down";
 
 fn differ(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
     let (mut said, mut mends) = (Vec::new(), Vec::new());
@@ -28,7 +36,8 @@ fn differ(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             let own = replica.info.get(*field).map(String::as_str);
             (*parameter, facts.field(field), own)
         });
-        let asked = ASKED.iter().map(|parameter| {
+        let counts = |parameter: &&&str| facts.place.of_a_cluster || **parameter != READS_WHEN_DOWN;
+        let asked = ASKED.iter().filter(counts).map(|parameter| {
             let own = replica.config.get(*parameter).map(String::as_str);
             (*parameter, facts.parameter(parameter), own)
         });
@@ -38,7 +47,7 @@ fn differ(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             };
             let wanted = match parameter {
                 "save" => "",
-                "appendonly" => "no",
+                "appendonly" | READS_WHEN_DOWN => "no",
                 "maxmemory-policy" => "volatile-lru",
                 // What the primary lacks is a finding of its own, and nothing to copy.
                 _ if of_primary == "0" => continue,
@@ -99,23 +108,57 @@ fn replicas(facts: &Facts) -> Option<(u64, u64)> {
 }
 
 fn split_brain(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
-    let (1.., 0) = replicas(facts)? else {
+    let (count, 0) = replicas(facts)? else {
         return None;
     };
-    Some(diagnosis(
-        "split_brain",
-        Severity::Warning,
-        format!(
-            "there are replicas ({}), and min-replicas-to-write is 0",
-            facts.number("connected_slaves")?
-        ),
-        "a primary that is cut off goes on taking invalidations that the new one never learns: both answer, without a bound in time",
-        [
-            mend.set("min-replicas-to-write", "1"),
-            mend.set("min-replicas-max-lag", "10"),
-        ]
-        .concat(),
-    ))
+    // A node of a cluster that misses most of the others stops by itself.
+    let until = match facts.place.of_a_cluster {
+        true => "until it has missed most of the others for cluster-node-timeout",
+        false => "without a bound in time",
+    };
+    let goes_on = format!(
+        "a primary that is cut off goes on taking invalidations that the new one never learns: both answer, {until}"
+    );
+    match count {
+        0 => None,
+        // The rule would be in force for that one: whichever of the two servers is lost, nothing could be written.
+        1 => Some(diagnosis(
+            "split_brain",
+            Severity::Info,
+            "there is a single replica, and min-replicas-to-write is 0",
+            format!(
+                "{goes_on}. But min-replicas-to-write 1 would end all writes here whenever one of the two is lost: reads load then, and no invalidation is confirmed"
+            ),
+            vec![
+                "# both have their price. Stay with it; or give the primary a second replica, on a machine of its own, and ask again: the lines that set the rule come then".to_owned(),
+            ],
+        )),
+        2.. => Some(diagnosis(
+            "split_brain",
+            Severity::Warning,
+            format!("there are replicas ({count}), and min-replicas-to-write is 0"),
+            goes_on,
+            [
+                mend.set("min-replicas-to-write", "1"),
+                mend.set("min-replicas-max-lag", "10"),
+            ]
+            .concat(),
+        )),
+    }
+}
+
+/// A node of a cluster that misses most of the others refuses everything, unless it is told to go on with reads.
+fn reads_when_down(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
+    let goes_on = facts.place.of_a_cluster && facts.parameter(READS_WHEN_DOWN) == Some("yes");
+    goes_on.then(|| {
+        diagnosis(
+            "reads_when_down",
+            Severity::Warning,
+            "the node answers reads while it misses most of the cluster (cluster-allow-reads-when-down yes)",
+            "a primary that is cut off, and replaced, goes on answering reads, without a bound in time: what was invalidated at its successor may still be served by it",
+            mend.set(READS_WHEN_DOWN, "no"),
+        )
+    })
 }
 
 fn too_few(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {

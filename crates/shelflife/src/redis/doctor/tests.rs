@@ -51,6 +51,7 @@ fn well() -> Facts {
                 "client-output-buffer-limit",
                 "normal 67108864 16777216 30 slave 0 0 0 pubsub 0 0 0",
             ),
+            ("cluster-allow-reads-when-down", "no"),
             ("dbfilename", "dump.rdb"),
             ("dir", "/var/lib/redis"),
             ("maxmemory-clients", "25%"),
@@ -222,7 +223,20 @@ fn each_thing_is_told_when_it_is_the_case_and_only_then() {
             f.replicas_say
                 .push(("10.0.0.2:6380".to_owned(), Err("no way there".to_owned())));
         }),
-        ("split_brain", Warning, |f| info(f, "connected_slaves", "1")),
+        ("split_brain", Info, |f| info(f, "connected_slaves", "1")),
+        ("split_brain", Warning, |f| info(f, "connected_slaves", "2")),
+        ("reads_when_down", Warning, |f| {
+            f.place.of_a_cluster = true;
+            config(f, "cluster-allow-reads-when-down", "yes");
+        }),
+        ("replicas_differ", Warning, |f| {
+            replica(f);
+            f.place.of_a_cluster = true;
+            let mut other = Replica::default();
+            let parameter = "cluster-allow-reads-when-down".to_owned();
+            other.config.insert(parameter, "yes".to_owned());
+            f.replicas_say.push(("10.0.0.2:6380".to_owned(), Ok(other)));
+        }),
         ("too_few_replicas", Error, |f| {
             config(f, "min-replicas-to-write", "1");
             info(f, "min_slaves_good_slaves", "0");
@@ -406,6 +420,14 @@ fn what_is_just_below_a_threshold_is_not_told() {
             info(f, "connected_slaves", "1");
             info(f, "min_slaves_good_slaves", "1");
             config(f, "min-replicas-to-write", "1");
+        },
+        // Without a cluster nobody is down in that way: neither a primary nor its replica.
+        |f| config(f, "cluster-allow-reads-when-down", "yes"),
+        |f| {
+            let mut other = Replica::default();
+            let parameter = "cluster-allow-reads-when-down".to_owned();
+            other.config.insert(parameter, "yes".to_owned());
+            f.replicas_say.push(("10.0.0.2:6380".to_owned(), Ok(other)));
         },
         // A server that does not tell how many good ones it has.
         |f| config(f, "min-replicas-to-write", "1"),

@@ -31,7 +31,7 @@ pub(super) fn of_a_server(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnosis>
             "slow_commands",
             "which commands took long",
             facts.slow.as_ref().err(),
-            vec!["+slowlog|get"],
+            vec!["+time", "+slowlog|get"],
         ),
     ];
     tell(&kinds, facts, mend, found);
@@ -60,7 +60,11 @@ pub(super) fn of_a_namespace(facts: &Facts, mend: &Mend, found: &mut Vec<Diagnos
             "stored",
             "what is stored",
             facts.survey.as_ref().err(),
-            [&keys[..], &["+scan", "+type", "+pttl", "+get", "+getrange"]].concat(),
+            [
+                &keys[..],
+                &["+scan", "+type", "+pttl", "+get", "+getrange", "+mget"],
+            ]
+            .concat(),
         ),
         (
             "hot_keys",

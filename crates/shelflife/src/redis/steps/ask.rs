@@ -20,6 +20,7 @@ const PARAMETERS: &[&str] = &[
     "appendonly",
     "bind",
     "client-output-buffer-limit",
+    "cluster-allow-reads-when-down",
     "dbfilename",
     "dir",
     "disable-thp",

@@ -291,3 +291,60 @@ fn where_the_policy_counts_it_is_said_that_the_count_may_not_be_asked_for() {
     assert_eq!(it.severity, Severity::Unchecked);
     assert!(it.mend[1].contains("'+object|freq'"), "{it:?}");
 }
+
+#[test]
+fn where_there_is_one_replica_no_line_ends_all_writes() {
+    let mut facts = well();
+    replica(&mut facts);
+    config(&mut facts, "min-replicas-to-write", "0");
+    for (of_a_cluster, until) in [
+        (false, "without a bound in time"),
+        (true, "for cluster-node-timeout"),
+    ] {
+        facts.place.of_a_cluster = of_a_cluster;
+        let told = lines(&facts, "split_brain");
+        assert!(told.lines().all(|line| line.starts_with('#')), "{told}");
+        let found = facts.diagnose();
+        let it = found.iter().find(|it| it.check == "split_brain").unwrap();
+        assert!(it.consequence.contains(until), "{it:?}");
+        assert!(it.consequence.contains("end all writes"), "{it:?}");
+    }
+    // Two leave one when one of them has become the primary.
+    info(&mut facts, "connected_slaves", "2");
+    let told = lines(&facts, "split_brain");
+    assert!(
+        told.contains("CONFIG SET min-replicas-to-write 1"),
+        "{told}"
+    );
+}
+
+#[test]
+fn no_node_of_a_cluster_is_left_that_reads_while_it_is_down() {
+    let mut facts = well();
+    replica(&mut facts);
+    facts.place.of_a_cluster = true;
+    config(&mut facts, "cluster-allow-reads-when-down", "yes");
+    assert_eq!(
+        lines(&facts, "reads_when_down"),
+        "redis-cli -c -h 127.0.0.1 -p 6379 CONFIG SET cluster-allow-reads-when-down no\n\
+         redis-cli -c -h 10.0.0.2 -p 6380 CONFIG SET cluster-allow-reads-when-down no"
+    );
+}
+
+#[test]
+fn what_is_granted_is_all_that_the_question_needs() {
+    let mut facts = well();
+    facts.place.user = "ada".to_owned();
+    facts.slow = Err("NOPERM no permissions".to_owned());
+    facts.survey = Err("NOPERM no permissions".to_owned());
+    let told = lines(&facts, "slow_commands");
+    assert!(
+        told.ends_with("ACL SETUSER ada +time '+slowlog|get'"),
+        "how long ago is by the server's time: {told}"
+    );
+    let told = lines(&facts, "stored");
+    assert!(
+        told.ends_with("+get +getrange +mget"),
+        "the tags of entries, too: {told}"
+    );
+}
