@@ -1,5 +1,6 @@
 //! What the processes tell: reads, invalidations, loads. And how it travels.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -155,14 +156,14 @@ pub struct Load {
 }
 
 /// What happened too often to be told one by one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Reads that found nothing and were not to load.
     pub nothing: u64,
     /// Reads that ended with the error of their load.
     pub failed_reads: u64,
-    /// Reads that ended with any other error: none should.
-    pub broken_reads: u64,
+    /// Reads that ended with any other error, by its text: none should.
+    pub broken_reads: BTreeMap<String, u64>,
     /// Loads that were made to fail.
     pub failed_loads: u64,
     /// Starts that the cache refused.
@@ -174,7 +175,9 @@ impl Counts {
     pub fn add(&mut self, other: Self) {
         self.nothing += other.nothing;
         self.failed_reads += other.failed_reads;
-        self.broken_reads += other.broken_reads;
+        for (error, times) in other.broken_reads {
+            *self.broken_reads.entry(error).or_default() += times;
+        }
         self.failed_loads += other.failed_loads;
         self.refused += other.refused;
     }

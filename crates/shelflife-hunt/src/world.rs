@@ -70,7 +70,8 @@ pub fn policy(key: u8) -> Policy {
     let base = Policy::new()
         .stale_on_error(false)
         .lease(Duration::from_millis(300))
-        .hard_timeout(Duration::from_secs(4));
+        // Longer than the slowest load of a process that is stopped for 3 s in the middle of it: no read may fail by that.
+        .hard_timeout(Duration::from_secs(15));
     let (long, short) = (Duration::from_secs(60), Duration::from_millis(400));
     match key / ITEMS {
         0 | 1 => base.ttl(long),

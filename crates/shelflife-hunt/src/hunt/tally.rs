@@ -102,7 +102,7 @@ impl Found {
         if self.held.0 > 0 && tally.repeated == 0 {
             return false;
         }
-        let kept = tally.violations.is_empty() && tally.counts.broken_reads == 0;
+        let kept = tally.violations.is_empty() && tally.counts.broken_reads.is_empty();
         kept && tally.unheard.is_none() && self.soak.as_ref().is_none_or(Soak::is_flat)
     }
 
@@ -140,7 +140,7 @@ impl Serialize for Found {
             "invalidations": kinds, "soft": tally.soft, "everywhere": tally.everywhere,
             "unconfirmed": tally.unconfirmed, "loads": tally.loads,
             "failed_loads": tally.counts.failed_loads, "failed_reads": tally.counts.failed_reads,
-            "broken_reads": tally.counts.broken_reads, "topology": self.topology.name(),
+            "broken_reads": tally.counts.broken_reads.values().sum::<u64>(), "failed_by": tally.counts.broken_reads, "topology": self.topology.name(),
             "min_replicas": self.min_replicas, "excused": tally.excused, "serves_again": self.times,
             "held_back": {
                 "times": self.held.0, "confirmed": tally.confirmed_while_held, "witnesses": self.held.1, "reads": tally.repeated,
@@ -186,7 +186,7 @@ impl fmt::Display for Found {
         let kinds: Vec<String> = kinds.map(|(name, n)| format!("{name} {n}")).collect();
         let faults = self.faults.iter();
         let faults: Vec<String> = faults.map(|(name, n)| format!("{name} {n}")).collect();
-        let counts = tally.counts;
+        let counts = &tally.counts;
         writeln!(
             f,
             "\ninvalidations confirmed: {} (soft {}, everywhere {}); not confirmed: {}",
@@ -201,9 +201,12 @@ impl fmt::Display for Found {
             tally.loads,
             counts.failed_loads,
             counts.failed_reads,
-            counts.broken_reads,
+            counts.broken_reads.values().sum::<u64>(),
             counts.nothing
         )?;
+        for (error, times) in &counts.broken_reads {
+            writeln!(f, "FAILED {times} times: {error}")?;
+        }
         writeln!(f, "faults injected: {}", faults.join(", "))?;
         if self.topology != Topology::Single {
             let of = |exception: &Exception| {

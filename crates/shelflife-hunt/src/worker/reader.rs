@@ -178,13 +178,9 @@ async fn load_many(worker: &Arc<Worker>, group: u8, reads: &mut Reads<'_>) {
 
 /// A read may fail with its source, and never otherwise.
 fn failed(worker: &Worker, error: &LoadError<String>) {
-    let by_source = matches!(error, LoadError::Source(_));
-    if !by_source {
-        tracing::error!(%error, "a read failed");
-    }
-    worker.recorder.count(|counts| match by_source {
-        true => counts.failed_reads += 1,
-        false => counts.broken_reads += 1,
+    worker.recorder.count(|counts| match error {
+        LoadError::Source(_) => counts.failed_reads += 1,
+        other => *counts.broken_reads.entry(other.to_string()).or_default() += 1,
     });
 }
 
