@@ -222,9 +222,9 @@ impl Bench {
     fn take(&mut self, what: Told) {
         match what {
             Told::Joins(process, since) => self.order.join(process, since),
-            Told::Frame(frame) => {
+            Told::Frame(mut frame) => {
                 self.heard.insert(frame.process);
-                self.tally.counts.add(frame.counts);
+                self.tally.counts.add(std::mem::take(&mut frame.counts));
                 self.order.tell(frame);
             }
             Told::Left(process) => self.order.leave(process),
