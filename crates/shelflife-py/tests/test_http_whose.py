@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Cookie, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from asgi import Counter, aged, ask, bearer, made, run, until
+from asgi import Counter, aged, ask, bearer, counting, made, run, until
 from shelflife import Cache
 from shelflife.fastapi import Rule, install
 
@@ -232,12 +232,7 @@ def test_set_cookie_is_not_replayed() -> None:
 
 def test_a_client_can_not_drive_the_application() -> None:
     async def work() -> None:
-        ran = Counter()
-        app = made(Cache.memory(), Rule.any().ttl(60))
-
-        @app.get("/x")
-        def x() -> int:
-            return ran()
+        app, ran = counting(Cache.memory(), Rule.any().ttl(60))
 
         await ask(app, "/x")
         await until(lambda: aged(app, "/x"))
