@@ -71,7 +71,10 @@ class Opening:
         if self._core is not None:
             return self._core
         core: Core = await _loop.wait(self._begin())
-        return await self._settle(core)
+        core = await self._settle(core)
+        if self._workers is not None:
+            await self._workers.opened()
+        return core
 
     async def _settle(self, core: Core) -> Core:
         with self._guard:
@@ -91,6 +94,8 @@ class Opening:
         """Finishes what is under way, and closes the connections. The next use opens it again."""
         with self._guard:
             core, self._core, self._near = self._core, None, None
+        if self._workers is not None:
+            self._workers.closed()
         if core is not None:
             await _loop.wait(core.close())
 
@@ -154,6 +159,8 @@ def _after_fork() -> None:
         cache._guard = threading.Lock()
         if core is not None:
             core.leak()
+        if cache._workers is not None:
+            cache._workers.after_fork()
     _loop.after_fork()
 
 
