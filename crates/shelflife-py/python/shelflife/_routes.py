@@ -42,8 +42,10 @@ class Found:
     @property
     def dependant(self) -> Any:
         """What it depends on now: an application may have put something in place of a dependency (`dependency_overrides`)."""
-        overrides = _overrides_of(self._provider)
-        if overrides != self._overrides:
+        overrides = getattr(self._provider, "dependency_overrides", None)
+        # Asked at each hit: nothing is compared unless there are some, or were.
+        if (overrides or self._overrides) and overrides != self._overrides:
+            overrides = overrides or {}
             self._overrides = dict(overrides)
             self._in_place = _whose.in_place(self.declared, overrides)
         return self._in_place

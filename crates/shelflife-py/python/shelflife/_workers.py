@@ -142,10 +142,10 @@ class Workers:
     async def joined(self) -> str:
         """The figures of all workers that answer; this one's alone, and without a label, outside of `listening`."""
         if self._place is None:
-            text = await self._own()
+            alone = await self._own()
             # A child takes its place when it opens its cache, which that may have been.
             if self._place is None:
-                return text
+                return alone
         place = self._place.number
         others = [other for other in _places(self._directory) if other != place]
         answers = await asyncio.gather(self._own(), *(self._asked(other) for other in others))
