@@ -111,6 +111,17 @@ def made(cache: Cache, *rules: Rule, **settings: Any) -> FastAPI:
     return app
 
 
+def counting(cache: Cache, *rules: Rule) -> tuple[FastAPI, Counter]:
+    """With one route, `/x`: its answer is how often it has run."""
+    app, ran = made(cache, *rules), Counter()
+
+    @app.get("/x")
+    def x() -> int:
+        return ran()
+
+    return app, ran
+
+
 def bearer(token: str) -> Headers:
     return {"Authorization": f"Bearer {token}"}
 

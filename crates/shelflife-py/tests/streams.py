@@ -40,6 +40,14 @@ class Source:
             self.closed += 1
 
 
+async def begun(of: Any, source: Source, item: str) -> AsyncGenerator[str, None]:
+    """A reader of `of(1)` who has its first item, and the next only when the test says so."""
+    reading: AsyncGenerator[str, None] = of(1)
+    source.go.put_nowait(item)
+    assert await anext(reading) == item
+    return reading
+
+
 def stream_of(cache: Cache, source: Source, **how: Any) -> Any:
     @cache.cached(ttl=60, key="of:{n}", tags=["t"], type=str, **how)
     async def of(n: int) -> AsyncGenerator[str, None]:

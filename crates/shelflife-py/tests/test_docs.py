@@ -24,10 +24,10 @@ _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST
 
 #: What takes its keywords for somebody else.
 _TAKEN_BY: dict[str, Any] = {
-    "cached": _decorator.decorate,
+    "cached": _decorator.Plan,
     "cached_many": _many.decorate,
     "invalidates": _invalidates.decorate,
-    "route": _route.decorate,
+    "route": _route.Mark,
 }
 #: A part of the policy (docs/settings.md).
 _POLICY = {

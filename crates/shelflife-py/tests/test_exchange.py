@@ -5,15 +5,11 @@ import gc
 from typing import Any
 
 import pytest
-from asgi import Counter, Reply, ask, made, run, until
+from asgi import Counter, Reply, ask, counting, gives, made, run, true, until
 from fastapi import Depends, FastAPI, Response
 from shelflife import Cache, current_entry
 from shelflife._exchange import _behind
 from shelflife.fastapi import Rule, ShelflifeMiddleware, install
-
-
-async def _is(holds: bool) -> bool:
-    return holds
 
 
 def test_a_cancellation_between_head_and_body_mixes_no_two_answers() -> None:
@@ -40,8 +36,8 @@ def test_a_cancellation_between_head_and_body_mixes_no_two_answers() -> None:
 
 def test_cancelled_requests_that_nobody_shares_run_once() -> None:
     async def work() -> None:
-        ran, gate = Counter(), asyncio.Event()
-        app = made(Cache.memory(), Rule.any().ttl(60))
+        cache, ran, gate = Cache.memory(), Counter(), asyncio.Event()
+        app = made(cache, Rule.any().ttl(60))
 
         @app.get("/x")
         async def x(response: Response) -> int:
@@ -55,11 +51,11 @@ def test_cancelled_requests_that_nobody_shares_run_once() -> None:
         gate.clear()
         ran.count = 0
         tasks = [asyncio.create_task(ask(app, "/x")) for _ in range(10)]
-        await until(lambda: _is(ran.count == 10))
+        await until(lambda: true(ran.count == 10))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0.05)
+        await until(lambda: true(not cache.stats()["flights"]))
         assert ran.count == 10 and not _behind
 
     run(work)
@@ -85,11 +81,11 @@ def test_an_application_that_waits_for_its_client_to_hang_up_does_not_stay() -> 
         await ask(served, "/x")
         for n in range(2, 6):
             # It is stored behind: who asks before shares it, and it would not be stale to him.
-            await until(lambda: _is(not cache.stats()["flights"]))
+            await until(lambda: true(not cache.stats()["flights"]))
             clock.advance(5)
             await ask(served, "/x")
-            await until(lambda n=n: _is(ran.count == n))  # type: ignore[misc]
-        await until(lambda: _is(not _behind))
+            await until(lambda n=n: true(ran.count == n))  # type: ignore[misc]
+        await until(lambda: true(not _behind))
 
     run(work)
 
@@ -110,12 +106,7 @@ def test_fields_may_be_any_pairs(method: str) -> None:
 
 def test_a_field_that_http_does_not_know_keeps_no_change_from_invalidating() -> None:
     async def work() -> None:
-        ran = Counter()
-        app = made(Cache.memory(), Rule.any().ttl(60))
-
-        @app.get("/x")
-        def x() -> int:
-            return ran()
+        app, _ = counting(Cache.memory(), Rule.any().ttl(60))
 
         @app.put("/x")
         def change() -> None: ...
@@ -130,12 +121,7 @@ def test_a_field_that_http_does_not_know_keeps_no_change_from_invalidating() -> 
 
 def test_a_change_that_raised_may_have_happened() -> None:
     async def work() -> None:
-        ran = Counter()
-        app = made(Cache.memory(), Rule.any().ttl(60))
-
-        @app.get("/x")
-        def x() -> int:
-            return ran()
+        app, _ = counting(Cache.memory(), Rule.any().ttl(60))
 
         @app.put("/x")
         def change() -> None:
@@ -145,13 +131,9 @@ def test_a_change_that_raised_may_have_happened() -> None:
         with pytest.raises(ZeroDivisionError) as held:
             await ask(app, "/x", "PUT")
         assert held is not None, "it is not waited for until the exception is forgotten"
-        await until(lambda: _body(app, "/x", b"2"))
+        await until(lambda: gives(app, "/x", b"2"))
 
     run(work)
-
-
-async def _body(app: Any, path: str, body: bytes) -> bool:
-    return (await ask(app, path)).body == body
 
 
 def test_a_public_route_keeps_its_words_in_front_too() -> None:
@@ -217,13 +199,9 @@ def test_a_route_of_another_cache_is_left_to_it() -> None:
 
 def test_the_same_cache_twice_asks_once() -> None:
     async def work() -> None:
-        cache, ran = Cache.memory(), Counter()
-        app = made(cache, Rule.any().ttl(60))
+        cache = Cache.memory()
+        app, ran = counting(cache, Rule.any().ttl(60))
         app.add_middleware(ShelflifeMiddleware, cache=cache, rules=[Rule.any().ttl(60)])
-
-        @app.get("/x")
-        def x() -> int:
-            return ran()
 
         first = await asyncio.wait_for(ask(app, "/x"), 3)
         assert first.said.count("shelflife") == 1
@@ -272,7 +250,7 @@ def test_nothing_stays_of_many_exchanges() -> None:
         gc.collect()
         before = _count()
         await many(1000)
-        await until(lambda: _is(_count() <= before + 5))
+        await until(lambda: true(_count() <= before + 5))
 
     run(work)
 

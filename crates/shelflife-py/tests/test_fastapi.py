@@ -134,7 +134,8 @@ def test_anyio_cancels_and_waits_as_asyncio_does() -> None:
                 assert scope.cancelled_caught
                 group.start_soon(reader)
                 group.start_soon(reader)
-                await anyio.sleep(0.01)
+                # Both have asked.
+                await anyio.wait_all_tasks_blocked()
                 gate.set()
             assert found == [1, 1] and ran == 1
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from conftest import until
 from pydantic import BaseModel
 
 from shelflife import Cache, CacheInfo, Clock, ValueNotStorable
@@ -107,8 +107,11 @@ def test_calls_of_blocking_functions_and_generators_are_counted(run: Run) -> Non
     next(reading)
     reading.close()
     assert closed.wait(20)
-    while cache.stats()["flights"]:
-        time.sleep(0.01)
+
+    async def has_landed() -> bool:
+        return not cache.stats()["flights"]
+
+    run(lambda: until(has_landed))
     assert endless_here.cache_info() == CacheInfo(hits=0, misses=1, loads=1, errors=0)
 
 

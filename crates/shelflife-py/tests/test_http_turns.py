@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Response
-from asgi import Counter, aged, ask, ask_with, gives, made, run, true, until
+from asgi import Counter, aged, ask, ask_with, counting, gives, made, run, true, until
 from shelflife import Cache, current_entry
 from shelflife.fastapi import Rule
 
@@ -139,12 +139,7 @@ def test_a_failing_application_is_hidden_by_what_is_stale() -> None:
 
 def test_a_change_invalidates_its_url_before_its_response_goes_out() -> None:
     async def work() -> None:
-        cache, ran = Cache.memory(), Counter()
-        app = made(cache, Rule.any().ttl(60))
-
-        @app.get("/x")
-        def x() -> int:
-            return ran()
+        app, _ = counting(Cache.memory(), Rule.any().ttl(60))
 
         @app.put("/x")
         def change(fail: bool = False) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Cookie, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from asgi import Counter, aged, ask, bearer, made, run, until
+from asgi import Counter, aged, ask, bearer, counting, made, run, until
 from shelflife import Cache
 from shelflife.fastapi import Rule, install
 
@@ -232,17 +232,43 @@ def test_set_cookie_is_not_replayed() -> None:
 
 def test_a_client_can_not_drive_the_application() -> None:
     async def work() -> None:
-        ran = Counter()
-        app = made(Cache.memory(), Rule.any().ttl(60))
-
-        @app.get("/x")
-        def x() -> int:
-            return ran()
+        app, ran = counting(Cache.memory(), Rule.any().ttl(60))
 
         await ask(app, "/x")
         await until(lambda: aged(app, "/x"))
         for word in ("no-cache", "no-store", "max-age=0"):
             await ask(app, "/x", headers={"Cache-Control": word, "Pragma": "no-cache"})
         assert ran.count == 1
+
+    run(work)
+
+
+def test_a_public_route_hears_of_overrides_after_its_first_request() -> None:
+    async def work() -> None:
+        cache = Cache.memory()
+        app = made(cache)
+
+        def tenant() -> str:
+            return "nobody"
+
+        def by_header(x_tenant: Annotated[str, Header()]) -> str:
+            return x_tenant
+
+        @app.get("/x")
+        @cache.route(ttl=60, public=True)
+        def x(found: Annotated[str, Depends(tenant)]) -> str:
+            return found
+
+        async def asked(name: str) -> bytes:
+            return (await ask(app, "/x", headers={"X-Tenant": name})).body
+
+        assert [await asked(name) for name in "ab"] == [b'"nobody"'] * 2
+        app.dependency_overrides[tenant] = by_header
+        assert [await asked(name) for name in "abab"] == [b'"a"', b'"b"'] * 2
+        app.dependency_overrides = {tenant: lambda: "stub"}
+        await ask(app, "/x")
+        app.dependency_overrides.clear()
+        assert [await asked(name) for name in "ab"] == [b'"nobody"'] * 2
+        assert (await ask(app, "/x")).is_hit
 
     run(work)

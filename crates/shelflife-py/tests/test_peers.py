@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LONGEST, Redis
+from conftest import LONGEST, Redis, until
 from pydantic import BaseModel
 
 import shelflife
@@ -257,6 +257,10 @@ def test_followers_do_not_wait_without_a_bound(run: Run, redis: Redis) -> None:
     run(test)
 
 
+async def waits_for_a_lease(cache: Cache) -> bool:
+    return cache.stats()["leases_awaited"] > 0
+
+
 def test_a_wait_for_another_process_is_no_error_when_redis_goes(run: Run, redis: Redis) -> None:
     async def test() -> None:
         async with Cache(redis.url, window="50ms") as a, Cache(redis.url, window="50ms") as b:
@@ -270,7 +274,7 @@ def test_a_wait_for_another_process_is_no_error_when_redis_goes(run: Run, redis:
             first = asyncio.create_task(a.get_or_load("k", slow))
             await began.wait()
             second = asyncio.create_task(b.get_or_load("k", lambda: "b"))
-            await asyncio.sleep(0.1)
+            await until(lambda: waits_for_a_lease(b))
             assert not second.done()
             redis.kill()
             assert await asyncio.wait_for(second, 10) == "b"
@@ -302,7 +306,7 @@ def test_the_lease_of_a_process_that_was_killed_passes_on(run: Run, redis: Redis
         async def test() -> None:
             async with Cache(redis.url) as cache:
                 waiting = asyncio.create_task(cache.get_or_load("k", lambda: 1))
-                await asyncio.sleep(0.1)
+                await until(lambda: waits_for_a_lease(cache))
                 assert not waiting.done()
                 owner.send_signal(signal.SIGKILL)
                 assert await asyncio.wait_for(waiting, 10) == 1

@@ -284,10 +284,15 @@ def test_a_stalled_connection_does_not_cross_the_replies_of_two_users(run: Run, 
         async with Cache(redis.url) as cache:
             for n in range(10):
                 await cache.set(f"k:{n}", n)
+
+            async def all_wait() -> bool:
+                return sum(node["waiting"] for node in cache.stats()["nodes"]) >= 10
+
             for _ in range(5):
                 redis.freeze()
                 asked = [asyncio.create_task(cache.get(f"k:{n}", strict=True)) for n in range(10)]
-                await asyncio.sleep(0.02)
+                # They have gone out, and wait for their replies.
+                await until(all_wait)
                 for one in asked[::2]:
                     one.cancel()
                 redis.thaw()

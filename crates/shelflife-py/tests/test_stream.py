@@ -13,7 +13,7 @@ from conftest import Redis
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
-from streams import Row, Source, all_of, stream_of
+from streams import Row, Source, all_of, begun, stream_of
 
 from shelflife import Cache, Clock, ValueNotStorable, current_entry
 
@@ -96,9 +96,7 @@ def test_who_asks_meanwhile_waits_for_the_whole_of_one_run(run: Run) -> None:
         async with Cache.memory() as cache:
             source = Source()
             of = stream_of(cache, source)
-            first = of(1)
-            source.go.put_nowait("a")
-            assert await anext(first) == "a"
+            first = await begun(of, source, "a")
             others = [asyncio.create_task(all_of(of(1))) for _ in range(5)]
             await asyncio.sleep(0.02)
             assert not any(other.done() for other in others)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from streams import Source, all_of, stream_of
+from streams import Source, all_of, begun, stream_of
 
 from shelflife import Cache, LoadTimeout, ValueNotStorable
 
@@ -21,9 +21,7 @@ def test_what_was_broken_off_is_not_kept_and_the_next_who_waits_begins_anew(run:
         async with Cache.memory() as cache:
             source = Source()
             of = stream_of(cache, source)
-            first = of(1)
-            source.go.put_nowait("a")
-            await anext(first)
+            first = await begun(of, source, "a")
             other = of(1)
             reading = asyncio.create_task(anext(other))
             await asyncio.sleep(0.02)
@@ -119,9 +117,7 @@ def test_an_error_comes_after_the_items_before_it_and_nothing_is_kept(run: Run) 
             source = Source()
             of = stream_of(cache, source)
             error = KeyError("gone")
-            first = of(1)
-            source.go.put_nowait("a")
-            assert await anext(first) == "a"
+            first = await begun(of, source, "a")
             other = asyncio.create_task(all_of(of(1)))
             await asyncio.sleep(0.02)
             source.go.put_nowait(error)
@@ -142,9 +138,7 @@ def test_an_invalidation_meanwhile_keeps_the_list_out(run: Run) -> None:
         async with Cache.memory() as cache:
             source = Source()
             of = stream_of(cache, source)
-            reading = of(1)
-            source.go.put_nowait("old")
-            assert await anext(reading) == "old"
+            reading = await begun(of, source, "old")
             await cache.invalidate(tags=["t"])
             source.go.put_nowait(None)
             assert await all_of(reading) == []
@@ -200,9 +194,7 @@ def test_what_takes_too_long_goes_on_for_its_reader_and_is_not_kept(run: Run) ->
             source = Source()
             # Its first item has to come before.
             of = stream_of(cache, source, hard_timeout="500ms")
-            reading = of(1)
-            source.go.put_nowait("a")
-            assert await anext(reading) == "a"
+            reading = await begun(of, source, "a")
             with pytest.raises(LoadTimeout):
                 await all_of(of(1))
             for item in ("b", "c", None):

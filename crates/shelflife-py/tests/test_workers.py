@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import re
+import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from conftest import LONGEST
 from fastapi import FastAPI
 from shelflife import Cache
 from shelflife._workers import join
@@ -68,6 +72,70 @@ def test_a_dead_workers_socket_is_removed_and_a_silent_worker_is_left_out(run: R
                 assert set(loads(await cache.scrape())) == {"0"}
         assert not dead.exists() and silent.exists()
         assert "does not give its figures" in caplog.text
+
+    run(test)
+
+
+class Child:
+    """Forked in the midst of a worker: it loads twice, tells what it is scraped for, and lives on until it is told to end."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._told, telling = os.pipe()
+        ending, self._end = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            # Nothing of the test's may run here.
+            try:
+                signal.alarm(int(LONGEST))
+                os.close(self._end)
+                asyncio.run(self._work(cache, telling, ending))
+            finally:
+                os._exit(0)
+        os.close(telling)
+        os.close(ending)
+
+    async def _work(self, cache: Cache, telling: int, ending: int) -> None:
+        async with cache:
+            for n in range(2):
+                await cache.get_or_load(f"k{n}", lambda: 1)
+            os.write(telling, repr(loads(await cache.scrape())).encode())
+            os.close(telling)
+            await asyncio.to_thread(os.read, ending, 1)
+
+    async def scraped(self) -> str:
+        with os.fdopen(self._told) as told:
+            return await asyncio.to_thread(told.read)
+
+    async def end(self) -> None:
+        os.close(self._end)
+        await asyncio.to_thread(os.waitpid, self._pid, 0)
+
+
+def test_a_forked_child_has_a_place_of_its_own_and_its_parent_keeps_its(run: Run, tmp_path: Path) -> None:
+    async def test() -> None:
+        cache, lifespan = worker(tmp_path)
+        async with lifespan:
+            await cache.get_or_load("k", lambda: 1)
+            child = Child(cache)
+            both = {"0": "1", "1": "2"}
+            assert await child.scraped() == repr(both)
+            assert loads(await cache.scrape()) == both
+            await child.end()
+            assert loads(await cache.scrape()) == {"0": "1"}
+        assert not list(tmp_path.glob("*.sock"))
+
+    run(test)
+
+
+def test_a_parents_place_is_free_when_it_has_left_it_and_not_when_its_child_ends(run: Run, tmp_path: Path) -> None:
+    async def test() -> None:
+        (one, first), (two, second) = worker(tmp_path), worker(tmp_path)
+        async with first:
+            child = Child(one)
+            await child.scraped()
+        async with second:
+            assert loads(await two.scrape()) == {"0": "0", "1": "2"}
+        await child.end()
 
     run(test)
 

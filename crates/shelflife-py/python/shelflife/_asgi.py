@@ -15,8 +15,9 @@ from ._time import Time, seconds
 if TYPE_CHECKING:
     from ._cache import Cache
 
-#: Of a route: the layer by which it is looked up (None: it is left alone), by which a change is told, and whether it says `public` itself.
-Ready = tuple[Core, "Layer | None", Layer, bool]
+#: Of a route: the layer by which it is looked up (None: it is left alone), by which a change is told, whether it says `public` itself, and what
+#: it depended on then, if so.
+Ready = tuple[Core, "Layer | None", Layer, bool, Any]
 
 #: Methods that change nothing: nothing is to be invalidated.
 SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "QUERY"))
@@ -61,7 +62,7 @@ class ShelflifeMiddleware:
             "compress": compress,
         }
         self._settings = layer_settings({k: v for k, v in given.items() if v is not None} | {"name": name})
-        self._layers: dict[Any, tuple[Core, Layer]] = {}
+        self._layers: dict[Any, tuple[Core, Layer, Any]] = {}
         self._ready: dict[_routes.Found, Ready] = {}
         #: The application that is behind, as far as it can be seen from here.
         self._front = _routes.seen_through(app)
@@ -73,9 +74,10 @@ class ShelflifeMiddleware:
         front = self._front
         found = _routes.find(scope, self.app) if front is None else _routes.table_of(front).find(scope)
         ready = self._ready.get(found)
-        if ready is None or ready[0] is not self.cache._core:
+        # A route that is answered in front of its dependencies is told apart by what they read: who overrides one later is heard, too.
+        if ready is None or ready[0] is not self.cache._core or (ready[3] and ready[4] is not found.dependant):
             ready = self._ready[found] = await self._made(found)
-        _, layer, changes, before = ready
+        _, layer, changes, before, _ = ready
         if scope["method"] not in SAFE:
             layer = changes
         if layer is None:
@@ -118,22 +120,23 @@ class ShelflifeMiddleware:
         core = await self.cache._opened_core()
         mark = found.mark
         if mark is not None and not found.is_choosy and mark.answers_before(self.cache):
-            layer = self._layer(core, found, [mark.rule(found.dependant, before=True)])
-            return core, layer, layer, True
+            dependant = found.dependant
+            layer = self._layer(core, found, [mark.rule(dependant, before=True)], dependant)
+            return core, layer, layer, True, dependant
         if not found.is_guarded:
             layer = self._layer(core, False, list(self.rules))
-            return core, layer, layer, False
+            return core, layer, layer, False, None
         rules = [rule if rule._is_public else rule.private() for rule in self.rules]
         if all(rule._path is not None for rule in rules):
             rules.append(Rule.any().private())
         layer = self._layer(core, True, rules)
         left_alone = mark is not None or not any(rule._is_public for rule in self.rules)
-        return core, None if left_alone else layer, layer, False
+        return core, None if left_alone else layer, layer, False, None
 
-    def _layer(self, core: Core, which: Any, rules: list[Rule]) -> Layer:
+    def _layer(self, core: Core, which: Any, rules: list[Rule], dependant: Any = None) -> Layer:
         made = self._layers.get(which)
-        if made is None or made[0] is not core:
-            made = self._layers[which] = (core, Layer(core, natives(rules), self._settings))
+        if made is None or made[0] is not core or made[2] is not dependant:
+            made = self._layers[which] = (core, Layer(core, natives(rules), self._settings), dependant)
         return made[1]
 
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-import logging
 import os
-import threading
-import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, cast, overload
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from . import _loop
 from ._blocking import Blocking
-from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable, pack
-from ._core import Faults as _EngineFaults
+from ._core import MISS, Clock, Core, Load, LoadLost, Options, Undecodable
 from ._decorating import Decorating
-from ._given import asked_for, options, several, setting
+from ._given import Policy, options, setting, several
 from ._keys import canonical
-from ._loads import TRIES, Handling, Running, inside, within
+from ._loads import TRIES, Running, inside, within
+from ._opening import Opening
 from ._stats import Stats, nothing_yet
 from ._time import Time
 from ._typed import F, T
@@ -28,9 +24,19 @@ from ._values import ValueCodec, codec_for
 from ._workers import Workers
 from ._write import Write
 
-log = logging.getLogger("shelflife")
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-_caches: weakref.WeakSet[Cache] = weakref.WeakSet()
+
+class Loading(Policy, total=False):
+    """How `get_or_load` is told to load."""
+
+    ttl: Time | None
+    tags: Iterable[str]
+    type: Any
+    share: bool
+    strict: bool
+    session: str | None
 
 
 class Receipt(str):
@@ -39,7 +45,7 @@ class Receipt(str):
     __slots__ = ()
 
 
-class Cache(Decorating):
+class Cache(Opening, Decorating):
     """A cache: entries in this process, and, with a URL, in Redis or Valkey, shared with all others of the namespace.
 
     Opened when it is first used, or by `open()` or `lifespan`; never when it is made, so it may stand at the top of a module
@@ -60,28 +66,13 @@ class Cache(Decorating):
         workers: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> None:
-        self._url = url
-        self._workers = None if workers is None else Workers(workers, self._scraped)
-        self._settings = {name: setting(name, value) for name, value in settings.items()}
-        self._environment = False
-        self._clock = clock
-        #: What a test may have the engine suffer (`shelflife.testing.faults`); nothing, elsewhere.
-        self._faults = _EngineFaults()
-        self._core: Core | None = None
-        #: What is asked for hits: the same, unless a test has taken it away (`shelflife.testing.faults`).
-        self._near: Core | None = None
+        given = {name: setting(name, value) for name, value in settings.items()}
+        super().__init__(url, given, clock, None if workers is None else Workers(workers, self._scraped))
         #: A test has taken the store away.
         self._away = False
-        #: What a test has put between this and the core, for all else.
-        self._between: Callable[[Core], Any] | None = None
-        self._guard = threading.Lock()
-        self._handlers: list[tuple[str, Callable[[Any], Any]]] = []
-        #: Where they run when the loops that registered them have been closed.
-        self._last = _loop.Last()
         #: False: loaders run, nothing is looked up or stored. For tests, and for a switch in production.
         self.enabled = enabled
         self.sync = Blocking(self)
-        _caches.add(self)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Cache:
@@ -106,97 +97,6 @@ class Cache(Decorating):
     def memory(cls, **settings: Any) -> Cache:
         """In this process alone."""
         return cls("memory://", **settings)
-
-    # Opening and closing
-
-    def _begin(self) -> Any:
-        return Core.open(self._url, self._settings, self._environment, self._clock, self._faults)
-
-    async def open(self) -> Cache:
-        """Connects. Raises ConfigError for a setting that can't be used, ShelflifeError for a server that refuses; one that can't
-        be reached yet is no error.
-        """
-        await self._opened()
-        return self
-
-    async def _opened(self) -> Core:
-        core = await self._opened_core()
-        if self._handlers:
-            self._last.note()
-        return core if self._between is None else self._between(core)
-
-    async def _opened_core(self) -> Core:
-        if self._core is not None:
-            return self._core
-        core: Core = await _loop.wait(self._begin())
-        return await self._settle(core)
-
-    async def _settle(self, core: Core) -> Core:
-        with self._guard:
-            if self._core is None:
-                self._core = core
-                if self._between is None:
-                    self._near = core
-                for name, handler in self._handlers:
-                    self._listen(name, handler)
-                return core
-            mine = self._core
-        # Two were opened at once: one is enough.
-        await _loop.wait(core.close())
-        return mine
-
-    async def close(self) -> None:
-        """Finishes what is under way, and closes the connections. The next use opens it again."""
-        with self._guard:
-            core, self._core, self._near = self._core, None, None
-        if core is not None:
-            await _loop.wait(core.close())
-
-    async def __aenter__(self) -> Cache:
-        return await self.open()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    def lifespan(self, app: Any) -> Any:
-        """A lifespan for FastAPI and Starlette: `FastAPI(lifespan=cache.lifespan)`.
-
-        Nests round another: `FastAPI(lifespan=cache.lifespan(existing))`.
-        """
-        if inspect.isfunction(app) or inspect.ismethod(app) or inspect.isbuiltin(app):
-            inner: Callable[[Any], AbstractAsyncContextManager[Any]] = app
-
-            @asynccontextmanager
-            async def nested(app: Any) -> AsyncIterator[Any]:
-                self._prepare(app)
-                async with self, self._listening(), inner(app) as state:
-                    yield state
-
-            return nested
-
-        @asynccontextmanager
-        async def alone() -> AsyncIterator[None]:
-            self._prepare(app)
-            async with self, self._listening():
-                yield
-
-        return alone()
-
-    def _listening(self) -> AbstractAsyncContextManager[None]:
-        """To the other workers of the server, if it has any."""
-        return contextlib.nullcontext() if self._workers is None else self._workers.listening()
-
-    def _prepare(self, app: Any) -> None:
-        """What an application needs of us, and what it should know, before its first request."""
-        from . import _routes
-
-        if _routes.seen_through(app) is not app:
-            return
-        if getattr(app, "state", None) is not None and getattr(app.state, "cache", None) is None:
-            app.state.cache = self
-        _routes.install(app)
-        for line in _routes.check(app):
-            log.warning("%s", line)
 
     @property
     def _is_off(self) -> bool:
@@ -318,33 +218,9 @@ class Cache(Decorating):
         return left
 
     @overload
-    async def get_or_load(
-        self,
-        key: str,
-        loader: Callable[[], Awaitable[T]],
-        *,
-        ttl: Time | None = None,
-        tags: Iterable[str] = (),
-        type: Any = Any,
-        share: bool = False,
-        strict: bool = False,
-        session: str | None = None,
-        **policy: Any,
-    ) -> T: ...
+    async def get_or_load(self, key: str, loader: Callable[[], Awaitable[T]], **how: Unpack[Loading]) -> T: ...
     @overload
-    async def get_or_load(
-        self,
-        key: str,
-        loader: Callable[[], T],
-        *,
-        ttl: Time | None = None,
-        tags: Iterable[str] = (),
-        type: Any = Any,
-        share: bool = False,
-        strict: bool = False,
-        session: str | None = None,
-        **policy: Any,
-    ) -> T: ...
+    async def get_or_load(self, key: str, loader: Callable[[], T], **how: Unpack[Loading]) -> T: ...
     async def get_or_load(
         self,
         key: str,
@@ -483,11 +359,6 @@ class Cache(Decorating):
 
         return register
 
-    def _listen(self, name: str, handler: Callable[[Any], Any]) -> None:
-        assert self._core is not None
-        running = Handling(handler, lambda asked: pack(asked_for(asked)), self._last)
-        self._core.on(name, running.box, running.start)
-
     # Sight
 
     def stats(self) -> Stats:
@@ -514,18 +385,3 @@ class Cache(Decorating):
         """Raises Unavailable if the store does not answer."""
         core = await self._opened()
         await _loop.wait(core.ping())
-
-
-def _after_fork() -> None:
-    # Siblings would draw the same leases.
-    Core.reseed(int.from_bytes(os.urandom(8), "big"))
-    for cache in list(_caches):
-        core, cache._core, cache._near = cache._core, None, None
-        cache._guard = threading.Lock()
-        if core is not None:
-            core.leak()
-    _loop.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

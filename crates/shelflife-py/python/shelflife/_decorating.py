@@ -12,7 +12,10 @@ from ._time import Time
 from ._typed import AsyncCached, AsyncStream, Cached, Caching, F, P, Routing, T
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ._cache import Cache
+    from ._given import Policy
 
 
 class Decorating:
@@ -42,16 +45,7 @@ class Decorating:
         share: bool = False,
         name: str | None = None,
         type: Any = None,
-        stale: Time | None = None,
-        stale_on_error: bool | None = None,
-        negative_ttl: Time | None = None,
-        soft_timeout: Time | None = None,
-        hard_timeout: Time | None = None,
-        jitter: float | None = None,
-        early: float | None = None,
-        throttle: Time | None = None,
-        lease: Time | None = None,
-        settle: Time | None = None,
+        **policy: Unpack[Policy],
     ) -> Caching: ...
     def cached(self, function: Any = None, /, **how: Any) -> Any:
         """Caches what a function returns: docs/python.md lists what it can be told."""

@@ -8,7 +8,7 @@ import sys
 import typing
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _keys, _loop, _stream
 from ._core import MISS, Func, Load, Undecodable
@@ -39,40 +39,12 @@ class CacheInfo(NamedTuple):
     errors: int
 
 
-def decorate(
-    cache: Cache,
-    function: Callable[..., Any],
-    *,
-    ttl: Time | Callable[[Any], Time] | None = None,
-    expire: Time | None = None,
-    key: str | None = None,
-    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
-    key_builder: Callable[..., str] | None = None,
-    condition: Callable[..., bool] | None = None,
-    share: bool = False,
-    name: str | None = None,
-    type: Any = None,
-    **policy: Any,
-) -> Any:
+def decorate(cache: Cache, function: Callable[..., Any], **how: Any) -> Any:
     """See `Cache.cached`."""
     wraps = None
     if isinstance(function, (staticmethod, classmethod)):
         wraps, function = function.__class__, function.__func__
-    if key is not None and key_builder is not None:
-        raise TypeError("key= and key_builder= both say what the key is: give one")
-    plan = Plan(
-        cache,
-        function,
-        ttl=ttl if ttl is not None else expire,
-        key=key,
-        tags=tags,
-        key_builder=key_builder,
-        condition=condition,
-        share=share,
-        name=name,
-        type=type,
-        policy=policy,
-    )
+    plan = Plan(cache, function, **how)
     asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     made = _async(plan) if asynchronous else _sync(plan)
     return wraps(made) if wraps else made
@@ -86,23 +58,22 @@ class Plan:
         cache: Cache,
         function: Callable[..., Any],
         *,
-        ttl: Any,
-        key: str | None,
-        tags: Any,
-        key_builder: Callable[..., str] | None,
-        condition: Callable[..., bool] | None,
-        share: bool,
-        name: str | None,
-        type: Any,
-        policy: dict[str, Any],
+        ttl: Time | Callable[[Any], Time] | None = None,
+        expire: Time | None = None,
+        key: str | None = None,
+        tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+        key_builder: Callable[..., str] | None = None,
+        condition: Callable[..., bool] | None = None,
+        share: bool = False,
+        name: str | None = None,
+        type: Any = None,
+        **policy: Any,
     ) -> None:
-        self.cache, self.function, self.key_builder, self.condition, self.share = (
-            cache,
-            function,
-            key_builder,
-            condition,
-            share,
-        )
+        if key is not None and key_builder is not None:
+            raise TypeError("key= and key_builder= both say what the key is: give one")
+        ttl = expire if ttl is None else ttl
+        self.cache, self.function, self.share = cache, function, share
+        self.key_builder, self.condition = key_builder, condition
         self.signature = inspect.signature(function)
         hints = _hints(function)
         names = list(self.signature.parameters)
@@ -113,8 +84,8 @@ class Plan:
             self.item, type = codec_for(type), list[type]
         self.codec: ValueCodec = codec_for(_returned(function, hints) if type is None else type)
         #: Of the result.
-        self.late_ttl = cast("Callable[[Any], Time] | None", ttl if callable(ttl) else None)
-        self.late_tags = cast("Callable[..., Iterable[str]] | None", tags if callable(tags) else None)
+        self.late_ttl = ttl if callable(ttl) else None
+        self.late_tags = tags if callable(tags) else None
         self.policy = policy
         #: See `CacheInfo`. Each is changed by one statement, which the GIL does not interrupt.
         self.hits = self.misses = self.loads = self.errors = 0

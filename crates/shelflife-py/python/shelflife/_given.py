@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from ._core import Options
 from ._keys import canonical
-from ._time import seconds
+from ._time import Time, seconds
 from ._values import ValueCodec
 
 #: Of a policy.
@@ -16,6 +16,21 @@ _TIMES = ("ttl", "stale", "negative_ttl", "soft_timeout", "hard_timeout", "throt
 #: Of the cache.
 _MORE_TIMES = ("window", "timeout", "connect_timeout", "keepalive", "close_timeout", "handler_timeout")
 _SIZE = re.compile(r"([0-9]+)\s*([BKMGk]?)(?:iB)?")
+
+
+class Policy(TypedDict, total=False):
+    """What a policy may say beside its `ttl`, by the names in docs/settings.md, for type checkers. What is `None` is not said."""
+
+    stale: Time | None
+    stale_on_error: bool | None
+    negative_ttl: Time | None
+    soft_timeout: Time | None
+    hard_timeout: Time | None
+    jitter: float | None
+    early: float | None
+    throttle: Time | None
+    lease: Time | None
+    settle: Time | None
 
 
 def setting(name: str, value: Any) -> str:

@@ -33,18 +33,20 @@ class Mark:
         function: Callable[..., Any],
         signature: inspect.Signature,
         *,
-        ttl: Time | None,
-        tags: Iterable[str],
-        vary_by: Iterable[str],
-        per_user: str | None,
-        public: bool,
-        shared: bool,
-        stale: Time | None,
-        statuses: Iterable[int],
-        ignore_cookies: Iterable[str],
-        condition: Callable[..., bool] | None,
-        settings: dict[str, Any],
+        ttl: Time | None = None,
+        expire: Time | None = None,
+        tags: Iterable[str] = (),
+        vary_by: Iterable[str] = (),
+        per_user: str | None = None,
+        public: bool = False,
+        shared: bool = False,
+        stale: Time | None = None,
+        statuses: Iterable[int] = (),
+        ignore_cookies: Iterable[str] = (),
+        condition: Callable[..., bool] | None = None,
+        **settings: Any,
     ) -> None:
+        ttl = expire if ttl is None else ttl
         self.cache, self.function, self.public, self.shared = cache, function, public, shared or public
         #: What FastAPI is given in its place.
         self.endpoint: Callable[..., Any] | None = None
@@ -172,23 +174,7 @@ def _braced(by: str) -> str:
     return by if "{" in by else f"{{{by}}}"
 
 
-def decorate(
-    cache: Cache,
-    function: Callable[..., Any],
-    *,
-    ttl: Time | None = None,
-    expire: Time | None = None,
-    tags: Iterable[str] = (),
-    vary_by: Iterable[str] = (),
-    per_user: str | None = None,
-    public: bool = False,
-    shared: bool = False,
-    stale: Time | None = None,
-    statuses: Iterable[int] = (),
-    ignore_cookies: Iterable[str] = (),
-    condition: Callable[..., bool] | None = None,
-    **settings: Any,
-) -> Any:
+def decorate(cache: Cache, function: Callable[..., Any], **how: Any) -> Any:
     """See `Cache.route`."""
     try:
         from starlette.concurrency import run_in_threadpool
@@ -199,22 +185,8 @@ def decorate(
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise TypeError(f"{function.__qualname__} streams: its response is not stored. Use @cache.cached for what it is made of")
     signature = inspect.signature(function)
-    mark = Mark(
-        cache,
-        function,
-        signature,
-        ttl=ttl if ttl is not None else expire,
-        tags=tags,
-        vary_by=vary_by,
-        per_user=per_user,
-        public=public,
-        shared=shared,
-        stale=stale,
-        statuses=statuses,
-        ignore_cookies=ignore_cookies,
-        condition=condition,
-        settings=settings,
-    )
+    mark = Mark(cache, function, signature, **how)
+    condition = mark.condition
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
     # FastAPI hands each of them to one parameter.
     known = {name: one.annotation for name, one in signature.parameters.items()} | _hints(function)

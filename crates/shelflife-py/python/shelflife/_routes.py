@@ -27,7 +27,8 @@ class Found:
 
     def __init__(self, mark: Mark | None, declared: Any, is_guarded: bool, route: Any = None, *, is_choosy: bool = False) -> None:
         self._route = route
-        self._provider = getattr(route, "dependency_overrides_provider", None)
+        provider = getattr(route, "dependency_overrides_provider", None)
+        self._provider = provider if hasattr(provider, "dependency_overrides") else None
         #: Of `@cache.route`.
         self.mark = mark
         #: What it depends on, as it was declared.
@@ -42,7 +43,11 @@ class Found:
     @property
     def dependant(self) -> Any:
         """What it depends on now: an application may have put something in place of a dependency (`dependency_overrides`)."""
-        overrides = _overrides_of(self._provider)
+        provider = self._provider
+        # Asked at each hit: nothing is compared unless there are some, or were.
+        if provider is None or not (provider.dependency_overrides or self._overrides):
+            return self._in_place
+        overrides = _overrides_of(provider)
         if overrides != self._overrides:
             self._overrides = dict(overrides)
             self._in_place = _whose.in_place(self.declared, overrides)
