@@ -43,8 +43,7 @@ class Opening:
         self._near: Core | None = None
         #: What a test has put between this and the core, for all else.
         self._between: Callable[[Core], Any] | None = None
-        #: Guards the three, and who listens, while it is opened or closed.
-        #: Guards the core, while it is opened or closed.
+        #: Guards the two cores, and who listens, while it is opened or closed.
         self._guard = threading.Lock()
         self._handlers: list[tuple[str, Callable[[Any], Any]]] = []
         #: Where they run when the loops that registered them have been closed.
