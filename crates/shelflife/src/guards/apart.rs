@@ -334,3 +334,26 @@ async fn a_set_that_is_not_logged_leaves_no_token() {
     assert!(soon(b.set(key.clone(), 1_u32)).await.is_err());
     assert_eq!(cluster.node(node).cli(&["EXISTS", &entry(&key)]), "0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_primary_without_the_majority_is_not_believed_though_it_answers_reads() {
+    let mut cluster = alone();
+    let control = control_node(&cluster);
+    let answers = ["CONFIG", "SET", "cluster-allow-reads-when-down", "yes"];
+    cluster.node(control).cli(&answers);
+    let c = builder(&cluster, Duration::from_secs(60)).without_tail();
+    let c = soon(c.build()).await.unwrap();
+    let key = key_on(&cluster, |node| node == control);
+    let found = async || c.entry(&*key).strict().get::<u32>().await;
+    until(async || c.set(&*key, 1_u32).await.is_ok() && found().await == Some(1)).await;
+    for node in cluster.primaries().unwrap() {
+        if node != control {
+            cluster.kill(node);
+        }
+    }
+    let name = entry(&key);
+    let node = cluster.node(control);
+    until(async || node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:fail")).await;
+    assert_eq!(node.cli(&["EXISTS", &name]), "1");
+    assert_eq!(found().await, None);
+}

@@ -70,3 +70,16 @@ async fn what_is_confirmed_late_is_asked_for_again_in_the_new_life() {
     assert_eq!(late.await.unwrap().inc, old);
     until(async || a.stats().invalidations_retried == 1 && a.stats().unconfirmed == 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_primary_that_is_full_is_asked_whether_it_may_have_been_replaced() {
+    let bench = Bench::with(&["--maxmemory-policy", "noeviction"]);
+    let c = soon(bench.builder().without_tail().build()).await.unwrap();
+    store(&c, 1).await;
+    let value = async || read_through(&c, 2).await.unwrap().value;
+    until(async || value().await == 1).await;
+    bench.raw(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(value().await, 1, "full, and the primary");
+    bench.raw(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    assert_eq!(value().await, 2);
+}

@@ -79,34 +79,6 @@ async fn one_call_does_what_it_can_while_a_node_is_down() {
     assert_eq!(one.stats().unconfirmed, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_primary_that_has_lost_the_majority_is_not_believed_though_it_answers_reads() {
-    let mut cluster = alone();
-    let key = (0..).map(|n| format!("n{n}"));
-    let control = cluster.primary_of(control_slot()).unwrap();
-    let mut beside = key.filter(|key| cluster.primary_of(slot_of_entry(key)) == Some(control));
-    let key = beside.next().unwrap();
-    let answers = ["CONFIG", "SET", "cluster-allow-reads-when-down", "yes"];
-    cluster.node(control).cli(&answers);
-    let cache = Cache::builder().url(cluster.url()).namespace("shop");
-    let cache = cache.without_tail().build().await.unwrap();
-    until(|| async {
-        cache.set(&*key, 1_u32).await.is_ok()
-            && cache.entry(&*key).strict().get::<u32>().await == Some(1)
-    })
-    .await;
-    for node in cluster.primaries().unwrap() {
-        if node != control {
-            cluster.kill(node);
-        }
-    }
-    let state = || cluster.node(control).cli(&["CLUSTER", "INFO"]);
-    until(|| async { state().contains("cluster_state:fail") }).await;
-    assert_eq!(cache.entry(&*key).strict().get::<u32>().await, None);
-    assert_eq!(cache.get::<u32>(&*key).await, None);
-    assert_eq!(cache.get_many::<u32, _>([&*key]).await, [None]);
-}
-
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Happened {
     id: u32,

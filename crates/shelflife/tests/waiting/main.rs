@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use shelflife::{Builder, Cache};
+use shelflife_testkit::RedisServer;
 
 #[path = "../it/gate.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with another test binary")]
@@ -163,6 +164,12 @@ async fn one_for_each(cache: Cache, what: &str) {
     measure(what, cache, |n| format!("users:{n}"), A_KEY_EACH, all).await;
 }
 
+/// A server that answers. So many that ask at once wait for their answers longer than usual.
+async fn there(server: &RedisServer) -> Cache {
+    let builder = builder().url(server.url()).timeout(LONG);
+    builder.build().await.unwrap()
+}
+
 /// A server that is not there.
 async fn away() -> Cache {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0")
@@ -190,6 +197,20 @@ async fn a_key_each() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures the memory of its process"]
+async fn one_key_in_redis() {
+    let server = RedisServer::start();
+    all_for_one(there(&server).await, "one key, in Redis").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures the memory of its process"]
+async fn a_key_each_in_redis() {
+    let server = RedisServer::start();
+    one_for_each(there(&server).await, "a key each, in Redis").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures the memory of its process"]
 async fn one_key_without_the_store() {
     all_for_one(away().await, "one key, without the store").await;
 }
@@ -205,6 +226,8 @@ fn callers_that_wait_take_no_more_than_is_said() {
     for case in [
         "one_key",
         "a_key_each",
+        "one_key_in_redis",
+        "a_key_each_in_redis",
         "one_key_without_the_store",
         "a_key_each_without_the_store",
     ] {
