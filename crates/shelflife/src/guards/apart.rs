@@ -353,7 +353,11 @@ async fn a_primary_without_the_majority_is_not_believed_though_it_answers_reads(
     }
     let name = entry(&key);
     let node = cluster.node(control);
-    until(async || node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:fail")).await;
+    until(async || {
+        node.cli(&["CLUSTER", "INFO"])
+            .contains("cluster_state:fail")
+    })
+    .await;
     assert_eq!(node.cli(&["EXISTS", &name]), "1");
     assert_eq!(found().await, None);
 }
