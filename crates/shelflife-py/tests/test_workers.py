@@ -79,7 +79,7 @@ def test_a_dead_workers_socket_is_removed_and_a_silent_worker_is_left_out(run: R
 class Child:
     """Forked in the midst of a worker: it loads twice, tells what it is scraped for, and lives on until it is told to end."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, *, closes: bool = True) -> None:
         self._told, telling = os.pipe()
         ending, self._end = os.pipe()
         self._pid = os.fork()
@@ -88,7 +88,13 @@ class Child:
             try:
                 signal.alarm(int(LONGEST))
                 os.close(self._end)
-                asyncio.run(self._work(cache, telling, ending))
+                if closes:
+                    asyncio.run(self._work(cache, telling, ending))
+                else:
+                    told = asyncio.run(self._loaded(cache))
+                    os.write(telling, told)
+                    os.close(telling)
+                    os.read(ending, 1)
             finally:
                 os._exit(0)
         os.close(telling)
@@ -96,11 +102,14 @@ class Child:
 
     async def _work(self, cache: Cache, telling: int, ending: int) -> None:
         async with cache:
-            for n in range(2):
-                await cache.get_or_load(f"k{n}", lambda: 1)
-            os.write(telling, repr(loads(await cache.scrape())).encode())
+            os.write(telling, await self._loaded(cache))
             os.close(telling)
             await asyncio.to_thread(os.read, ending, 1)
+
+    async def _loaded(self, cache: Cache) -> bytes:
+        for n in range(2):
+            await cache.get_or_load(f"k{n}", lambda: 1)
+        return repr(loads(await cache.scrape())).encode()
 
     async def scraped(self) -> str:
         with os.fdopen(self._told) as told:
@@ -136,6 +145,21 @@ def test_a_parents_place_is_free_when_it_has_left_it_and_not_when_its_child_ends
         async with second:
             assert loads(await two.scrape()) == {"0": "0", "1": "2"}
         await child.end()
+
+    run(test)
+
+
+def test_a_child_whose_loop_has_ended_gives_its_place_up(run: Run, tmp_path: Path) -> None:
+    async def test() -> None:
+        cache, lifespan = worker(tmp_path)
+        async with lifespan:
+            await cache.get_or_load("k", lambda: 1)
+            child = Child(cache, closes=False)
+            assert await child.scraped() == repr({"0": "1", "1": "2"})
+            # Nobody would answer there, and each scrape wait for it.
+            assert not (tmp_path / "1.sock").exists()
+            assert loads(await cache.scrape()) == {"0": "1"}
+            await child.end()
 
     run(test)
 

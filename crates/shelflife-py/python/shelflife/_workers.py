@@ -73,6 +73,8 @@ class Workers:
         self._place: _Place | None = None
         #: Whether this process was forked by a worker that had a place.
         self._is_child = False
+        #: What gives a child's place up with its loop.
+        self._until: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -95,14 +97,27 @@ class Workers:
         if not self._is_child or self._place is not None or _loop.own_loop() is None:
             return
         try:
-            await self._enter()
+            place = await self._enter()
         except OSError as error:
             log.warning("a forked worker's figures will be missing from scrapes: %s", error)
+            return
+        self._until = asyncio.ensure_future(self._until_the_loop_ends(place))
+
+    async def _until_the_loop_ends(self, place: _Place) -> None:
+        """Nothing closes the cache of a child that calls `asyncio.run` and lives on: a socket that nobody serves would hold up each scrape."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            if self._place is place:
+                self._leave()
 
     def closed(self) -> None:
         """See `opened`."""
         if self._is_child and self._place is not None:
             self._leave()
+        until, self._until = self._until, None
+        if until is not None and not until.get_loop().is_closed():
+            until.cancel()
 
     def after_fork(self) -> None:
         """In the child: its parent's place is not its own."""

@@ -116,6 +116,11 @@ impl Recent {
         self.successor.is_some_and(|clock| clock.at_least(epoch))
     }
 
+    /// The same of an event, which is where the clock is: what that node had at its clock it has.
+    pub(super) fn is_lost_from_log(&self, epoch: Epoch) -> bool {
+        self.successor.is_some_and(|clock| clock != epoch) && self.is_lost(epoch)
+    }
+
     /// Another primary has taken over at `clock`. What it is to be told again: [`bundle`](Self::bundle). When
     /// all of that has been confirmed, it has been [`carried_out`](Self::carried_out).
     pub(super) fn succeeded(&mut self, clock: Epoch, now: Moment) -> Bundle {
@@ -270,6 +275,7 @@ mod tests {
         let _ = recent.succeeded(at(10), Moment(0));
         assert!(recent.is_lost(at(9)));
         assert!(recent.is_lost(at(10)), "another node than the clock's");
+        assert!(recent.is_lost_from_log(at(9)) && !recent.is_lost_from_log(at(10)));
         assert!(!recent.is_lost(at(11)));
         assert!(!recent.is_lost(Epoch::new(2, 1)), "another life");
     }

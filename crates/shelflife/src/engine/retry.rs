@@ -75,7 +75,7 @@ impl Engine {
         let lost = {
             let mut recent = self.recent();
             recent.add_event(self.clock.now(), epoch, &request);
-            recent.is_lost(epoch)
+            recent.is_lost_from_log(epoch)
         };
         if lost {
             self.owe(&request);
@@ -193,6 +193,7 @@ impl Engine {
                 Some(left) => Arc::new(what.without(&left.what)),
                 None => what,
             };
+            let nothing = done.is_empty() && event.is_none();
             self.apply_own(epoch, &done).await;
             self.was_told(epoch, &done, event);
             match left {
@@ -204,7 +205,7 @@ impl Engine {
             }
             bump(&self.counters.invalidations_retried);
             // Of nothing that was done, the epoch is the clock as it was.
-            if !done.is_empty() && self.recent().is_lost(epoch) {
+            if !nothing && self.recent().is_lost(epoch) {
                 return Err(replaced());
             }
         }

@@ -200,6 +200,9 @@ impl Engine {
             line.waiting = rest;
             late
         };
+        if late.is_empty() {
+            return;
+        }
         // Of all of them first: to drop a value may panic.
         self.were_not_set(late.iter().flat_map(|job| &job.items));
         for job in late {

@@ -155,7 +155,7 @@ fn reads_when_down(facts: &Facts, mend: &Mend) -> Option<Diagnosis> {
             "reads_when_down",
             Severity::Warning,
             "the node answers reads while it misses most of the cluster (cluster-allow-reads-when-down yes)",
-            "a primary that is cut off, and replaced, goes on answering reads, without a bound in time: what was invalidated at its successor may still be served by it",
+            "a primary that is cut off, and replaced, goes on answering reads. This version does not believe it once it is asked as a primary; other clients do: what was invalidated at its successor may be served by it",
             mend.set(READS_WHEN_DOWN, "no"),
         )
     })

@@ -222,7 +222,9 @@ impl Cluster {
     pub(super) fn stats(&self) -> Vec<NodeStats> {
         let map = self.shared.map();
         let there = map.nodes.iter().map(|(_, node)| node.stats());
-        let lost = map.lost().map(|place| self.shared.stats_of_lost(place));
+        // Of one that is nowhere there is no name: that of who tells of it would be another one each time.
+        let lost = map.lost().filter(|place| place.1 != 0);
+        let lost = lost.map(|place| self.shared.stats_of_lost(place));
         there.chain(lost).collect()
     }
 

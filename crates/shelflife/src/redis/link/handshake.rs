@@ -87,7 +87,7 @@ async fn info(
 /// wrong. That `min-replicas-to-write` is more than one is not seen while one replica follows: how many it asks for, nobody may read.
 pub(super) async fn stands(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
     let text = info(connection, &["replication"]).await?;
-    let code = if field(&text, "role") != Some("master") {
+    let code = if field(&text, "role").is_some_and(|role| role != "master") {
         "READONLY"
     } else if field(&text, "min_slaves_good_slaves") == Some("0") {
         "NOREPLICAS"
