@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos soak waiting guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
+.PHONY: help demo test apart lint bench chaos soak waiting guards model shuttle consistency example-sqlx example-proxy example-fastapi deploy-check python python-built bench-python ui page
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -13,11 +13,15 @@ test: ## Everything that must pass: format, lints, all tests on real servers, do
 	cargo fmt --all --check
 	./tools/need-redis
 	$(LINTED) RUST_TEST_THREADS=$(THREADS) cargo test --locked --workspace --all-features
+	./tools/side-by-side '$(MAKE) --no-print-directory apart' '$(MAKE) --no-print-directory BUILT=1 python'
+	$(MAKE) --no-print-directory BUILT=1 example-proxy example-fastapi deploy-check page
+
+# What is built for itself, beside the tests of Python: these wait for most of their time.
+apart:
 	$(INTERLEAVINGS)
 	cargo check --locked -p shelflife --no-default-features
 	cargo check --locked -p shelflife --no-default-features --features macros,tower
 	$(MAKE) --no-print-directory example-sqlx
-	$(MAKE) --no-print-directory BUILT=1 example-proxy python example-fastapi deploy-check page
 
 # Clippy and rustdoc look at what is compiled for the tests. `make lint` is for between: it runs nothing, and from cold it has all
 # dependencies checked for themselves. (It also documents the binaries, and looks at what `make ui` compiles.)
