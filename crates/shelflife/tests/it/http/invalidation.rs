@@ -35,6 +35,20 @@ async fn stored(app: &App, target: &str) -> Got {
     get(app, target).await
 }
 
+/// An origin at which everything but a GET waits at a gate.
+fn holding_what_is_unsafe(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::waiting(move |parts, before| {
+        let gate = gate.clone();
+        async move {
+            if parts.method != Method::GET {
+                gate.pass().await;
+            }
+            reply(TAGGED, before.to_string())
+        }
+    })
+}
+
 on_both_stores! {
     async fn whatever_names_a_response_invalidates_it(bench) {
         let cache = bench.cache().await;
@@ -159,18 +173,7 @@ on_both_stores! {
     async fn an_unsafe_request_whose_client_goes_away_may_have_been_carried_out(bench) {
         let cache = bench.long_windowed().await;
         let gate = Gate::closed();
-        let origin = {
-            let gate = gate.clone();
-            Origin::waiting(move |parts, before| {
-                let gate = gate.clone();
-                async move {
-                    if parts.method != Method::GET {
-                        gate.pass().await;
-                    }
-                    reply(TAGGED, before.to_string())
-                }
-            })
-        };
+        let origin = holding_what_is_unsafe(&gate);
         let app = origin.behind(&layer(&cache));
         let old = stored(&app, "/users/42").await;
         let writing = {
@@ -186,18 +189,7 @@ on_both_stores! {
     async fn an_unsafe_request_may_be_given_up_where_no_runtime_is(bench) {
         let cache = bench.long_windowed().await;
         let gate = Gate::closed();
-        let origin = {
-            let gate = gate.clone();
-            Origin::waiting(move |parts, before| {
-                let gate = gate.clone();
-                async move {
-                    if parts.method != Method::GET {
-                        gate.pass().await;
-                    }
-                    reply(TAGGED, before.to_string())
-                }
-            })
-        };
+        let origin = holding_what_is_unsafe(&gate);
         let app = origin.behind(&layer(&cache));
         let old = stored(&app, "/users/42").await;
         let mut writing = {
